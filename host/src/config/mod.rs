@@ -1,0 +1,1 @@
+//! What was written, then what is meant.

@@ -1,0 +1,1 @@
+//! Vhosts, protocols, sessions. Knows no plugin file and no socket.

@@ -1,0 +1,23 @@
+//! Hotsocket: a WebSocket and HTTP server whose protocols are plugins.
+//!
+//! The floors, each using only those below:
+//!
+//! ```text
+//! main, cli/, server.rs    choose, assemble, report
+//! config/                  what was written -> what is meant
+//! plugin/                  load, check, generations, adapters
+//! context/                 vhosts, protocols, sessions; host-side traits only
+//! net/                     mio, deadlines; generic over one trait, Service
+//! connection/              state machines without I/O, told what time it is
+//! wire/                    frames, masks, UTF-8, close codes, opening handshake
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod connection;
+pub mod context;
+pub mod limits;
+pub mod net;
+pub mod plugin;
+pub mod server;
+pub mod wire;

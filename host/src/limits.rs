@@ -1,0 +1,90 @@
+//! Every bound there is: its name (which is its config key under `limits`), unit, default, reason, and what
+//! happens when it is reached.
+
+use serde::Deserialize;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
+        /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
+        #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The keys, for messages that name the nearest right one.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($name)),+];
+        }
+    };
+}
+
+limits! {
+    /// Payload of one message, in bytes, after reassembly and extensions. A larger one fails the connection with 1009.
+    message_bytes = 16 << 20;
+
+    /// Request line and fields of one request, in bytes. Above it: 431.
+    request_head_bytes = 16 << 10;
+    /// Request target, in bytes. Above it: 414.
+    request_target_bytes = 8 << 10;
+    /// Fields of one request. Above it: 431.
+    request_field_count = 100;
+
+    /// From accept to the end of the opening handshake, in milliseconds. After it: 408 and close.
+    opening_handshake_ms = 5_000;
+    /// Without a byte from the peer for so many milliseconds a ping is sent. 0 sends none.
+    idle_ping_ms = 30_000;
+    /// After that ping the peer has so many milliseconds to send anything. After it the connection fails with 1006.
+    pong_ms = 10_000;
+    /// From our Close frame to the end of the transport, in milliseconds. After it the transport is closed.
+    close_ms = 1_000;
+    /// Output that waits and does not move for so many milliseconds ends the transport.
+    stalled_write_ms = 30_000;
+
+    /// Output of one connection that the socket has not taken, in bytes, from which on `send` answers *full* and
+    /// nothing more is read from this peer. A message that is begun below the mark is taken whole.
+    high_mark_bytes = 1 << 20;
+    /// Output that waits, in bytes, below which reading goes on and `on_writable` is called.
+    low_mark_bytes = 256 << 10;
+    /// What all connections together keep in output that waits and messages that are not complete, in bytes. Above
+    /// it `send` answers *full*, and a connection that needs more room for input is failed with 1013.
+    buffered_total_bytes = 512 << 20;
+
+    /// Connections in all. One more is closed at once. 0 lets it follow from the limit of open files.
+    max_connections = 0;
+    /// Connections accepted per listener in one turn of the service loop; the rest waits for the next turn.
+    accept_count = 64;
+    /// Bytes read from one connection in one turn of the service loop; the rest waits for the next turn.
+    read_budget_bytes = 1 << 20;
+    /// Timers that one session may have set. One more answers *full*.
+    session_timers_count = 64;
+
+    /// Commands from other threads that wait for one service thread. Above it a post answers *full*.
+    commands_count = 65_536;
+    /// Payload of those commands, in bytes. Above it a post answers *full*.
+    commands_bytes = 64 << 20;
+
+    /// Size of a plugin file, in bytes. A larger one is refused.
+    plugin_file_bytes = 256 << 20;
+    /// Versions of plugins that stay mapped. At the limit a new version is refused until the host is restarted.
+    retained_generations_count = 256;
+    /// Thread-specific keys of the C library that must be free before a plugin is opened. Below it: refused.
+    free_thread_keys_count = 64;
+    /// Counters that one plugin may have. One more answers *full*.
+    plugin_counters_count = 256;
+    /// Sessions of a superseded generation are closed with 1012 after so many milliseconds. 0 lets them stay.
+    drain_generation_ms = 0;
+    /// On TERM and INT sessions are closed with 1001; after so many milliseconds the host ends all the same.
+    drain_host_ms = 5_000;
+
+    /// One request on the control socket, in bytes. A longer one is refused.
+    control_request_bytes = 64 << 10;
+    /// How long a client of the control socket may take to send its request, in milliseconds.
+    control_request_ms = 5_000;
+}

@@ -1,0 +1,2 @@
+//! The `hotsocket` command.
+fn main() {}

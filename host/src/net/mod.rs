@@ -1,0 +1,1 @@
+//! Sockets, readiness, deadlines. Knows no URL, no vhost and no plugin; generic over one trait.

@@ -1,0 +1,1 @@
+//! Load, check, generations, adapters. Knows no socket and no config syntax.

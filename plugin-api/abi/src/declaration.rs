@@ -1,0 +1,45 @@
+//! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
+
+use crate::{InstanceBlock, Layouts, PluginBlock, SessionBlock};
+
+/// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
+/// does nothing else.
+pub type DeclarationFn = unsafe extern "C" fn() -> *const Declaration;
+
+/// The tables of one plugin file. All pointers are to immutable statics.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Declaration {
+    /// Bytes of this struct as the plugin knows it.
+    pub size: usize,
+    /// How the blocks look to the plugin's compiler; null in a plugin in C.
+    pub layouts: *const Layouts,
+    /// The calls that concern the whole file.
+    pub plugin: *const PluginBlock,
+    /// The protocols, in the order of the manifest.
+    pub protocols: *const ProtocolEntry,
+    /// How many.
+    pub protocol_count: usize,
+}
+
+// SAFETY: a declaration is an immutable static whose pointers lead to immutable statics.
+unsafe impl Sync for Declaration {}
+// SAFETY: as above; nothing in it belongs to a thread.
+unsafe impl Send for Declaration {}
+
+/// One protocol of the file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ProtocolEntry {
+    /// Bytes of this struct as the plugin knows it: the distance to the next entry.
+    pub size: usize,
+    /// State per vhost and per service thread.
+    pub instance: *const InstanceBlock,
+    /// State per session, and the hooks of a session.
+    pub session: *const SessionBlock,
+}
+
+// SAFETY: an entry is part of an immutable static and leads to immutable statics.
+unsafe impl Sync for ProtocolEntry {}
+// SAFETY: as above.
+unsafe impl Send for ProtocolEntry {}

@@ -1,0 +1,202 @@
+//! Host calls: what a plugin calls in the host.
+
+use std::ffi::c_void;
+
+#[cfg(feature = "layout")]
+use abi_stable::StableAbi;
+
+use crate::{Bytes, Status};
+
+/// A session as a hook sees it. Valid during the hook that it was given to, on its thread only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "layout", derive(StableAbi))]
+pub struct Session {
+    /// The host's own; first argument of all calls.
+    pub context: *mut c_void,
+    /// The calls.
+    pub calls: *const SessionCalls,
+    /// What [`crate::InstanceBlock::thread_create`] made on this service thread.
+    pub thread: *mut c_void,
+}
+
+/// Fact of a session, number: its id; never 0, never used again.
+pub const FACT_ID: u32 = 1;
+/// Fact of a session, bytes: the name of its vhost.
+pub const FACT_VHOST: u32 = 2;
+/// Fact of a session, bytes: the path of the request target, as it came, without the query.
+pub const FACT_PATH: u32 = 3;
+/// Fact of a session, bytes: what follows the `?` of the request target; none without one.
+pub const FACT_QUERY: u32 = 4;
+/// Fact of a session, bytes: the peer's IP address, 4 or 16 bytes in network order; none on a unix socket.
+pub const FACT_PEER_IP: u32 = 5;
+/// Fact of a session, number: the peer's port; none on a unix socket.
+pub const FACT_PEER_PORT: u32 = 6;
+/// Fact of a session, bytes: the subprotocol that was agreed on; none when there is none.
+pub const FACT_SUBPROTOCOL: u32 = 7;
+/// Fact of a session, number: [`ROLE_SERVER`] or [`ROLE_CLIENT`], our side of the connection.
+pub const FACT_ROLE: u32 = 8;
+/// Fact of a session, number: `TRANSPORT_*`.
+pub const FACT_TRANSPORT: u32 = 9;
+/// Fact of a session, number: 1 when the transport is encrypted.
+pub const FACT_ENCRYPTED: u32 = 10;
+/// Fact of a session, number: the id of its protocol, from the manifest.
+pub const FACT_PROTOCOL_ID: u32 = 11;
+/// Fact of a session, bytes: the name of its protocol.
+pub const FACT_PROTOCOL: u32 = 12;
+
+/// [`FACT_ROLE`]: the peer opened the connection.
+pub const ROLE_SERVER: u64 = 1;
+/// [`FACT_ROLE`]: we opened the connection.
+pub const ROLE_CLIENT: u64 = 2;
+/// [`FACT_TRANSPORT`]: TCP.
+pub const TRANSPORT_TCP: u64 = 1;
+/// [`FACT_TRANSPORT`]: a unix socket.
+pub const TRANSPORT_UNIX: u64 = 2;
+
+/// Calls for the session that is being served. `context` is [`Session::context`] in all of them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "layout", derive(StableAbi))]
+pub struct SessionCalls {
+    /// Bytes of this block.
+    pub size: usize,
+    /// Queues a message, a piece of one, a ping or a pong: `flags` as in `MESSAGE_*`. Copies what it needs.
+    /// `STATUS_OK` all of it is queued; `STATUS_FULL` none is, the connection is above its high mark;
+    /// `STATUS_CLOSED` none is; `STATUS_ERROR` flags that make no sense here (a second message begun inside
+    /// another, a control frame above 125 bytes).
+    pub send: unsafe extern "C" fn(context: *mut c_void, flags: u32, payload: Bytes<'_>) -> Status,
+    /// Begins the closing handshake, after what was queued before. Code 0 sends an empty Close frame. `STATUS_ERROR`
+    /// for a code that must not be sent or a reason above 123 bytes; `STATUS_CLOSED` when it has begun already.
+    pub close: unsafe extern "C" fn(context: *mut c_void, code: u32, reason: Bytes<'_>) -> Status,
+    /// Ends the transport without a closing handshake, once the hook has returned.
+    pub hang_up: unsafe extern "C" fn(context: *mut c_void),
+    /// Bytes that are queued and not yet taken by the socket.
+    pub queued_bytes: unsafe extern "C" fn(context: *mut c_void) -> u64,
+    /// Asks for one `writable` call: in the next turn when there is room already.
+    pub ask_writable: unsafe extern "C" fn(context: *mut c_void),
+    /// After this hook no `message` is called until `resume`; the transport pushes back on the peer.
+    pub pause: unsafe extern "C" fn(context: *mut c_void),
+    /// Undoes `pause`; what was read before comes first.
+    pub resume: unsafe extern "C" fn(context: *mut c_void),
+    /// Closes the session with 1008 and `reason` unless this is called again within `after_ms`; 0 takes it back.
+    pub set_deadline:
+        unsafe extern "C" fn(context: *mut c_void, after_ms: u64, reason: Bytes<'_>) -> Status,
+    /// Sets timer `id`, or sets it anew. `STATUS_FULL` when the session has too many.
+    pub set_timer: unsafe extern "C" fn(context: *mut c_void, id: u64, after_ms: u64) -> Status,
+    /// Takes timer `id` back: its hook is not called, even if it was due. `STATUS_NONE` when it is not set.
+    pub cancel_timer: unsafe extern "C" fn(context: *mut c_void, id: u64) -> Status,
+    /// A fact that is a number. `STATUS_NONE` when this session has none, or the host does not know the key.
+    pub fact_number: unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut u64) -> Status,
+    /// A fact that is bytes, lent until the hook returns. `STATUS_NONE` as above.
+    pub fact_bytes:
+        unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status,
+    /// Why the hook that is running is about to answer `STATUS_ERROR` or `STATUS_PANIC`.
+    pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
+}
+
+/// The host as a plugin, or an instance of a protocol, sees it. Valid for ever and on all threads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "layout", derive(StableAbi))]
+pub struct Host {
+    /// The host's own; first argument of all calls.
+    pub context: *mut c_void,
+    /// The calls.
+    pub calls: *const HostCalls,
+}
+
+// SAFETY: the host promises that its calls may be made from any thread for ever.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+/// Log level of [`HostCalls::log`], as in the `log` crate.
+pub const LOG_ERROR: u32 = 1;
+/// See [`LOG_ERROR`].
+pub const LOG_WARN: u32 = 2;
+/// See [`LOG_ERROR`].
+pub const LOG_INFO: u32 = 3;
+/// See [`LOG_ERROR`].
+pub const LOG_DEBUG: u32 = 4;
+/// See [`LOG_ERROR`].
+pub const LOG_TRACE: u32 = 5;
+
+/// [`HostCalls::post`]: send `payload`, `number` being `MESSAGE_*` flags of a whole message, ping or pong.
+pub const POST_SEND: u32 = 1;
+/// [`HostCalls::post`]: close with the code `number` and the reason `payload`.
+pub const POST_CLOSE: u32 = 2;
+/// [`HostCalls::post`]: end the transport without a closing handshake.
+pub const POST_HANG_UP: u32 = 3;
+/// [`HostCalls::post`]: call `writable` when there is room.
+pub const POST_ASK_WRITABLE: u32 = 4;
+/// [`HostCalls::post`]: as `pause`.
+pub const POST_PAUSE: u32 = 5;
+/// [`HostCalls::post`]: as `resume`.
+pub const POST_RESUME: u32 = 6;
+/// [`HostCalls::post`]: call `notify` with `payload`.
+pub const POST_NOTIFY: u32 = 7;
+
+/// What a broadcast does with a session that is above its high mark: leaves this message out for it.
+pub const SLOW_DROP: u32 = 0x1000;
+/// What a broadcast does with a session that is above its high mark: closes it with 1013.
+pub const SLOW_CLOSE: u32 = 0x2000;
+
+/// Fact of a host: the name of the vhost of this instance; none for the plugin as a whole.
+pub const HOST_FACT_VHOST: u32 = 1;
+/// Fact of a host: the name of the protocol of this instance; none for the plugin as a whole.
+pub const HOST_FACT_PROTOCOL: u32 = 2;
+/// Fact of a host: its version.
+pub const HOST_FACT_VERSION: u32 = 3;
+
+/// The function that [`HostCalls::for_each`] calls, with the `data` it was given and the id of a session.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "layout", derive(StableAbi))]
+pub struct Visit(pub unsafe extern "C" fn(data: *mut c_void, session: u64));
+
+/// Calls that may be made from any thread, at any time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "layout", derive(StableAbi))]
+pub struct HostCalls {
+    /// Bytes of this block.
+    pub size: usize,
+    /// One line in the host's log, which adds plugin, version and generation. `level` is `LOG_*`.
+    pub log:
+        unsafe extern "C" fn(context: *mut c_void, level: u32, target: Bytes<'_>, text: Bytes<'_>),
+    /// The most detailed level that is logged for this plugin now; 0 for none. Cheap.
+    pub log_level: unsafe extern "C" fn(context: *mut c_void) -> u32,
+    /// Adds to a counter of this plugin; the host makes it when it is new. `STATUS_FULL` when there are too many.
+    pub count: unsafe extern "C" fn(context: *mut c_void, name: Bytes<'_>, by: u64) -> Status,
+    /// Milliseconds on a clock that never goes back.
+    pub now_ms: unsafe extern "C" fn(context: *mut c_void) -> u64,
+    /// Does something with one session of any protocol of this host, from any thread: `POST_*`. The posts of one
+    /// thread to one session are done in their order. `STATUS_STALE` when that session has ended, `STATUS_FULL`
+    /// when too much is queued for its service thread.
+    pub post: unsafe extern "C" fn(
+        context: *mut c_void,
+        session: u64,
+        operation: u32,
+        number: u32,
+        payload: Bytes<'_>,
+    ) -> Status,
+    /// Does the same with all sessions of the protocol on the vhost of this instance, on all service threads and of
+    /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags. `STATUS_NONE`
+    /// when called on the host of a plugin as a whole.
+    pub post_all: unsafe extern "C" fn(
+        context: *mut c_void,
+        operation: u32,
+        number: u32,
+        payload: Bytes<'_>,
+    ) -> Status,
+    /// Calls `visit` with the id of each of these sessions, before it returns.
+    pub for_each:
+        unsafe extern "C" fn(context: *mut c_void, visit: Visit, data: *mut c_void) -> Status,
+    /// A fact of the host, lent for ever.
+    pub fact_bytes:
+        unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status,
+    /// Why the hook that is running on this thread is about to answer `STATUS_ERROR` or `STATUS_PANIC`; for hooks
+    /// that were given this host.
+    pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
+}

@@ -1,0 +1,72 @@
+//! How both sides compare the blocks: roughly by hash, in words by abi_stable.
+
+#[cfg(feature = "layout")]
+use abi_stable::{StableAbi, library::AbiHeader, type_layout::TypeLayout};
+
+/// Stands for the state of the blocks while the major version is 0: a hash over their source, with which each
+/// change of a block, meaning included, makes another ABI.
+pub const LAYOUT_HASH: u64 = fnv1a(
+    include_bytes!("host.rs"),
+    fnv1a(
+        include_bytes!("plugin.rs"),
+        fnv1a(include_bytes!("declaration.rs"), 0xcbf2_9ce4_8422_2325),
+    ),
+);
+
+const fn fnv1a(bytes: &[u8], mut hash: u64) -> u64 {
+    let mut i = 0;
+    while i < bytes.len() {
+        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+        i += 1;
+    }
+    hash
+}
+
+/// The layouts of the blocks as one compiler sees them.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Layouts {
+    /// Bytes of this struct.
+    pub size: usize,
+    /// abi_stable's own header: says whether the descriptions can be read at all. Opaque without the feature `layout`.
+    pub header: *const std::ffi::c_void,
+    /// `count` pointers to abi_stable's descriptions, in the order of [`LAYOUT_NAMES`].
+    pub blocks: *const *const std::ffi::c_void,
+    /// How many.
+    pub count: usize,
+}
+
+// SAFETY: immutable statics all the way down.
+unsafe impl Sync for Layouts {}
+// SAFETY: as above.
+unsafe impl Send for Layouts {}
+
+/// The blocks that are compared. Only appended to.
+pub const LAYOUT_NAMES: [&str; 5] = [
+    "PluginBlock",
+    "InstanceBlock",
+    "SessionBlock",
+    "SessionCalls",
+    "HostCalls",
+];
+
+/// The layouts of this build.
+#[cfg(feature = "layout")]
+pub static LAYOUTS: Layouts = Layouts {
+    size: size_of::<Layouts>(),
+    header: (&raw const HEADER).cast(),
+    blocks: (&raw const BLOCKS).cast(),
+    count: BLOCKS.len(),
+};
+
+#[cfg(feature = "layout")]
+static HEADER: AbiHeader = AbiHeader::VALUE;
+
+#[cfg(feature = "layout")]
+static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
+    <crate::PluginBlock as StableAbi>::LAYOUT,
+    <crate::InstanceBlock as StableAbi>::LAYOUT,
+    <crate::SessionBlock as StableAbi>::LAYOUT,
+    <crate::SessionCalls as StableAbi>::LAYOUT,
+    <crate::HostCalls as StableAbi>::LAYOUT,
+];

@@ -1,0 +1,2 @@
+//! Plugins for Hotsocket.
+pub use hotsocket_abi as abi;
