@@ -1,0 +1,70 @@
+//! A bad configuration is told with file, line, column, the line itself, and what to write instead.
+
+use crate::support::Setup;
+use crate::support::snapshot::assert_snapshot;
+
+/// What the server says of this file, with its own name for it.
+fn told(text: &str) -> String {
+    let setup = Setup::new().config_text(text);
+    let file = setup.config_file().display().to_string();
+    let output = setup.run();
+    assert_ne!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stdout, b"", "{output:?}");
+    String::from_utf8_lossy(&output.stderr).replace(&file, "FILE")
+}
+
+#[test]
+fn a_misspelled_key_is_told_with_its_place_and_the_nearest_right_one() {
+    let told = told("{\n  // the limits\n  \"limts\": { \"message_bytes\": 1 }\n}\n");
+    assert!(told.contains("FILE:3:3"), "{told}");
+    assert!(
+        told.contains("\"limts\": { \"message_bytes\": 1 }"),
+        "{told}"
+    );
+    assert!(told.contains("`limits`"), "{told}");
+}
+
+#[test]
+fn a_misspelled_limit_is_told_with_the_nearest_right_one() {
+    let told = told("{\n  \"limits\": {\n    \"mesage_bytes\": 1\n  }\n}\n");
+    assert!(told.contains("FILE:3:5"), "{told}");
+    assert!(told.contains("message_bytes"), "{told}");
+}
+
+#[test]
+fn what_each_mistake_is_answered_is_what_operators_have_read_before() {
+    let mistakes = [
+        ("no JSON", "{ \"threads\": }"),
+        ("not closed", "{\n  \"threads\": 1\n"),
+        ("wrong type", "{\n  \"threads\": \"many\"\n}"),
+        ("no threads", "{ \"threads\": 0 }"),
+        ("no address", "{ \"listen\": [\"localhost\"] }"),
+        ("no port", "{ \"listen\": [\"127.0.0.1:70000\"] }"),
+        (
+            "negative limit",
+            "{ \"limits\": { \"message_bytes\": -1 } }",
+        ),
+        (
+            "marks crossed",
+            "{ \"limits\": { \"low_mark_bytes\": 2000000 } }",
+        ),
+        ("log level", "{ \"log\": { \"level\": \"loud\" } }"),
+        ("twice", "{ \"threads\": 1, \"threads\": 2 }"),
+        ("no object", "[]"),
+        ("empty", ""),
+    ];
+    let mut all = String::new();
+    for (name, text) in mistakes {
+        all.push_str(&format!("== {name}\n{}", told(text)));
+    }
+    assert_snapshot("config_errors.txt", &all);
+}
+
+#[test]
+fn a_config_that_is_not_there_is_told_with_its_path() {
+    let setup = Setup::new().arguments(["--config", "/no/such/config.json"]);
+    let output = setup.run();
+    assert_ne!(output.status.code(), Some(0), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("/no/such/config.json"), "{told}");
+}

@@ -1,0 +1,12 @@
+//! What happens to plugin files under a running host.
+
+mod bad_files;
+mod names;
+mod options;
+mod panicking;
+mod permissions;
+mod reload;
+mod reload_load;
+mod reload_ways;
+mod removal;
+mod two_protocols;

@@ -1,0 +1,89 @@
+//! What connections cost that say nothing.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::support::plugins::{echo, plugin};
+use crate::support::{Config, DEADLINE, RawPeer, Setup};
+
+/// Opens so many sessions, each with a path and query of its own.
+fn open_many(address: SocketAddr, protocol: &str, count: usize) -> Vec<RawPeer> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("the soft limit may be raised to the hard one");
+    (0..count)
+        .map(|nth| RawPeer::open(address, &format!("/{protocol}?number={nth}")))
+        .collect()
+}
+
+#[test]
+fn with_a_thousand_idle_connections_no_service_thread_wakes_in_ten_seconds() {
+    let config = Config::new().limit("idle_ping_ms", 0);
+    let server = Setup::new().plugin(&echo()).config(&config).start();
+    let mut peers = open_many(server.address(), "echo", 1000);
+    // All are served, so nothing is left to do.
+    for peer in &mut peers {
+        assert_eq!(peer.ask("settled"), "settled");
+    }
+    const WATCHED: Duration = Duration::from_secs(10);
+    let before = server.process().wakes();
+    let used = server.process().processor_ns();
+    thread::sleep(WATCHED);
+    let after = server.process().wakes();
+    let used = server.process().processor_ns() - used;
+
+    let names: Vec<&str> = after.iter().map(|(name, _)| name.as_str()).collect();
+    let mut quiet = 0;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.0, after.0, "a thread came or went: {names:?}");
+        let woke = after.1 - before.1;
+        // The watcher of the plugin directory looks at most every ten seconds, in a few steps.
+        assert!(woke <= 10, "{} woke {woke} times", after.0);
+        quiet += usize::from(woke == 0);
+    }
+    assert!(
+        quiet >= 2,
+        "both service threads sleep: {before:?} {after:?}"
+    );
+    assert!(used < 50_000_000, "{used} ns of processor time");
+}
+
+#[test]
+fn ten_thousand_idle_connections_cost_at_most_one_kib_each_and_their_facts_stay_readable() {
+    const CONNECTIONS: usize = 10_000;
+    const EACH_BYTES: u64 = 1024;
+    let config = Config::new().limit("idle_ping_ms", 0);
+    let setup = Setup::new()
+        .plugin(&echo())
+        .plugin(&plugin("probe"))
+        .config(&config);
+    let server = setup.start();
+    // Once through everything: what is made once is no cost of a connection.
+    let mut first = open_many(server.address(), "echo", 200);
+    for peer in &mut first {
+        assert_eq!(peer.ask("warm"), "warm");
+    }
+    let before = server.process().resident_bytes();
+    let mut peers = open_many(server.address(), "echo", CONNECTIONS);
+    for peer in &mut peers {
+        peer.expect_quiet();
+    }
+    let grown = server.process().resident_bytes().saturating_sub(before);
+    let each = grown / CONNECTIONS as u64;
+    println!("{each} bytes of resident memory for each of {CONNECTIONS} idle connections");
+    assert!(each <= EACH_BYTES, "{each} bytes each");
+
+    drop(first);
+    let mut probe = server.open("/probe?number=17");
+    let facts = probe.ask("facts");
+    assert!(facts.contains("number=17"), "{facts}");
+    assert_eq!(peers[CONNECTIONS / 2].ask("awake"), "awake");
+    let end = server.process().open_sockets();
+    drop(peers);
+    crate::support::process::eventually("the sockets are closed", DEADLINE, || {
+        server.process().open_sockets() + CONNECTIONS <= end
+    });
+}

@@ -1,0 +1,5 @@
+//! What the host costs, and what it survives.
+
+mod allocations;
+mod faults;
+mod idle;

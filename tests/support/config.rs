@@ -1,0 +1,36 @@
+//! Configurations.
+
+use serde_json::{Value, json};
+
+/// What a configuration file says, built up.
+pub(crate) struct Config(Value);
+
+impl Config {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self(json!({}))
+    }
+
+    /// With a key of the top level.
+    pub(crate) fn key(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0[name] = value.into();
+        self
+    }
+
+    /// With this limit.
+    pub(crate) fn limit(mut self, name: &str, value: u64) -> Self {
+        self.0["limits"][name] = value.into();
+        self
+    }
+
+    /// With these options of a protocol.
+    pub(crate) fn options(mut self, protocol: &str, options: Value) -> Self {
+        self.0["protocols"][protocol]["options"] = options;
+        self
+    }
+
+    /// The text of the file.
+    pub(crate) fn text(&self) -> String {
+        serde_json::to_string_pretty(&self.0).expect("a value can be written")
+    }
+}

@@ -1,0 +1,84 @@
+//! What the kernel says about a running server.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A process by its id.
+pub(crate) struct Process {
+    directory: PathBuf,
+}
+
+impl Process {
+    /// That of a child.
+    pub(crate) fn of(child: &Child) -> Self {
+        Self {
+            directory: PathBuf::from(format!("/proc/{}", child.id())),
+        }
+    }
+
+    /// Its directory in `/proc`.
+    pub(crate) fn directory(&self) -> &PathBuf {
+        &self.directory
+    }
+
+    /// Resident memory, in bytes, of which no other process has a part.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let text = fs::read_to_string(self.directory.join("smaps_rollup")).expect("it runs");
+        let kib = |name: &str| -> u64 {
+            let line = text.lines().find(|line| line.starts_with(name));
+            let number = line.and_then(|line| line.split_whitespace().nth(1));
+            number
+                .and_then(|number| number.parse().ok())
+                .expect("a count")
+        };
+        (kib("Private_Dirty:") + kib("Private_Clean:")) * 1024
+    }
+
+    /// How often each of its threads has waited and come back, by name and thread id.
+    pub(crate) fn wakes(&self) -> Vec<(String, u64)> {
+        let tasks = fs::read_dir(self.directory.join("task")).expect("it runs");
+        let tasks = tasks.map_while(Result::ok).filter_map(|task| {
+            let status = fs::read_to_string(task.path().join("status")).ok()?;
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+                Some(line.trim().to_owned())
+            };
+            let name = format!("{} {}", field("Name:")?, task.file_name().display());
+            Some((name, field("voluntary_ctxt_switches:")?.parse().ok()?))
+        });
+        let mut wakes: Vec<_> = tasks.collect();
+        wakes.sort();
+        wakes
+    }
+
+    /// Processor time it has used, in nanoseconds.
+    pub(crate) fn processor_ns(&self) -> u64 {
+        let tasks = fs::read_dir(self.directory.join("task")).expect("it runs");
+        tasks
+            .map_while(Result::ok)
+            .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+            .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// How many sockets it has open.
+    pub(crate) fn open_sockets(&self) -> usize {
+        let files = fs::read_dir(self.directory.join("fd")).expect("it runs");
+        let links = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        links
+            .filter(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+            .count()
+    }
+}
+
+/// Asks again and again until the answer is yes, and says what was awaited when it never is.
+pub(crate) fn eventually(what: &str, within: Duration, mut is_true: impl FnMut() -> bool) {
+    let end = Instant::now() + within;
+    while !is_true() {
+        assert!(Instant::now() < end, "not within {within:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}

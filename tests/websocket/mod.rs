@@ -1,0 +1,10 @@
+//! What a peer sees.
+
+mod closing;
+mod flow;
+mod fragments;
+mod handshake;
+mod limits;
+mod ping;
+mod sessions;
+mod utf8;
