@@ -192,3 +192,117 @@ impl PayloadSink for Bounded<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod toy {
+    //! An extension for tests: owns one bit, XORs the payload and puts a byte before it.
+
+    use super::*;
+
+    pub(crate) struct Toy {
+        pub(crate) bit: u8,
+        pub(crate) xor: u8,
+    }
+
+    impl Extension for Toy {
+        fn rsv_bits(&self) -> u8 {
+            self.bit
+        }
+
+        fn inbound(
+            &mut self,
+            frame: ExtensionFrame<'_>,
+            sink: &mut dyn PayloadSink,
+        ) -> Result<(), Failure> {
+            if frame.first && frame.rsv != self.bit {
+                return Err(Failure::protocol("the toy's bit is missing"));
+            }
+            let payload = match frame.payload {
+                [mark, rest @ ..] if frame.first && *mark == self.xor => rest,
+                _ if frame.first => return Err(Failure::protocol("the toy's mark is missing")),
+                payload => payload,
+            };
+            payload
+                .iter()
+                .try_for_each(|byte| sink.put(&[byte ^ self.xor]))
+        }
+
+        fn outbound(
+            &mut self,
+            frame: ExtensionFrame<'_>,
+            sink: &mut dyn PayloadSink,
+        ) -> Result<u8, Failure> {
+            if frame.first {
+                sink.put(&[self.xor])?;
+            }
+            for byte in frame.payload {
+                sink.put(&[byte ^ self.xor])?;
+            }
+            Ok(self.bit)
+        }
+    }
+
+    pub(crate) fn chain(toys: &[(u8, u8)]) -> ExtensionChain {
+        let mut chain = ExtensionChain::default();
+        for (bit, xor) in toys {
+            let toy = Toy {
+                bit: *bit,
+                xor: *xor,
+            };
+            chain.push(Box::new(toy)).unwrap();
+        }
+        chain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::toy::{Toy, chain};
+    use super::*;
+
+    const FRAME: ExtensionFrame<'_> = ExtensionFrame {
+        kind: MessageKind::Binary,
+        rsv: 0,
+        first: true,
+        last: true,
+        payload: b"ab",
+    };
+
+    fn sink(bytes: &mut Vec<u8>) -> Bounded<'_> {
+        Bounded { bytes, limit: 100 }
+    }
+
+    #[test]
+    fn a_bit_has_one_owner() {
+        let mut chain = chain(&[(4, 1), (2, 2)]);
+        assert_eq!(chain.rsv_bits(), 6);
+        let third = Toy { bit: 2, xor: 3 };
+        assert_eq!(chain.push(Box::new(third)), Err(RsvConflict));
+    }
+
+    #[test]
+    fn payloads_pass_in_order_out_and_in_reverse_in() {
+        let mut chain = chain(&[(4, 0x10), (2, 0x20), (1, 0x40)]);
+        let mut out = Vec::new();
+        let rsv = chain.outbound(FRAME, 100, &mut sink(&mut out)).unwrap();
+        assert_eq!(rsv, 7);
+        assert_eq!(out, [0x40, 0x60, 0x70, b'a' ^ 0x70, b'b' ^ 0x70]);
+
+        let mut back = Vec::new();
+        let frame = ExtensionFrame {
+            rsv,
+            payload: &out,
+            ..FRAME
+        };
+        chain.inbound(frame, 100, &mut sink(&mut back)).unwrap();
+        assert_eq!(back, b"ab");
+    }
+
+    #[test]
+    fn what_passes_between_extensions_is_bounded() {
+        let mut chain = chain(&[(4, 0x10), (2, 0x20)]);
+        let mut out = Vec::new();
+        let passed = chain.outbound(FRAME, 2, &mut sink(&mut out));
+        assert_eq!(passed, Err(crate::wire::close_code::TOO_LARGE));
+    }
+}

@@ -6,12 +6,12 @@
 pub mod close_code;
 pub mod extension;
 pub mod frame_header;
-// pub mod handshake;
-// pub mod header_list;
+pub mod handshake;
+pub mod header_list;
 pub mod mask;
 pub mod opcode;
-// pub mod request_head;
-// pub mod response_head;
+pub mod request_head;
+pub mod response_head;
 pub mod utf8;
 
 pub use opcode::{MessageKind, Opcode};
