@@ -1,1 +1,3 @@
 //! What was typed, what is printed.
+
+pub mod signals;
