@@ -25,6 +25,7 @@ pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
 pub use overrides::{BadAddress, Overrides, parse_address, parse_threads};
+pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.

@@ -1,5 +1,6 @@
 //! What flags and the environment say; both win over the file.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -36,11 +37,17 @@ impl Overrides {
     ///
     /// Names every variable that cannot be understood.
     pub fn from_environment(
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
         let mut overrides = Self::default();
         let mut faults = Vec::new();
-        let said = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let path = |name: &str| {
+            variable(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
+        // What is not UTF-8 is refused below, like any other wrong word.
+        let said = |name: &str| path(name).map(|value| value.to_string_lossy().into_owned());
 
         if let Some(list) = said("HOTSOCKET_LISTEN") {
             let (good, bad) = addresses(&list);
@@ -70,8 +77,8 @@ impl Overrides {
                 faults.push(Fault::of("HOTSOCKET_LOG", cause, mend));
             }
         }
-        overrides.plugins = said("HOTSOCKET_PLUGINS").map(PathBuf::from);
-        overrides.control = said("HOTSOCKET_CONTROL").map(PathBuf::from);
+        overrides.plugins = path("HOTSOCKET_PLUGINS");
+        overrides.control = path("HOTSOCKET_CONTROL");
 
         if faults.is_empty() {
             Ok(overrides)

@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What to write instead of `word`: the nearest of `known`, else all of them.
-pub(super) fn meant(word: &str, known: &[&str]) -> String {
+pub(crate) fn meant(word: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|candidate| {

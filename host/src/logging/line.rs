@@ -273,7 +273,7 @@ fn hidden(c: char) -> bool {
 }
 
 /// `text` without control characters.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.chars()
         .map(|c| {
             if hidden(c) {

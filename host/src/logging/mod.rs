@@ -3,6 +3,7 @@
 //! `levels.rs` decides what is written, `line.rs` how. What a plugin logs is an event of the target
 //! [`PLUGIN_TARGET`] with the fields `plugin`, `version`, `generation`, `target` and `text`.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,10 +14,12 @@ use tracing_core::callsite::rebuild_interest_cache;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::config::LogConfig;
+use crate::config::{LogConfig, UnknownLevel, parse_level};
 
 mod levels;
 mod line;
+
+pub(crate) use line::escaped;
 
 /// The target of the events that stand for lines of plugins.
 pub const PLUGIN_TARGET: &str = "plugin";
@@ -87,6 +90,50 @@ impl LogControl {
                 None => levels.remove(&name),
             };
         });
+    }
+
+    /// [`set`](Self::set) by words, as they come over the control socket: `level` is a level word or `default`.
+    ///
+    /// # Errors
+    ///
+    /// When the word is no level.
+    pub fn set_words(
+        &self,
+        level: &str,
+        target: Option<String>,
+        plugin: Option<String>,
+    ) -> Result<(), UnknownLevel> {
+        let level = if level == "default" {
+            None
+        } else {
+            Some(parse_level(level)?)
+        };
+        let scope = match (target, plugin) {
+            (_, Some(plugin)) => LogScope::Plugin(plugin),
+            (Some(target), None) => LogScope::Target(target),
+            (None, None) => LogScope::Rest,
+        };
+        self.set(scope, level);
+        Ok(())
+    }
+
+    /// The levels as JSON: `{"level":"info","targets":{...},"plugins":{...}}`.
+    #[must_use]
+    pub fn levels(&self) -> serde_json::Value {
+        let words = |levels: &BTreeMap<String, LevelFilter>| -> serde_json::Value {
+            levels
+                .iter()
+                .map(|(name, level)| (name.clone(), level.to_string().into()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        };
+        self.read(|config| {
+            serde_json::json!({
+                "level": config.level.to_string(),
+                "targets": words(&config.targets),
+                "plugins": words(&config.plugins),
+            })
+        })
     }
 
     /// Up to which level the lines of this plugin are written.
