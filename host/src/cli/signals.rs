@@ -42,3 +42,27 @@ pub fn listen(mut callback: impl FnMut(Signal) + Send + 'static) -> io::Result<(
         .spawn(watch)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use signal_hook::consts::{SIGHUP, SIGTERM};
+    use signal_hook::low_level::raise;
+
+    use super::{Signal, listen};
+
+    #[test]
+    fn a_signal_becomes_what_the_operator_asks_for() {
+        let (sender, asked) = mpsc::channel();
+        listen(move |signal| sender.send(signal).unwrap()).unwrap();
+        for (signal, meant) in [
+            (SIGHUP, Signal::Reload),
+            (SIGHUP, Signal::Reload),
+            (SIGTERM, Signal::Drain),
+        ] {
+            raise(signal).unwrap();
+            assert_eq!(asked.recv(), Ok(meant));
+        }
+    }
+}

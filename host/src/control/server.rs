@@ -77,7 +77,11 @@ impl ControlServer {
     ) -> Result<Self, ControlError> {
         let path = match path {
             Some(path) => path.to_owned(),
-            None => place::usual_socket(std::process::id())?,
+            None => {
+                let path = place::usual_socket(std::process::id())?;
+                path.parent().into_iter().for_each(sweep);
+                path
+            }
         };
         remove_stale(&path)?;
         let refused = |source| ControlError::Refused {
@@ -165,6 +169,21 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
             fs::remove_file(path).map_err(refused)
         }
         Err(error) => Err(refused(error)),
+    }
+}
+
+/// Removes the sockets of hosts that ended without doing so. One that cannot be removed does no harm.
+pub(super) fn sweep(directory: &Path) {
+    for file in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = file.path();
+        let pid = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .and_then(|stem| stem.parse::<u32>().ok());
+        // A host that is just starting refuses too, but it is alive.
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = remove_stale(&path);
+        }
     }
 }
 

@@ -272,3 +272,17 @@ fn a_directory_that_others_can_enter_is_not_trusted() {
     ));
     assert!(live_hosts(&[place]).is_empty());
 }
+
+#[test]
+fn the_sockets_of_dead_hosts_are_swept_away() {
+    let (directory, path) = directory();
+    let _server = start(&path);
+    let dead = directory.path().join(format!("{}.sock", u32::MAX));
+    drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+    let starting = directory
+        .path()
+        .join(format!("{}.sock", std::process::id()));
+    drop(std::os::unix::net::UnixListener::bind(&starting).unwrap());
+    super::server::sweep(directory.path());
+    assert!(!dead.exists() && starting.exists() && path.exists());
+}
