@@ -16,7 +16,7 @@ fn main() {
     );
     // Grows with each commit and checkout.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
-    if let Some(log) = log.filter(|log| ours && Path::new(log).exists()) {
+    if let Some(log) = log.filter(|log| Path::new(log).exists()) {
         println!("cargo::rerun-if-changed={log}");
     }
 }

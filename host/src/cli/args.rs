@@ -20,6 +20,7 @@ pub struct Args {
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Serve the protocols of every plugin in a directory
+    #[command(after_help = ENVIRONMENT)]
     Serve(ServeArgs),
     /// Read the config and look at every plugin file, without running any of it
     Check {
@@ -39,8 +40,15 @@ pub enum Command {
     Version,
 }
 
-/// What `serve` takes. Flags win over the environment (HOTSOCKET_LISTEN, HOTSOCKET_PLUGINS, HOTSOCKET_THREADS,
-/// HOTSOCKET_CONTROL, HOTSOCKET_LOG), and that wins over the config file.
+const ENVIRONMENT: &str = "\
+Environment, which flags override and which overrides the config file:
+  HOTSOCKET_LISTEN   addresses, separated by commas
+  HOTSOCKET_PLUGINS  the directory of plugin files
+  HOTSOCKET_THREADS  service threads
+  HOTSOCKET_CONTROL  the control socket
+  HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
+
+/// What `serve` takes.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct ServeArgs {
     /// The config file: JSON, comments allowed. A HUP signal reads it again
