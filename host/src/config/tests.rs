@@ -175,7 +175,7 @@ HOTSOCKET_LOG: `x` is no log level; write off, error, warn, info, debug or trace
 #[test]
 fn an_unknown_key_is_answered_with_the_nearest_right_one() {
     assert_eq!(
-        fault("{\n  \"listen\": [],\n  \"limts\": {}\n}"),
+        fault("{\n  \"log\": {},\n  \"limts\": {}\n}"),
         "hotsocket.json:3:3: unknown key `limts`
     \"limts\": {}
     ^^^^^^^
@@ -261,6 +261,7 @@ fn a_wrong_address_says_what_to_write() {
         mend("example.org:80"),
         "write a numeric address, as in `127.0.0.1:80` or `[::1]:80`; names are not looked up"
     );
+    assert!(fault(r#"{"listen": []}"#).contains("1:12: `listen` names no address"));
     assert!(fault(r#"{"listen": ["127.0.0.1:1", "127.0.0.1:1"]}"#).contains("is listed twice"));
     assert_eq!(
         good(r#"{"listen": ["127.0.0.1:0", "127.0.0.1:0"]}"#)
