@@ -17,6 +17,7 @@
 mod elf;
 pub mod generation;
 pub mod image;
+pub mod library;
 pub mod manifest;
 pub mod permissions;
 pub mod refusal;
