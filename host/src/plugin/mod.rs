@@ -21,6 +21,8 @@ pub mod library;
 pub mod manifest;
 pub mod permissions;
 pub mod refusal;
+pub mod settle;
 pub mod staging;
 pub mod stamp;
 mod thread_keys;
+pub mod watch;
