@@ -1,2 +1,7 @@
 //! The `hotsocket` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hotsocket::cli::run(|file| Err(format!("{} cannot be inspected yet", file.display()).into()))
+}

@@ -1,1 +1,28 @@
 //! Load, check, generations, adapters. Knows no socket and no config syntax.
+//!
+//! The way of a file, from the moment it is dropped:
+//!
+//! ```text
+//! watch, settle     something changed; now nobody writes any more
+//! image             its bytes, hash, owner
+//! permissions       nobody but root and us may write to it
+//! elf, stamp, manifest   complete, for this machine and ABI; names; before any code of it runs
+//! staging, library  a private copy is opened, its tables are compared
+//! registry          a new generation, by name: prepared, installed; the one before drains
+//! ```
+//!
+//! Whatever goes wrong on the way is one [`refusal::Refusal`], and the generation before goes on. A library is never
+//! unmapped: *retired* means that nobody uses it any more.
+
+mod elf;
+pub mod generation;
+pub mod image;
+pub mod library;
+pub mod manifest;
+pub mod permissions;
+pub mod refusal;
+pub mod settle;
+pub mod staging;
+pub mod stamp;
+mod thread_keys;
+pub mod watch;

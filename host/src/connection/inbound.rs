@@ -1,0 +1,509 @@
+//! Bytes from the peer in, messages and control frames out. RFC 6455 sections 5 and 6.2.
+
+use std::mem;
+use std::ops::Range;
+
+use super::buffers::BufferPool;
+use crate::wire::close_code::{self, Failure, NOT_UTF8, TOO_LARGE};
+use crate::wire::extension::{ExtensionChain, ExtensionFrame, PayloadSink};
+use crate::wire::frame_header::{Decoded, FrameHeader};
+use crate::wire::mask::{MaskingKey, apply_mask, rotate_key};
+use crate::wire::utf8::Utf8;
+use crate::wire::{MessageKind, Opcode, Role};
+
+/// How messages are handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole, bounded by [`InboundRules::message_bytes`].
+    Messages,
+    /// In pieces of at most `rx_chunk` bytes: a frame up to that size comes in one piece, a larger one as it arrives.
+    Pieces {
+        /// The largest piece, in bytes.
+        rx_chunk: u32,
+    },
+}
+
+/// What is the same for many connections, so that none has to keep it.
+#[derive(Clone, Copy, Debug)]
+pub struct InboundRules {
+    /// Our role; the peer has the other one.
+    pub role: Role,
+    /// The largest message (`limits.message_bytes`). In pieces it bounds only what extensions make of one piece.
+    pub message_bytes: u64,
+    /// How messages are handed on.
+    pub delivery: Delivery,
+}
+
+/// What was found in the input.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Nothing more in this input.
+    Need,
+    /// A whole message.
+    Message {
+        /// Its kind; text is valid UTF-8.
+        kind: MessageKind,
+        /// Its bytes.
+        payload: &'a [u8],
+    },
+    /// A piece of a message.
+    Piece {
+        /// The kind of the message; text is valid UTF-8 so far, and may end within a code point.
+        kind: MessageKind,
+        /// The first piece of the message.
+        first: bool,
+        /// The last piece of the message.
+        last: bool,
+        /// Bytes of the same frame still to come.
+        remaining: u64,
+        /// The bytes.
+        payload: &'a [u8],
+    },
+    /// A ping.
+    Ping(&'a [u8]),
+    /// A pong, asked for or not.
+    Pong(&'a [u8]),
+    /// A valid Close frame. Nothing comes after it.
+    Close {
+        /// Its code, if it had one.
+        code: Option<u16>,
+        /// Its reason.
+        reason: &'a str,
+    },
+    /// The peer broke a rule. Nothing comes after it.
+    Failed(Failure),
+}
+
+/// The receiving half of one connection: what must outlive a call.
+#[derive(Debug)]
+pub struct Inbound {
+    /// What has arrived of a message that is not complete, or what is being handed on.
+    held: Vec<u8>,
+    /// How much of `held` has been handed on.
+    handed: usize,
+    /// Payload of the current data frame still to come.
+    remaining: u64,
+    /// Its masking key, rotated to the next byte.
+    key: MaskingKey,
+    utf8: Utf8,
+    reading: Reading,
+    kind: MessageKind,
+    /// RSV bits of the current data frame.
+    rsv: u8,
+    /// The current data frame ends its message.
+    fin: bool,
+    /// The current data frame is handed on as it arrives.
+    spills: bool,
+    /// A message has begun and not ended.
+    in_message: bool,
+    /// Nothing of the message has been given to the extensions.
+    unread: bool,
+    /// Nothing of the message has been handed on.
+    unheard: bool,
+    /// Data frames are skipped.
+    discards: bool,
+}
+
+/// What the next byte is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Header,
+    Payload,
+    /// Of no interest: the peer has closed, or was failed.
+    Nothing,
+}
+
+/// What a step found, without a borrow of where it lies.
+enum Found {
+    Need,
+    Control(Opcode, Range<usize>),
+    Data(Place),
+    Failed(Failure),
+}
+
+enum Place {
+    Input(Range<usize>),
+    Held,
+}
+
+/// What has been read of the current data frame.
+struct Progress {
+    piece: Range<usize>,
+    frame_ended: bool,
+    message_ended: bool,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self {
+            held: Vec::new(),
+            handed: 0,
+            remaining: 0,
+            key: [0; 4],
+            utf8: Utf8::default(),
+            reading: Reading::Header,
+            kind: MessageKind::Binary,
+            rsv: 0,
+            fin: false,
+            spills: false,
+            in_message: false,
+            unread: false,
+            unheard: false,
+            discards: false,
+        }
+    }
+}
+
+impl Inbound {
+    /// Looks for the next event in `input`; also says how many bytes of it are done with. To be called again with the
+    /// rest until [`Event::Need`], and then with that rest and what has arrived since: at most an incomplete header or
+    /// control frame. The payload is unmasked where it lies.
+    #[inline]
+    pub fn next<'a>(
+        &'a mut self,
+        rules: &InboundRules,
+        chain: Option<&mut ExtensionChain>,
+        buffers: &mut BufferPool,
+        input: &'a mut [u8],
+    ) -> (usize, Event<'a>) {
+        if self.handed > 0 {
+            if self.handed < self.held.len() && !self.discards {
+                return (0, self.event(rules, Found::Data(Place::Held), input));
+            }
+            self.release(buffers);
+        }
+        let (consumed, found) = self.advance(rules, chain, buffers, input);
+        (consumed, self.event(rules, found, input))
+    }
+
+    /// From now on data frames are skipped: we have sent a Close frame and nobody listens any more. Control frames
+    /// are still told.
+    pub fn discard_data(&mut self) {
+        self.discards = true;
+    }
+
+    /// Gives the memory back. To be called before the value is dropped.
+    pub fn release(&mut self, buffers: &mut BufferPool) {
+        self.handed = 0;
+        if self.held.capacity() > 0 {
+            buffers.put(mem::take(&mut self.held));
+        }
+    }
+
+    /// Steps until something is found.
+    #[inline]
+    fn advance(
+        &mut self,
+        rules: &InboundRules,
+        mut chain: Option<&mut ExtensionChain>,
+        buffers: &mut BufferPool,
+        input: &mut [u8],
+    ) -> (usize, Found) {
+        let mut at = 0;
+        loop {
+            let step = match self.reading {
+                Reading::Header => self.read_header(rules, chain.as_deref(), input, &mut at),
+                Reading::Payload => {
+                    self.read_payload(rules, chain.as_deref_mut(), buffers, input, &mut at)
+                }
+                Reading::Nothing => {
+                    self.release(buffers);
+                    return (input.len(), Found::Need);
+                }
+            };
+            match step {
+                Ok(None) => {}
+                Ok(Some(found)) => return (at, found),
+                Err(failure) => {
+                    self.reading = Reading::Nothing;
+                    self.release(buffers);
+                    return (input.len(), Found::Failed(failure));
+                }
+            }
+        }
+    }
+
+    /// Reads a frame header, and the whole frame if it is a control frame.
+    #[inline]
+    fn read_header(
+        &mut self,
+        rules: &InboundRules,
+        chain: Option<&ExtensionChain>,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Found>, Failure> {
+        let (header, len) = match FrameHeader::decode(&input[*at..]) {
+            Decoded::Done { header, len } => (header, len),
+            Decoded::Need(_) => return Ok(Some(Found::Need)),
+            Decoded::Wrong(failure) => return Err(failure),
+        };
+        // Section 5.1: a client masks, a server does not.
+        self.key = match (rules.role, header.key) {
+            (Role::Server, Some(key)) => key,
+            (Role::Client, None) => [0; 4],
+            (Role::Server, None) => return Err(Failure::protocol("unmasked frame from a client")),
+            (Role::Client, Some(_)) => {
+                return Err(Failure::protocol("masked frame from a server"));
+            }
+        };
+        // Section 5.2: a bit that no extension owns is 0.
+        let owned = match chain {
+            Some(chain) if !header.opcode.is_control() => chain.rsv_bits(),
+            _ => 0,
+        };
+        if header.rsv & !owned != 0 {
+            return Err(Failure::protocol("RSV bit that no extension owns"));
+        }
+        if header.opcode.is_control() {
+            return Ok(Some(self.read_control(rules, &header, len, input, at)));
+        }
+        self.begin_frame(rules, chain.is_some(), &header)?;
+        *at += len;
+        Ok(None)
+    }
+
+    fn read_control(
+        &mut self,
+        rules: &InboundRules,
+        header: &FrameHeader,
+        len: usize,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Found {
+        let start = *at + len;
+        let end = start + header.payload_len as usize;
+        let Some(payload) = input.get_mut(start..end) else {
+            return Found::Need;
+        };
+        if rules.role == Role::Server {
+            apply_mask(payload, self.key);
+        }
+        if header.opcode == Opcode::Close {
+            self.reading = Reading::Nothing;
+        }
+        *at = end;
+        Found::Control(header.opcode, start..end)
+    }
+
+    /// Section 5.4: a message is one text or binary frame and the continuations up to FIN, with no other message
+    /// between them.
+    #[inline]
+    fn begin_frame(
+        &mut self,
+        rules: &InboundRules,
+        extended: bool,
+        header: &FrameHeader,
+    ) -> Result<(), Failure> {
+        let kind = match header.opcode {
+            Opcode::Text => MessageKind::Text,
+            Opcode::Binary => MessageKind::Binary,
+            _ if self.in_message => self.kind,
+            _ => return Err(Failure::protocol("continuation of no message")),
+        };
+        if header.opcode != Opcode::Continuation {
+            if self.in_message {
+                return Err(Failure::protocol("message inside another message"));
+            }
+            self.utf8 = Utf8::default();
+            self.unread = true;
+            self.unheard = true;
+        }
+        self.spills = match rules.delivery {
+            Delivery::Pieces { rx_chunk } => header.payload_len > u64::from(rx_chunk),
+            // Told by the header, before memory is taken. What extensions make of it is bounded where they put it.
+            Delivery::Messages if !extended && !self.discards => {
+                let room = rules.message_bytes.saturating_sub(self.held.len() as u64);
+                if header.payload_len > room {
+                    return Err(TOO_LARGE);
+                }
+                false
+            }
+            Delivery::Messages => false,
+        };
+        self.kind = kind;
+        self.in_message = true;
+        self.fin = header.fin;
+        self.rsv = header.rsv;
+        self.remaining = header.payload_len;
+        self.reading = Reading::Payload;
+        Ok(())
+    }
+
+    /// Takes what there is of the payload of a data frame.
+    #[inline]
+    fn read_payload(
+        &mut self,
+        rules: &InboundRules,
+        chain: Option<&mut ExtensionChain>,
+        buffers: &mut BufferPool,
+        input: &mut [u8],
+        at: &mut usize,
+    ) -> Result<Option<Found>, Failure> {
+        let arrived = input.len() - *at;
+        let mut taken = usize::try_from(self.remaining).map_or(arrived, |most| arrived.min(most));
+        if let Delivery::Pieces { rx_chunk } = rules.delivery
+            && self.spills
+        {
+            taken = taken.min(rx_chunk.max(1) as usize);
+        }
+        if taken == 0 && self.remaining > 0 {
+            return Ok(Some(Found::Need));
+        }
+        let piece = *at..*at + taken;
+        *at = piece.end;
+        self.remaining -= taken as u64;
+        if rules.role == Role::Server {
+            apply_mask(&mut input[piece.clone()], self.key);
+            self.key = rotate_key(self.key, taken);
+        }
+        let frame_ended = self.remaining == 0;
+        if frame_ended {
+            self.reading = Reading::Header;
+            self.in_message = !self.fin;
+        }
+        if self.discards {
+            return Ok(None);
+        }
+        let progress = Progress {
+            piece,
+            frame_ended,
+            message_ended: frame_ended && self.fin,
+        };
+        let place = match chain {
+            None => self.take_plain(rules, buffers, input, progress),
+            Some(chain) => self.take_extended(rules, chain, buffers, input, progress),
+        };
+        Ok(place?.map(Found::Data))
+    }
+
+    /// Without extensions: a message or piece that lies whole in the input is handed on from there.
+    #[inline]
+    fn take_plain(
+        &mut self,
+        rules: &InboundRules,
+        buffers: &mut BufferPool,
+        input: &[u8],
+        progress: Progress,
+    ) -> Result<Option<Place>, Failure> {
+        let payload = &input[progress.piece.clone()];
+        if self.kind == MessageKind::Text {
+            judge_text(&mut self.utf8, payload, progress.message_ended)?;
+        }
+        let complete = match rules.delivery {
+            Delivery::Messages => progress.message_ended,
+            Delivery::Pieces { .. } => progress.frame_ended,
+        };
+        if self.spills || complete && self.held.is_empty() {
+            let tells = progress.message_ended || !payload.is_empty();
+            return Ok(tells.then_some(Place::Input(progress.piece)));
+        }
+        buffers.append(&mut self.held, payload, self.remaining)?;
+        Ok(complete.then_some(Place::Held))
+    }
+
+    /// With extensions: what they make of the piece is held.
+    #[cold]
+    fn take_extended(
+        &mut self,
+        rules: &InboundRules,
+        chain: &mut ExtensionChain,
+        buffers: &mut BufferPool,
+        input: &[u8],
+        progress: Progress,
+    ) -> Result<Option<Place>, Failure> {
+        let frame = ExtensionFrame {
+            kind: self.kind,
+            rsv: self.rsv,
+            first: mem::take(&mut self.unread),
+            last: progress.message_ended,
+            payload: &input[progress.piece],
+        };
+        let limit = usize::try_from(rules.message_bytes).unwrap_or(usize::MAX);
+        let before = self.held.len();
+        let mut sink = HeldSink {
+            held: &mut self.held,
+            buffers,
+            limit,
+        };
+        chain.inbound(frame, limit, &mut sink)?;
+        if self.kind == MessageKind::Text {
+            judge_text(&mut self.utf8, &self.held[before..], progress.message_ended)?;
+        }
+        let complete = match rules.delivery {
+            Delivery::Messages => progress.message_ended,
+            Delivery::Pieces { .. } => progress.message_ended || !self.held.is_empty(),
+        };
+        Ok(complete.then_some(Place::Held))
+    }
+
+    /// The event with its borrow.
+    #[inline]
+    fn event<'a>(&'a mut self, rules: &InboundRules, found: Found, input: &'a [u8]) -> Event<'a> {
+        let (payload, behind) = match found {
+            Found::Need => return Event::Need,
+            Found::Failed(failure) => return Event::Failed(failure),
+            Found::Control(Opcode::Ping, at) => return Event::Ping(&input[at]),
+            Found::Control(Opcode::Pong, at) => return Event::Pong(&input[at]),
+            Found::Control(_, at) => return close_event(&input[at]),
+            Found::Data(Place::Input(at)) => (&input[at], 0),
+            Found::Data(Place::Held) => {
+                let from = self.handed;
+                self.handed = match rules.delivery {
+                    Delivery::Messages => self.held.len(),
+                    Delivery::Pieces { rx_chunk } => {
+                        let chunk = rx_chunk.max(1) as usize;
+                        self.held.len().min(from.saturating_add(chunk))
+                    }
+                };
+                let behind = self.held.len() - self.handed;
+                (&self.held[from..self.handed], behind as u64)
+            }
+        };
+        match rules.delivery {
+            Delivery::Messages => Event::Message {
+                kind: self.kind,
+                payload,
+            },
+            Delivery::Pieces { .. } => Event::Piece {
+                kind: self.kind,
+                first: mem::take(&mut self.unheard),
+                last: !self.in_message && behind == 0,
+                remaining: self.remaining + behind,
+                payload,
+            },
+        }
+    }
+}
+
+/// Section 8.1, at the octet where the text becomes invalid.
+#[inline]
+fn judge_text(utf8: &mut Utf8, piece: &[u8], ended: bool) -> Result<(), Failure> {
+    let judged = utf8
+        .push(piece)
+        .and_then(|()| if ended { utf8.finish() } else { Ok(()) });
+    judged.map_err(|_| NOT_UTF8)
+}
+
+fn close_event(payload: &[u8]) -> Event<'_> {
+    match close_code::decode(payload) {
+        Ok((code, reason)) => Event::Close { code, reason },
+        Err(failure) => Event::Failed(failure),
+    }
+}
+
+/// What extensions make of a piece, bounded while they make it.
+struct HeldSink<'a> {
+    held: &'a mut Vec<u8>,
+    buffers: &'a mut BufferPool,
+    limit: usize,
+}
+
+impl PayloadSink for HeldSink<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.len() > self.limit.saturating_sub(self.held.len()) {
+            return Err(TOO_LARGE);
+        }
+        // Nobody knows what is still to come: let it double.
+        self.buffers.append(self.held, bytes, u64::MAX)
+    }
+}

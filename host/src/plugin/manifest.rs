@@ -1,0 +1,179 @@
+//! What a plugin says of itself: its name, its version, its protocols.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::refusal::{Fault, Stage};
+
+/// Longest name or version, in bytes. A name becomes part of a file name, which may have 255.
+const NAME_BYTES: usize = 128;
+
+/// The manifest behind the stamp. Keys it does not know are ignored, so that a plugin may be newer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Manifest {
+    /// The name of the plugin: what it is known by, whatever its file is called.
+    pub plugin: String,
+    /// The version of the plugin, for people.
+    pub version: String,
+    /// The protocols, in the order of the declaration.
+    #[serde(default)]
+    pub protocols: Vec<ProtocolManifest>,
+}
+
+/// One protocol of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ProtocolManifest {
+    /// The name: the subprotocol, and the path in zero configuration.
+    pub name: String,
+    /// A number that its sessions can read.
+    #[serde(default)]
+    pub id: u32,
+    /// How messages reach it.
+    #[serde(default)]
+    pub delivery: Delivery,
+    /// With pieces: the size in bytes up to which a frame comes in one piece.
+    #[serde(default)]
+    pub rx_chunk: u64,
+    /// Whether it wants to hear of pongs.
+    #[serde(default)]
+    pub pongs: bool,
+}
+
+/// How messages reach a protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Delivery {
+    /// Whole.
+    #[default]
+    Messages,
+    /// As they come from the wire.
+    Pieces,
+}
+
+impl Manifest {
+    /// Reads a manifest and refuses names that are no names.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Manifest`] or [`Stage::Names`].
+    pub fn parse(text: &[u8]) -> Result<Self, Fault> {
+        let manifest: Self = serde_json::from_slice(text).map_err(|error| {
+            Fault::new(
+                Stage::Manifest,
+                format!("the manifest cannot be read: {error}"),
+                "rebuild the plugin with a current hotsocket-plugin",
+            )
+        })?;
+        token("plugin name", &manifest.plugin)?;
+        printable(&manifest.version)?;
+        if manifest.protocols.is_empty() {
+            return Err(Fault::new(
+                Stage::Manifest,
+                "the plugin has no protocol",
+                "name at least one in export_plugin!",
+            ));
+        }
+        let mut seen = HashSet::new();
+        for protocol in &manifest.protocols {
+            token("protocol name", &protocol.name)?;
+            if !seen.insert(&protocol.name) {
+                return Err(Fault::new(
+                    Stage::Names,
+                    format!("the protocol {} is there twice", protocol.name),
+                    "give each protocol of the plugin a name of its own",
+                ));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Whether the plugin provides `protocol`.
+    #[must_use]
+    pub fn provides(&self, protocol: &str) -> bool {
+        self.protocols.iter().any(|own| own.name == protocol)
+    }
+}
+
+/// A token as RFC 7230, section 3.2.6 has it: what a subprotocol must be (RFC 6455, section 4.1).
+fn token(what: &str, name: &str) -> Result<(), Fault> {
+    let is_token_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !name.is_empty() && name.len() <= NAME_BYTES && name.bytes().all(is_token_byte) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Stage::Names,
+        format!("the {what} {name:?} is no token"),
+        format!(
+            "use 1 to {NAME_BYTES} letters, digits and !#$%&'*+-.^_`|~, without spaces or slashes"
+        ),
+    ))
+}
+
+fn printable(version: &str) -> Result<(), Fault> {
+    if !version.is_empty() && version.len() <= NAME_BYTES && !version.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Stage::Manifest,
+        format!("the version {version:?} is none"),
+        format!("use 1 to {NAME_BYTES} bytes without control characters"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> Fault {
+        Manifest::parse(text.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_unknown_keys_are_ignored() {
+        let manifest = Manifest::parse(
+            br#"{"plugin":"chat","version":"1.2.0","color":"red","protocols":[
+                {"name":"chat"},
+                {"name":"chat.raw","id":7,"delivery":"pieces","rx_chunk":4096,"pongs":true}]}"#,
+        )
+        .unwrap();
+        assert_eq!(manifest.protocols[0].delivery, Delivery::Messages);
+        assert_eq!(manifest.protocols[1].rx_chunk, 4096);
+        assert!(manifest.provides("chat.raw") && !manifest.provides("raw"));
+    }
+
+    #[test]
+    fn a_name_that_is_no_token_is_refused() {
+        for name in ["", "two words", "a/b", "naïve", "tab\\t"] {
+            let text =
+                format!(r#"{{"plugin":"{name}","version":"1","protocols":[{{"name":"p"}}]}}"#);
+            assert_eq!(fault(&text).stage, Stage::Names, "{name:?}");
+        }
+        let text = r#"{"plugin":"p","version":"1","protocols":[{"name":"a,b"}]}"#;
+        assert_eq!(fault(text).cause, "the protocol name \"a,b\" is no token");
+    }
+
+    #[test]
+    fn a_plugin_has_protocols_and_each_once() {
+        assert_eq!(
+            fault(r#"{"plugin":"p","version":"1"}"#).cause,
+            "the plugin has no protocol"
+        );
+        let twice = r#"{"plugin":"p","version":"1","protocols":[{"name":"a"},{"name":"a"}]}"#;
+        assert_eq!(fault(twice).cause, "the protocol a is there twice");
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused() {
+        for text in [
+            "",
+            "[]",
+            r#"{"plugin":1}"#,
+            r#"{"plugin":"p","version":"1","protocols":[{"name":"a","delivery":"pigeon"}]}"#,
+            r#"{"plugin":"p","version":"","protocols":[{"name":"a"}]}"#,
+        ] {
+            assert_eq!(fault(text).stage, Stage::Manifest, "{text}");
+        }
+    }
+}
