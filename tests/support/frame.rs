@@ -143,3 +143,19 @@ impl std::fmt::Debug for Frame {
             .finish()
     }
 }
+
+#[test]
+fn frames_are_those_of_the_examples_of_the_rfc() {
+    let masked = [
+        0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58,
+    ];
+    assert_eq!(Frame::text("Hello").masked(), masked);
+    let unmasked = [0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+    assert_eq!(Frame::text("Hello").unmasked(), unmasked);
+    assert_eq!(Frame::decode(&unmasked), Some((Frame::text("Hello"), 7)));
+    assert_eq!(Frame::decode(&unmasked[..6]), None);
+    let long = Frame::binary(vec![1; 65_536]);
+    let bytes = long.unmasked();
+    assert_eq!(bytes[..10], [0x82, 0x7f, 0, 0, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(Frame::decode(&bytes), Some((long, bytes.len())));
+}

@@ -103,6 +103,11 @@ fn changed_abi_in(source: &Path) -> PathBuf {
     let manifest = format!("{before}{members}\n\n[workspace.package]{after}");
     fs::write(source.join("Cargo.toml"), manifest).expect("a fresh directory");
 
+    edit(&source.join("plugin-api/Cargo.toml"), |text| {
+        let (before, rest) = text.split_once("[dev-dependencies]").expect("tests");
+        let (_, after) = rest.split_once("\n\n").expect("a section behind it");
+        format!("{before}{after}")
+    });
     let abi = source.join("plugin-api/abi/src");
     let hash = hotsocket_abi::LAYOUT_HASH;
     edit(&abi.join("layout.rs"), |text| {
