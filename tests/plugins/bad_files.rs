@@ -4,11 +4,15 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::support::lines::LogLine;
-use crate::support::plugins::{changed_abi, marker, marker_that, plugin, replaced, stamp_offset};
+use crate::support::plugins::{
+    changed_abi, marker, marker_text, marker_that, plugin, replaced, stamp_offset,
+};
 use crate::support::process::eventually;
 use crate::support::server::{hotsocket, output_of};
 use crate::support::snapshot::{assert_snapshot, normalised};
-use crate::support::{DEADLINE, Frame, Server, Setup};
+use crate::support::{DEADLINE, Server};
+
+use super::marker_versions::{await_version, put, serving, setup};
 
 /// Places in the fixed part of the stamp.
 const STAMP_ABI_MAJOR: usize = 20;
@@ -60,26 +64,9 @@ fn bad_files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn serves_version(server: &Server, version: &str) -> bool {
-    let mut peer = server.open("/marker");
-    peer.frames(&[Frame::binary("")]);
-    peer.frame().as_text().ends_with(version)
-}
-
-/// Writes bytes as a plugin file, whole from the first moment.
-fn put(server: &Server, bytes: &[u8]) {
-    let staged = server.directory().join("staged.so");
-    fs::write(&staged, bytes).expect("there is room");
-    fs::rename(staged, server.plugin_file("marker.so")).expect("the same file system");
-}
-
 #[test]
 fn each_bad_file_is_one_line_that_says_what_to_do_and_the_old_version_serves_on() {
-    let server = Server::with([&plugin("probe")]);
-    put(&server, &marker(0));
-    eventually("version 0 serves", DEADLINE, || {
-        server.connect().handshake("/marker", &[]).status == 101
-    });
+    let server = setup().start();
     let directory = server.directory().display().to_string();
     let mut told = String::new();
     for (name, bytes) in bad_files() {
@@ -87,7 +74,7 @@ fn each_bad_file_is_one_line_that_says_what_to_do_and_the_old_version_serves_on(
         put(&server, &bytes);
         let is_ours = |line: &LogLine| line.is_error() && line.mentions("marker.so");
         let line = server.await_log(mark, is_ours);
-        assert!(serves_version(&server, "0000000"), "after {name}");
+        assert_eq!(serving(&server), marker_text(0), "after {name}");
         // Asked for again by nothing but a rescan, the same bytes stay quiet.
         server.drop_in(&plugin("two_protocols"), "other.so");
         server.await_log(mark, |line| !line.is_error() && line.mentions("other.so"));
@@ -115,11 +102,7 @@ fn a_bad_file_is_shown_by_plugin_list_until_it_is_mended() {
     };
     eventually("the file is listed", DEADLINE, || listed("marker.so"));
     put(&server, &marker(3));
-    eventually("version 3 serves", DEADLINE, || {
-        let mut peer = server.connect();
-        peer.handshake("/marker", &[]).status == 101
-    });
-    assert!(serves_version(&server, "0000003"));
+    await_version(&server, 3);
 }
 
 #[test]
@@ -145,9 +128,8 @@ fn a_file_cut_at_any_page_is_refused_without_running_it() {
 
 #[test]
 fn cut_files_in_the_directory_are_refused_and_change_nothing() {
-    let setup = Setup::new();
-    let bytes = marker(0);
-    fs::write(setup.plugin_directory().join("marker.so"), &bytes).expect("a fresh directory");
+    let setup = setup();
+    let bytes = marker(9);
     let cuts: Vec<PathBuf> = (0..16)
         .map(|nth| {
             let file = setup.plugin_directory().join(format!("cut-{nth:02}.so"));
@@ -167,7 +149,7 @@ fn cut_files_in_the_directory_are_refused_and_change_nothing() {
         assert_ne!(line.text("cause"), "", "{line:?}");
         assert_ne!(line.text("mend"), "", "{line:?}");
     }
-    assert!(serves_version(&server, "0000000"));
+    assert_eq!(serving(&server), marker_text(0));
 }
 
 #[test]
@@ -176,25 +158,18 @@ fn bytes_behind_the_end_of_a_file_are_allowed() {
     bytes.extend_from_slice(b"a signature, or what a tool left behind");
     let server = Server::with([]);
     put(&server, &bytes);
-    eventually("it serves", DEADLINE, || {
-        server.connect().handshake("/marker", &[]).status == 101
-    });
-    assert!(serves_version(&server, "0000005"));
+    await_version(&server, 5);
 }
 
 #[test]
 fn a_new_version_that_lacks_a_mounted_protocol_is_refused_unless_forced() {
-    let server = Server::with([]);
-    put(&server, &marker(0));
-    eventually("it serves", DEADLINE, || {
-        server.connect().handshake("/marker", &[]).status == 101
-    });
+    let server = setup().start();
     let mark = server.log().mark();
     let renamed = replaced(&marker(1), b"\"name\":\"marker\"", b"\"name\":\"renamd\"");
     put(&server, &renamed);
     let line = server.await_log(mark, LogLine::is_error);
     assert!(line.mentions("marker"), "{line:?}");
-    assert!(serves_version(&server, "0000000"));
+    assert_eq!(serving(&server), marker_text(0));
 
     let reload = ["plugin", "reload", "fixture-marker"];
     assert!(!server.command(reload).status.success());

@@ -1,6 +1,8 @@
 //! What happens to plugin files under a running host.
 
 mod bad_files;
+mod generations;
+mod marker_versions;
 mod names;
 mod options;
 mod panicking;
@@ -9,4 +11,5 @@ mod reload;
 mod reload_load;
 mod reload_ways;
 mod removal;
+mod template;
 mod two_protocols;

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use crate::support::plugins::{echo, marker, replaced};
-use crate::support::{Frame, Server, Setup};
+use crate::support::Server;
+use crate::support::plugins::{echo, marker, marker_text, replaced};
+
+use super::marker_versions::{serving, setup, staged};
 
 #[test]
 fn of_two_files_with_one_plugin_name_the_one_that_serves_stays_and_the_other_is_refused_with_both_paths()
@@ -12,8 +14,7 @@ fn of_two_files_with_one_plugin_name_the_one_that_serves_stays_and_the_other_is_
     let mark = server.log().mark();
     let mut changed = fs::read(echo()).expect("a built plugin");
     changed.extend_from_slice(b"other bytes");
-    fs::write(server.directory().join("second"), changed).expect("a fresh directory");
-    server.drop_in(&server.directory().join("second"), "second.so");
+    server.drop_in(&staged(&server, "second.so", &changed), "second.so");
     let line = server.await_log(mark, |line| line.is_error() && line.mentions("second.so"));
     assert!(line.mentions("libecho.so"), "{line:?}");
     assert_eq!(line.text("stage"), "names", "{line:?}");
@@ -23,19 +24,14 @@ fn of_two_files_with_one_plugin_name_the_one_that_serves_stays_and_the_other_is_
 #[test]
 fn of_two_plugins_with_one_protocol_the_one_that_serves_stays_and_the_other_is_refused_with_both_paths()
  {
-    let setup = Setup::new();
-    fs::write(setup.plugin_directory().join("marker.so"), marker(1)).expect("a fresh directory");
-    let server = setup.start();
+    let server = setup().start();
     let mark = server.log().mark();
     let old = b"\"plugin\":\"fixture-marker\"";
     let new = b"\"plugin\":\"fixture-rival1\"";
     let rival = replaced(&marker(2), old, new);
-    fs::write(server.directory().join("rival"), rival).expect("a fresh directory");
-    server.drop_in(&server.directory().join("rival"), "rival.so");
+    server.drop_in(&staged(&server, "rival.so", &rival), "rival.so");
     let line = server.await_log(mark, |line| line.is_error() && line.mentions("rival.so"));
     assert!(line.mentions("marker.so"), "{line:?}");
     assert_eq!(line.text("stage"), "names", "{line:?}");
-    let mut peer = server.open("/marker");
-    peer.frames(&[Frame::binary("")]);
-    assert!(peer.frame().as_text().ends_with("0000001"));
+    assert_eq!(serving(&server), marker_text(0));
 }

@@ -1,15 +1,13 @@
 //! A plugin file is replaced under live connections, again and again, and nothing is lost.
 
-use std::fs;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::support::Server;
 use crate::support::lines::LogLine;
 use crate::support::plugins::{marker, marker_text, marker_that};
-use crate::support::server::copy_plugin;
-use crate::support::{DEADLINE, Frame, Server, Setup};
 
+use super::marker_versions::{await_version, put, serving, setup, staged, version_of};
 use super::reload_load::Load;
 use super::reload_ways::WAYS;
 
@@ -18,73 +16,27 @@ const REPLACEMENTS: u32 = 40;
 /// Above this time from the last byte of a file to the first session on it the test fails.
 const SLOWEST: Duration = Duration::from_secs(10);
 
-/// A server with version 0 of the plugin `marker`, and a place for others on the same file system.
-fn server_with_marker() -> Server {
-    let setup = Setup::new();
-    let file = setup.plugin_directory().join("marker.so");
-    fs::write(&file, marker(0)).expect("a fresh directory");
-    copy_plugin(&file.clone(), &file.with_extension("copy"));
-    fs::rename(file.with_extension("copy"), file).expect("the same directory");
-    let server = setup.start();
-    fs::create_dir(server.directory().join("versions")).expect("a fresh directory");
-    server
-}
-
-/// Writes a file beside the plugin directory.
-fn staged(server: &Server, name: &str, bytes: &[u8]) -> std::path::PathBuf {
-    let file = server.directory().join("versions").join(name);
-    fs::write(&file, bytes).expect("there is room");
-    file
-}
-
-/// The version that a fresh session gets.
-fn serving(server: &Server) -> String {
-    let mut peer = server.open("/marker");
-    peer.frames(&[Frame::binary("")]);
-    loop {
-        let frame = peer.frame();
-        if frame.opcode == crate::support::frame::BINARY {
-            return frame.as_text();
-        }
-    }
-}
-
-/// Opens sessions until one is served by this version, and says when.
-fn await_version(server: &Server, version: u32) -> Instant {
-    let wanted = marker_text(version);
-    let end = Instant::now() + DEADLINE;
-    loop {
-        let found = serving(server);
-        if found == wanted {
-            return Instant::now();
-        }
-        assert!(Instant::now() < end, "{found} serves, and not {wanted}");
-    }
-}
-
 #[test]
 fn new_sessions_get_the_new_version_and_old_ones_keep_theirs() {
-    let server = server_with_marker();
+    let server = setup().start();
     let mut old = server.open("/marker");
     for (version, (way, replace)) in (1..).zip(WAYS) {
         println!("{way}");
         let file = staged(&server, &format!("{version}.so"), &marker(version));
         replace(&file, &server.plugin_file("marker.so"));
         await_version(&server, version);
-        old.frames(&[Frame::binary("")]);
-        assert_eq!(old.frame().as_text(), marker_text(0), "after {way}");
+        assert_eq!(version_of(&mut old), marker_text(0), "after {way}");
     }
 }
 
 #[test]
 fn a_file_with_the_bytes_that_serve_is_no_new_version() {
-    let server = server_with_marker();
+    let server = setup().start();
     let mark = server.log().mark();
     let installed = |line: &LogLine| line.mentions("generation") && line.mentions("marker");
     server.drop_in(&server.plugin_file("marker.so"), "marker.so");
     // The next version shows that the one before it has been looked at.
-    let file = staged(&server, "1.so", &marker(1));
-    fs::rename(file, server.plugin_file("marker.so")).expect("the same file system");
+    put(&server, &marker(1));
     await_version(&server, 1);
     let first = server.await_log(mark, installed);
     assert!(!first.is_error(), "{first:?}");
@@ -93,10 +45,9 @@ fn a_file_with_the_bytes_that_serve_is_no_new_version() {
 
 #[test]
 fn a_version_that_served_before_can_come_back() {
-    let server = server_with_marker();
-    for (nth, version) in [1, 0, 1].into_iter().enumerate() {
-        let file = staged(&server, &format!("{nth}.so"), &marker(version));
-        fs::rename(file, server.plugin_file("marker.so")).expect("the same file system");
+    let server = setup().start();
+    for version in [1, 0, 1] {
+        put(&server, &marker(version));
         await_version(&server, version);
     }
 }
@@ -106,7 +57,7 @@ fn nothing_is_lost_while_the_plugin_is_replaced_in_every_way_between_bad_files()
     let replacements = std::env::var("HOTSOCKET_RELOADS").map_or(REPLACEMENTS, |count| {
         count.parse().expect("HOTSOCKET_RELOADS is a number")
     });
-    let mut server = server_with_marker();
+    let mut server = setup().start();
     let load = Load::default();
     let mut times = load.run(server.address(), || {
         replace_again_and_again(&server, replacements)
@@ -144,7 +95,7 @@ fn replace_again_and_again(server: &Server, replacements: u32) -> Vec<Duration> 
         await_reconnecting_group(server);
         if version % 5 == 0 {
             let (stage, bytes) = bad.next().expect("a cycle does not end");
-            refused(server, &file, stage, &bytes);
+            refused(server, stage, &bytes);
             assert_eq!(serving(server), marker_text(version), "after a bad file");
         }
     }
@@ -159,10 +110,9 @@ fn await_reconnecting_group(server: &Server) {
 }
 
 /// Puts a bad file in place and waits for the line that says so.
-fn refused(server: &Server, file: &Path, stage: &str, bytes: &[u8]) {
+fn refused(server: &Server, stage: &str, bytes: &[u8]) {
     let mark = server.log().mark();
-    let bad = staged(server, "bad.so", bytes);
-    fs::rename(bad, file).expect("the same file system");
+    put(server, bytes);
     let line = server.await_log(mark, |line| line.is_error() && line.mentions("marker.so"));
     assert_eq!(line.text("stage"), stage, "{line:?}");
 }

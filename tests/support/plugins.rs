@@ -174,7 +174,8 @@ fn edit(file: &Path, change: impl Fn(&str) -> String) {
     fs::write(file, changed).expect("a copied file");
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+/// Copies a directory with all that is in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a fresh directory");
     for entry in fs::read_dir(from).expect("a directory of ours") {
         let entry = entry.expect("a directory of ours");
@@ -187,7 +188,8 @@ fn copy_tree(from: &Path, to: &Path) {
     }
 }
 
-fn repository() -> &'static Path {
+/// The top of the repository.
+pub(crate) fn repository() -> &'static Path {
     let host = Path::new(env!("CARGO_MANIFEST_DIR"));
     host.parent().expect("the host is in the repository")
 }
@@ -197,6 +199,7 @@ fn binary_directory() -> &'static Path {
     binary.parent().expect("a binary is in a directory")
 }
 
-fn target_directory() -> &'static Path {
+/// The directory in which cargo builds.
+pub(crate) fn target_directory() -> &'static Path {
     binary_directory().parent().expect("one per profile")
 }
