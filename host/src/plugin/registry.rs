@@ -10,9 +10,14 @@ use super::image::Hash;
 use super::library::Opened;
 use super::loader::Opener;
 use super::manifest::Manifest;
+use super::names::{self, Hold, Holder};
+use super::record::FileRecord;
 use super::refusal::{Fault, Refusal, Stage};
 use super::settle::{Candidate, Step};
 use super::status::PluginRow;
+
+/// Stands for the path of a plugin that is linked into the program.
+const LINKED: &str = "(linked) ";
 
 /// Where generations are put to work: the server.
 pub trait Installer {
@@ -45,7 +50,7 @@ pub trait Installer {
 pub struct Registry<O> {
     opener: O,
     plugins: BTreeMap<String, Plugin>,
-    files: BTreeMap<PathBuf, File>,
+    files: BTreeMap<PathBuf, FileRecord>,
     /// Files that were not there at the last look, which may be for a moment only.
     absent: BTreeSet<PathBuf>,
 }
@@ -64,25 +69,6 @@ struct Serving {
     manifest: Arc<Manifest>,
     /// The file was removed: it serves until the end of the step, unless another file takes over.
     is_gone: bool,
-}
-
-/// What happened to a file last.
-#[derive(Debug, Default)]
-struct File {
-    hash: Option<Hash>,
-    plugin: Option<String>,
-    refusal: Option<Refusal>,
-}
-
-impl File {
-    /// Whether it waits for a name that another file has.
-    fn is_blocked(&self) -> bool {
-        self.plugin.is_some()
-            && self
-                .refusal
-                .as_ref()
-                .is_some_and(|refusal| refusal.stage == Stage::Names)
-    }
 }
 
 impl<O: Opener> Registry<O> {
@@ -121,7 +107,7 @@ impl<O: Opener> Registry<O> {
         }
         if !step.removed.is_empty() {
             self.retry_blocked(installer);
-            self.withdraw_gone(installer);
+            self.withdraw_gone(installer, |_| true);
         }
         unsettled
     }
@@ -162,7 +148,7 @@ impl<O: Opener> Registry<O> {
         opened: &Opened,
         installer: &mut I,
     ) -> Result<Arc<Generation>, Refusal> {
-        let file = PathBuf::from(format!("(linked) {}", opened.manifest.plugin));
+        let file = PathBuf::from(format!("{LINKED}{}", opened.manifest.plugin));
         if self.serving(&opened.manifest.plugin).is_some() {
             return Err(Refusal::new(
                 &file,
@@ -214,7 +200,7 @@ impl<O: Opener> Registry<O> {
             record.refusal = None;
             return true;
         }
-        if record.hash == Some(*hash) && record.is_refused_for_its_bytes() {
+        if record.is_hopeless(*hash) {
             return true;
         }
         match self.load(file, Some(*hash), false, installer) {
@@ -273,7 +259,10 @@ impl<O: Opener> Registry<O> {
             hash,
         ));
         let prepared = installer.prepare(&generation, opened)?;
-        self.withdraw_gone_rivals(manifest, installer);
+        self.withdraw_gone(installer, |rival| {
+            rival.generation.plugin != manifest.plugin
+                && names::shared_protocol(manifest, &rival.manifest).is_some()
+        });
         installer.install(prepared);
         let plugin = self.plugins.entry(manifest.plugin.clone()).or_default();
         let before = plugin.serving.replace(Serving {
@@ -282,7 +271,7 @@ impl<O: Opener> Registry<O> {
             is_gone: false,
         });
         if let Some(before) = before {
-            plugin.retire(&before.generation);
+            plugin.retire(before.generation);
         }
         // Their mapping is in use again, so they no longer stand for one of their own.
         plugin
@@ -291,7 +280,6 @@ impl<O: Opener> Registry<O> {
         Ok(generation)
     }
 
-    /// A plugin is its name, and a protocol is served by one plugin: who has a name keeps it.
     fn judge_names<I: Installer>(
         &self,
         file: &Path,
@@ -299,24 +287,25 @@ impl<O: Opener> Registry<O> {
         force: bool,
         installer: &I,
     ) -> Result<(), Fault> {
-        for (name, serving) in self.all_serving() {
-            let other = &serving.generation.file;
-            if *name == manifest.plugin {
-                if other != file && !serving.is_gone && !self.absent.contains(other) {
-                    return Err(taken(&format!("the plugin name {name}"), file, other));
-                }
-                if !force && !serving.is_gone {
-                    judge_loss(serving, manifest, installer)?;
-                }
-            } else if !serving.is_gone {
-                let mut own = manifest.protocols.iter();
-                if let Some(clash) = own.find(|own| serving.manifest.provides(&own.name)) {
-                    let what = format!("the protocol {}", clash.name);
-                    return Err(taken(&what, file, other));
-                }
-            }
+        let is_mounted = |protocol: &str| !force && installer.is_mounted(protocol);
+        self.all_serving().try_for_each(|serving| {
+            let holder = Holder {
+                generation: &serving.generation,
+                manifest: &serving.manifest,
+                hold: self.hold_of(serving),
+            };
+            names::judge(file, manifest, holder, &is_mounted)
+        })
+    }
+
+    fn hold_of(&self, serving: &Serving) -> Hold {
+        if serving.is_gone {
+            Hold::Gone
+        } else if self.absent.contains(&serving.generation.file) {
+            Hold::Absent
+        } else {
+            Hold::Firm
         }
-        Ok(())
     }
 
     /// Marks what this file serves as gone.
@@ -329,48 +318,21 @@ impl<O: Opener> Registry<O> {
         }
     }
 
-    fn withdraw_gone<I: Installer>(&mut self, installer: &mut I) {
-        let names: Vec<_> = self.gone().map(|(name, _)| name.clone()).collect();
-        for name in &names {
-            self.withdraw(name, installer);
-        }
-        if !names.is_empty() {
-            self.retry_blocked(installer);
-        }
-    }
-
-    /// Withdraws other plugins whose file is gone and whose protocols are about to be served by this one.
-    fn withdraw_gone_rivals<I: Installer>(&mut self, manifest: &Manifest, installer: &mut I) {
-        let clashes = |serving: &Serving| {
-            let mut own = manifest.protocols.iter();
-            own.any(|own| serving.manifest.provides(&own.name))
-        };
-        let rivals: Vec<_> = self
-            .gone()
-            .filter(|(name, serving)| **name != manifest.plugin && clashes(serving))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in &rivals {
-            self.withdraw(name, installer);
-        }
-    }
-
-    fn withdraw<I: Installer>(&mut self, name: &str, installer: &mut I) {
-        let Some(plugin) = self.plugins.get_mut(name) else {
-            return;
-        };
-        if let Some(serving) = plugin.serving.take() {
-            let generation = &serving.generation;
-            installer.withdraw(generation);
-            plugin.retire(generation);
-            tracing::info!(
-                target: "hotsocket::plugin",
-                plugin = generation.plugin,
-                version = generation.version,
-                generation = generation.number,
-                file = %generation.file.display(),
-                "plugin withdrawn: its file was removed"
-            );
+    /// Withdraws the plugins whose file is gone, `if_also` says so.
+    fn withdraw_gone<I: Installer>(
+        &mut self,
+        installer: &mut I,
+        if_also: impl Fn(&Serving) -> bool,
+    ) {
+        for plugin in self.plugins.values_mut() {
+            let gone = plugin
+                .serving
+                .take_if(|serving| serving.is_gone && if_also(serving));
+            if let Some(serving) = gone {
+                installer.withdraw(&serving.generation);
+                log_withdrawn(&serving.generation);
+                plugin.retire(serving.generation);
+            }
         }
     }
 
@@ -404,23 +366,18 @@ impl<O: Opener> Registry<O> {
         self.plugins.get(plugin)?.serving.as_ref()
     }
 
-    fn all_serving(&self) -> impl Iterator<Item = (&String, &Serving)> {
-        self.plugins
-            .iter()
-            .filter_map(|(name, plugin)| Some((name, plugin.serving.as_ref()?)))
-    }
-
-    fn gone(&self) -> impl Iterator<Item = (&String, &Serving)> {
-        self.all_serving().filter(|(_, serving)| serving.is_gone)
+    fn all_serving(&self) -> impl Iterator<Item = &Serving> {
+        let plugins = self.plugins.values();
+        plugins.filter_map(|plugin| plugin.serving.as_ref())
     }
 
     fn serves(&self, file: &Path) -> bool {
         self.all_serving()
-            .any(|(_, serving)| serving.generation.file == file)
+            .any(|serving| serving.generation.file == file)
     }
 
     fn is_serving(&self, file: &Path, hash: Hash) -> bool {
-        self.all_serving().any(|(_, serving)| {
+        self.all_serving().any(|serving| {
             let generation = &serving.generation;
             generation.file == file && generation.hash == hash && !serving.is_gone
         })
@@ -429,9 +386,18 @@ impl<O: Opener> Registry<O> {
     /// The file that somebody means by the name of a plugin, of a file, or of a library.
     fn file_of(&self, name: &str) -> Result<PathBuf, Refusal> {
         if let Some(serving) = self.serving(name) {
-            return Ok(serving.generation.file.clone());
+            let file = &serving.generation.file;
+            if file.to_string_lossy().starts_with(LINKED) {
+                return Err(Refusal::new(
+                    file,
+                    Stage::Names,
+                    "the plugin is linked into the program, so there is no file to reload",
+                    "build the program anew",
+                ));
+            }
+            return Ok(file.clone());
         }
-        let is_meant = |(path, file): &(&PathBuf, &File)| {
+        let is_meant = |(path, file): &(&PathBuf, &FileRecord)| {
             let file_name = path.file_name().unwrap_or_default().to_string_lossy();
             file.plugin.as_deref() == Some(name)
                 || **path == Path::new(name)
@@ -451,72 +417,22 @@ impl<O: Opener> Registry<O> {
 }
 
 impl Plugin {
-    fn retire(&mut self, generation: &Arc<Generation>) {
+    fn retire(&mut self, generation: Arc<Generation>) {
         generation.drain();
-        self.former.push(Arc::clone(generation));
+        self.former.push(generation);
     }
 }
 
-impl File {
-    fn is_refused_for_its_bytes(&self) -> bool {
-        self.refusal
-            .as_ref()
-            .is_some_and(|refusal| refusal.stage.is_of_the_bytes())
-    }
-
-    /// Logs a refusal, unless it is the one that was logged before.
-    fn refuse(&mut self, refusal: Refusal) {
-        if self.refusal.as_ref() != Some(&refusal) {
-            refusal.log();
-            self.refusal = Some(refusal);
-        }
-    }
-
-    fn accept(&mut self, generation: &Generation, settled: Instant) {
-        self.refusal = None;
-        tracing::info!(
-            target: "hotsocket::plugin",
-            plugin = generation.plugin,
-            version = generation.version,
-            generation = generation.number,
-            file = %generation.file.display(),
-            milliseconds = settled.elapsed().as_millis() as u64,
-            "plugin installed"
-        );
-    }
+fn log_withdrawn(generation: &Generation) {
+    tracing::info!(
+        target: "hotsocket::plugin",
+        plugin = generation.plugin,
+        version = generation.version,
+        generation = generation.number,
+        file = %generation.file.display(),
+        "plugin withdrawn: its file was removed"
+    );
 }
 
-fn judge_loss<I: Installer>(
-    serving: &Serving,
-    manifest: &Manifest,
-    installer: &I,
-) -> Result<(), Fault> {
-    let mut before = serving.manifest.protocols.iter();
-    let lost = before.find(|old| !manifest.provides(&old.name) && installer.is_mounted(&old.name));
-    let Some(lost) = lost else {
-        return Ok(());
-    };
-    Err(Fault::new(
-        Stage::Names,
-        format!(
-            "version {} lacks the protocol {}, which generation {} (version {}) serves",
-            manifest.version, lost.name, serving.generation.number, serving.generation.version
-        ),
-        format!(
-            "keep the protocol, or run `hotsocket plugin reload {} --force`",
-            manifest.plugin
-        ),
-    ))
-}
-
-fn taken(what: &str, file: &Path, other: &Path) -> Fault {
-    Fault::new(
-        Stage::Names,
-        format!(
-            "{what} of {} is already served from {}",
-            file.display(),
-            other.display()
-        ),
-        "remove one of the two files, or rename what is in one of them",
-    )
-}
+#[cfg(test)]
+mod tests;
