@@ -241,3 +241,159 @@ impl PayloadSink for MadePayload {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::extension::toy;
+
+    /// What a server sends.
+    fn sent(
+        outbound: &mut Outbound,
+        send: impl FnOnce(&mut Outbound, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> Result<Vec<u8>, SendError> {
+        let mut out = Vec::new();
+        let result = send(outbound, &mut out);
+        assert!(
+            result.is_ok() || out.is_empty(),
+            "nothing is sent on an error"
+        );
+        result.map(|()| out)
+    }
+
+    fn fragment(
+        outbound: &mut Outbound,
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+    ) -> Result<Vec<u8>, SendError> {
+        sent(outbound, |outbound, out| {
+            outbound.message(out, Masking::None, kind, first, last, b"x")
+        })
+    }
+
+    fn close(
+        outbound: &mut Outbound,
+        code: Option<u16>,
+        reason: &str,
+    ) -> Result<Vec<u8>, SendError> {
+        sent(outbound, |outbound, out| {
+            outbound.close(out, Masking::None, code, reason)
+        })
+    }
+
+    #[test]
+    fn a_message_is_one_unmasked_frame_of_a_server_and_a_masked_one_of_a_client() {
+        let (mut outbound, mut out) = (Outbound::default(), Vec::new());
+        let text = MessageKind::Text;
+        outbound
+            .message(&mut out, Masking::None, text, true, true, b"Hello")
+            .unwrap();
+        assert_eq!(out, b"\x81\x05Hello");
+        let mut framed = Vec::new();
+        encode_message(&mut framed, text, b"Hello");
+        assert_eq!(framed, out);
+
+        out.clear();
+        let mut key = || [0x37, 0xfa, 0x21, 0x3d];
+        let mask = Masking::Keys(&mut key);
+        outbound
+            .message(&mut out, mask, text, true, true, b"Hello")
+            .unwrap();
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+
+    #[test]
+    fn fragments_have_their_order() {
+        let (text, binary) = (MessageKind::Text, MessageKind::Binary);
+        let mut outbound = Outbound::default();
+        assert_eq!(
+            fragment(&mut outbound, text, false, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, true, false).unwrap(),
+            b"\x01\x01x"
+        );
+        assert!(!outbound.is_between_messages());
+        assert_eq!(
+            fragment(&mut outbound, text, true, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, binary, false, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, false, false).unwrap(),
+            b"\x00\x01x"
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, false, true).unwrap(),
+            b"\x80\x01x"
+        );
+        assert_eq!(
+            fragment(&mut outbound, binary, true, true).unwrap(),
+            b"\x82\x01x"
+        );
+    }
+
+    #[test]
+    fn control_frames_are_short() {
+        let mut outbound = Outbound::default();
+        let most = [0; 125];
+        let ping = sent(&mut outbound, |o, out| o.ping(out, Masking::None, &most)).unwrap();
+        assert_eq!(ping[..2], [0x89, 125]);
+        let pong = sent(&mut outbound, |o, out| o.pong(out, Masking::None, b"")).unwrap();
+        assert_eq!(pong, b"\x8a\x00");
+        let long = sent(&mut outbound, |o, out| {
+            o.ping(out, Masking::None, &[0; 126])
+        });
+        assert_eq!(long, Err(SendError::TooLong));
+    }
+
+    #[test]
+    fn nothing_follows_the_close_frame() {
+        let mut outbound = Outbound::default();
+        assert_eq!(
+            close(&mut outbound, Some(1005), ""),
+            Err(SendError::BadCode)
+        );
+        assert_eq!(
+            close(&mut outbound, Some(1000), &"x".repeat(124)),
+            Err(SendError::TooLong)
+        );
+        let last = close(&mut outbound, Some(1000), "bye").unwrap();
+        assert_eq!(last, b"\x88\x05\x03\xe8bye");
+        assert_eq!(close(&mut outbound, None, ""), Err(SendError::Closed));
+        assert_eq!(
+            fragment(&mut outbound, MessageKind::Text, true, true),
+            Err(SendError::Closed)
+        );
+        let ping = sent(&mut outbound, |o, out| o.ping(out, Masking::None, b""));
+        assert_eq!(ping, Err(SendError::Closed));
+        assert_eq!(
+            close(&mut Outbound::default(), None, "").unwrap(),
+            b"\x88\x00"
+        );
+    }
+
+    #[test]
+    fn extensions_change_the_payload_and_set_their_bits() {
+        let (mut outbound, mut chain) = (Outbound::default(), toy::chain(&[(2, 1)]));
+        let frame = ExtensionFrame {
+            kind: MessageKind::Binary,
+            rsv: 0,
+            first: true,
+            last: true,
+            payload: b"abc",
+        };
+        let mut extended = |limit| {
+            sent(&mut outbound, |outbound, out| {
+                outbound.extended_message(out, Masking::None, &mut chain, frame, limit)
+            })
+        };
+        assert_eq!(extended(4).unwrap(), b"\xa2\x04\x01`cb");
+        assert_eq!(extended(3), Err(SendError::Extension(TOO_LARGE)));
+    }
+}

@@ -168,7 +168,7 @@ impl Sending {
     /// A message or a fragment of one; see [`Outbound::message`].
     ///
     /// # Errors
-    /// [`SendError`]; nothing was sent then.
+    /// [`SendError`]; nothing was sent then. After [`SendError::Extension`] the connection is to be failed.
     #[inline]
     pub fn message(
         &mut self,
@@ -315,5 +315,199 @@ impl Sending {
                 reason: reason.to_owned(),
             })
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::inbound::Delivery;
+    use super::super::stream_tests::{Heard, pool};
+    use super::*;
+    use crate::wire::close_code::{INTERNAL_ERROR, NORMAL, PROTOCOL_ERROR};
+
+    /// A client, so that the bytes of the tests need no mask.
+    const RULES: InboundRules = InboundRules {
+        role: Role::Client,
+        message_bytes: 100,
+        delivery: Delivery::Messages,
+    };
+
+    /// What is heard of the input, and what is answered.
+    fn turns(websocket: &mut WebSocket, input: &[u8]) -> (Vec<Heard>, Vec<u8>) {
+        let (mut input, mut at, mut buffers) = (input.to_vec(), 0, pool());
+        let (mut all, mut out) = (Vec::new(), Vec::new());
+        loop {
+            let turn = websocket.next(
+                &RULES,
+                &mut buffers,
+                &mut out,
+                Masking::None,
+                &mut input[at..],
+            );
+            at += turn.consumed;
+            match Heard::of(&turn.event) {
+                Some(heard) => all.push(heard),
+                None => return (all, out),
+            }
+        }
+    }
+
+    fn close(websocket: &mut WebSocket, by: ClosedBy) -> Vec<u8> {
+        let mut out = Vec::new();
+        let sending = websocket.sending();
+        sending
+            .close(&mut out, Masking::None, by, Some(NORMAL), "enough")
+            .unwrap();
+        out
+    }
+
+    fn report(by: ClosedBy, code: u16, clean: bool, reason: &str) -> CloseReport {
+        CloseReport {
+            by,
+            code,
+            clean,
+            reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn pings_are_answered_in_order() {
+        let mut websocket = WebSocket::default();
+        let (heard, out) = turns(&mut websocket, b"\x89\x01a\x81\x01m\x89\x01b");
+        assert_eq!(heard.len(), 3);
+        assert_eq!(out, b"\x8a\x01a\x8a\x01b");
+    }
+
+    #[test]
+    fn the_peers_close_is_answered_with_its_code_and_told_once() {
+        let mut websocket = WebSocket::default();
+        let (heard, out) = turns(&mut websocket, b"\x88\x05\x0b\xb8bye\x81\x01m");
+        assert_eq!(heard, [Heard::Close(Some(3000), "bye".to_owned())]);
+        assert_eq!(out, b"\x88\x02\x0b\xb8");
+        let sending = websocket.sending();
+        assert_eq!(sending.state(), State::Closed);
+        assert_eq!(sending.transport(Role::Server), Transport::Close);
+        assert_eq!(sending.transport(Role::Client), Transport::AwaitPeer);
+        assert_eq!(
+            sending.take_report(),
+            Some(report(ClosedBy::Peer, 3000, true, "bye"))
+        );
+        sending.abandon(ClosedBy::Peer, "");
+        assert_eq!(sending.take_report(), None);
+    }
+
+    #[test]
+    fn a_close_without_a_code_is_answered_without_one_and_told_as_1005() {
+        let mut websocket = WebSocket::default();
+        assert_eq!(turns(&mut websocket, b"\x88\x00").1, b"\x88\x00");
+        let told = websocket.sending().take_report();
+        assert_eq!(told, Some(report(ClosedBy::Peer, NO_CODE, true, "")));
+    }
+
+    #[test]
+    fn our_close_waits_for_the_peers_and_skips_messages_until_then() {
+        let mut websocket = WebSocket::default();
+        assert_eq!(
+            close(&mut websocket, ClosedBy::Protocol),
+            b"\x88\x08\x03\xe8enough"
+        );
+        assert_eq!(websocket.sending().take_report(), None);
+        let (heard, out) = turns(&mut websocket, b"\x81\x01m\x89\x01p");
+        assert_eq!((heard, out), (vec![Heard::Ping(b"p".to_vec())], Vec::new()));
+        assert_eq!(websocket.sending().transport(Role::Server), Transport::Keep);
+        assert_eq!(
+            turns(&mut websocket, b"\x88\x02\x03\xe9").1,
+            b"",
+            "ours is out already"
+        );
+        let told = websocket.sending().take_report();
+        assert_eq!(
+            told,
+            Some(report(ClosedBy::Protocol, NORMAL, true, "enough"))
+        );
+    }
+
+    #[test]
+    fn our_close_that_is_never_answered_is_told_as_not_clean() {
+        let mut websocket = WebSocket::default();
+        close(&mut websocket, ClosedBy::Drain);
+        let sending = websocket.sending();
+        sending.abandon(ClosedBy::Host, "close deadline");
+        assert_eq!(sending.state(), State::Abandoned);
+        assert_eq!(sending.transport(Role::Client), Transport::Close);
+        assert_eq!(
+            sending.take_report(),
+            Some(report(ClosedBy::Drain, NORMAL, false, "enough"))
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_is_answered_with_its_code_and_nothing_more_is_read() {
+        let mut websocket = WebSocket::default();
+        let (heard, out) = turns(&mut websocket, b"\x81\x01m\x83\x00\x81\x01n");
+        assert_eq!(heard.len(), 2);
+        assert_eq!(out, b"\x88\x11\x03\xeareserved opcode");
+        assert_eq!(turns(&mut websocket, b"\x88\x00"), (Vec::new(), Vec::new()));
+        let sending = websocket.sending();
+        assert_eq!(sending.transport(Role::Client), Transport::Close);
+        let expected = report(ClosedBy::Host, PROTOCOL_ERROR, false, "reserved opcode");
+        assert_eq!(sending.take_report(), Some(expected));
+    }
+
+    #[test]
+    fn a_transport_that_is_gone_is_told_as_1006() {
+        let mut websocket = WebSocket::default();
+        websocket.sending().abandon(ClosedBy::Peer, "");
+        let told = websocket.sending().take_report();
+        assert_eq!(told, Some(report(ClosedBy::Peer, ABNORMAL, false, "")));
+    }
+
+    #[test]
+    fn one_may_send_and_close_while_a_message_is_delivered() {
+        let (mut websocket, mut buffers, mut out) = (WebSocket::default(), pool(), Vec::new());
+        let mut input = *b"\x81\x02hi\x81\x02ho";
+        let Turn {
+            consumed,
+            event,
+            sending,
+        } = websocket.next(&RULES, &mut buffers, &mut out, Masking::None, &mut input);
+        let Event::Message { kind, payload } = event else {
+            panic!("{event:?}");
+        };
+        sending
+            .message(&mut out, Masking::None, kind, true, true, payload)
+            .unwrap();
+        sending
+            .close(&mut out, Masking::None, ClosedBy::Protocol, None, "")
+            .unwrap();
+        assert_eq!((consumed, out), (4, b"\x81\x02hi\x88\x00".to_vec()));
+        assert_eq!(
+            turns(&mut websocket, &input[4..]).0,
+            [],
+            "nobody listens any more"
+        );
+    }
+
+    #[test]
+    fn a_failure_after_our_close_keeps_the_first_reason() {
+        let mut websocket = WebSocket::default();
+        close(&mut websocket, ClosedBy::Protocol);
+        let (mut out, sending) = (Vec::new(), websocket.sending());
+        let failure = Failure {
+            code: INTERNAL_ERROR,
+            why: "panic",
+        };
+        sending.fail(&mut out, Masking::None, failure);
+        assert_eq!((out, sending.state()), (Vec::new(), State::Failed));
+        let told = sending.take_report();
+        assert_eq!(
+            told,
+            Some(report(ClosedBy::Protocol, NORMAL, false, "enough"))
+        );
+    }
+
+    #[test]
+    fn an_idle_websocket_stays_small() {
+        assert!(size_of::<WebSocket>() <= 88, "{}", size_of::<WebSocket>());
     }
 }

@@ -132,3 +132,85 @@ impl WriteQueue {
         self.0 = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(queue: &WriteQueue) -> Vec<u8> {
+        let mut slices = [IoSlice::new(b""); 16];
+        let filled = queue.fill(&mut slices);
+        slices[..filled]
+            .iter()
+            .flat_map(|slice| slice.to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn bytes_leave_in_order_whatever_the_socket_takes() {
+        let shared: SharedBytes = Rc::new(vec![b's'; 1_000]);
+        for step in [1, 7, 256, 999, 5_000] {
+            let mut queue = WriteQueue::default();
+            let mut expected = b"first".to_vec();
+            queue.push_owned(b"first");
+            queue.push_shared(Rc::clone(&shared), 10..500);
+            expected.extend_from_slice(&[b's'; 490]);
+            queue.push_owned(b"then");
+            queue.push_shared(Rc::clone(&shared), 0..3);
+            expected.extend_from_slice(b"thensss");
+            while !queue.is_empty() {
+                assert_eq!(queue.len(), expected.len());
+                assert_eq!(waiting(&queue), expected);
+                queue.advance(step);
+                expected.drain(..step.min(expected.len()));
+            }
+            assert!(expected.is_empty());
+        }
+        assert_eq!(Rc::strong_count(&shared), 1);
+    }
+
+    #[test]
+    fn long_shared_bytes_are_kept_by_reference() {
+        let shared: SharedBytes = Rc::new(vec![1; 1_000]);
+        let mut queue = WriteQueue::default();
+        queue.push_shared(Rc::clone(&shared), 0..1_000);
+        let mut slices = [IoSlice::new(b"")];
+        assert_eq!(queue.fill(&mut slices), 1);
+        assert_eq!(slices[0].as_ptr(), (*shared).as_ref().as_ptr());
+        queue.clear();
+        assert_eq!(Rc::strong_count(&shared), 1);
+    }
+
+    #[test]
+    fn a_range_outside_the_shared_bytes_is_cut() {
+        let shared: SharedBytes = Rc::new(vec![1; 1_000]);
+        let mut queue = WriteQueue::default();
+        queue.push_shared(Rc::clone(&shared), 600..2_000);
+        queue.push_shared(shared, 3_000..4_000);
+        assert_eq!(queue.len(), 400);
+    }
+
+    #[test]
+    fn what_has_left_is_freed_while_more_is_appended() {
+        let mut queue = WriteQueue::default();
+        queue.push_owned(&[0; 1_000]);
+        for _ in 0..10_000 {
+            queue.push_owned(&[0; 1_000]);
+            queue.advance(1_000);
+        }
+        let held = |segment: &Segment| match segment {
+            Segment::Owned { bytes, .. } => bytes.capacity(),
+            Segment::Shared { .. } => 0,
+        };
+        let segments = &queue.0.as_ref().unwrap().segments;
+        assert!(segments.iter().map(held).sum::<usize>() <= 3 * SEGMENT_BYTES);
+    }
+
+    #[test]
+    fn empty_it_is_one_pointer() {
+        assert_eq!(size_of::<WriteQueue>(), 8);
+        let mut queue = WriteQueue::default();
+        queue.push_owned(b"");
+        assert!(queue.is_empty());
+    }
+}

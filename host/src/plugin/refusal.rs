@@ -133,6 +133,7 @@ impl Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     /// The file, as it is named in the plugin directory.
+    #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
     /// Where it was refused.
     pub stage: Stage,
@@ -180,6 +181,11 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+/// Serializes a path also when it is no UTF-8, as file names may be.
+pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
 
 /// Why bytes are no plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -202,6 +202,7 @@ pub(crate) mod toy {
     pub(crate) struct Toy {
         pub(crate) bit: u8,
         pub(crate) xor: u8,
+        pub(crate) awaits_mark: bool,
     }
 
     impl Extension for Toy {
@@ -217,9 +218,15 @@ pub(crate) mod toy {
             if frame.first && frame.rsv != self.bit {
                 return Err(Failure::protocol("the toy's bit is missing"));
             }
+            self.awaits_mark |= frame.first;
             let payload = match frame.payload {
-                [mark, rest @ ..] if frame.first && *mark == self.xor => rest,
-                _ if frame.first => return Err(Failure::protocol("the toy's mark is missing")),
+                [mark, rest @ ..] if self.awaits_mark => {
+                    self.awaits_mark = false;
+                    if *mark != self.xor {
+                        return Err(Failure::protocol("the toy's mark is missing"));
+                    }
+                    rest
+                }
                 payload => payload,
             };
             payload
@@ -248,6 +255,7 @@ pub(crate) mod toy {
             let toy = Toy {
                 bit: *bit,
                 xor: *xor,
+                awaits_mark: false,
             };
             chain.push(Box::new(toy)).unwrap();
         }
@@ -276,7 +284,11 @@ mod tests {
     fn a_bit_has_one_owner() {
         let mut chain = chain(&[(4, 1), (2, 2)]);
         assert_eq!(chain.rsv_bits(), 6);
-        let third = Toy { bit: 2, xor: 3 };
+        let third = Toy {
+            bit: 2,
+            xor: 3,
+            awaits_mark: false,
+        };
         assert_eq!(chain.push(Box::new(third)), Err(RsvConflict));
     }
 

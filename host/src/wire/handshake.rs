@@ -59,8 +59,12 @@ impl Refusal {
     /// Fields that the answer must have (section 4.4, RFC 9110 sections 7.8, 15.5.6 and 15.5.22).
     pub const fn fields(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::NotUpgrade => &[("Upgrade", "websocket")],
-            Self::Version => &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")],
+            Self::NotUpgrade => &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
+            Self::Version => &[
+                ("Sec-WebSocket-Version", "13"),
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+            ],
             Self::Method => &[("Allow", "GET")],
             Self::Malformed(_) => &[],
         }

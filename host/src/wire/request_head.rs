@@ -366,4 +366,17 @@ mod tests {
         let many = "GET / HTTP/1.1\r\nHost: a\r\nB: b\r\nC: c\r\n\r\n";
         assert_eq!(wrong_with(many, &limits).status(), 431);
     }
+
+    #[test]
+    fn no_byte_at_any_place_makes_it_panic() {
+        for place in 0..GOOD.len() {
+            for byte in 0..=255 {
+                let mut input = GOOD.as_bytes().to_vec();
+                input[place] = byte;
+                if let HeadParsed::Done(head) = RequestHead::parse(&input, &Limits::default()) {
+                    let _ = (head.host(), head.path(), head.query());
+                }
+            }
+        }
+    }
 }

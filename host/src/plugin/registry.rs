@@ -1,0 +1,438 @@
+//! Which plugin serves: from names to generations. Knows neither contexts nor libraries; both are told to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::generation::{Generation, State};
+use super::image::Hash;
+use super::library::Opened;
+use super::loader::Opener;
+use super::manifest::Manifest;
+use super::names::{self, Hold, Holder};
+use super::record::FileRecord;
+use super::refusal::{Fault, Refusal, Stage};
+use super::settle::{Candidate, Step};
+use super::status::PluginRow;
+
+/// Stands for the path of a plugin that is linked into the program.
+const LINKED: &str = "(linked) ";
+
+/// Where generations are put to work: the server.
+pub trait Installer {
+    /// Instances that are made and not yet visible. Dropped unused when they are not installed.
+    type Prepared;
+
+    /// Starts the plugin, and makes its instances on each vhost that uses it; nothing is visible yet.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Start`] or [`Stage::Instance`].
+    fn prepare(
+        &mut self,
+        generation: &Arc<Generation>,
+        opened: &Opened,
+    ) -> Result<Self::Prepared, Refusal>;
+
+    /// New sessions bind it from now on; the one before drains.
+    fn install(&mut self, prepared: Self::Prepared);
+
+    /// New sessions no longer find the protocols of this generation. Its sessions go on.
+    fn withdraw(&mut self, generation: &Arc<Generation>);
+
+    /// Whether some vhost uses this protocol, so that a new version must not lack it.
+    fn is_mounted(&self, protocol: &str) -> bool;
+}
+
+/// All plugins of a host, by name, and all files of the plugin directory.
+#[derive(Debug)]
+pub struct Registry<O> {
+    opener: O,
+    plugins: BTreeMap<String, Plugin>,
+    files: BTreeMap<PathBuf, FileRecord>,
+    /// Files that were not there at the last look, which may be for a moment only.
+    absent: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+struct Plugin {
+    last_number: u64,
+    serving: Option<Serving>,
+    /// Superseded or withdrawn, oldest first.
+    former: Vec<Arc<Generation>>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    generation: Arc<Generation>,
+    manifest: Arc<Manifest>,
+    /// The file was removed: it serves until the end of the step, unless another file takes over.
+    is_gone: bool,
+}
+
+impl<O: Opener> Registry<O> {
+    /// No plugins yet.
+    pub fn new(opener: O) -> Self {
+        Self {
+            opener,
+            plugins: BTreeMap::new(),
+            files: BTreeMap::new(),
+            absent: BTreeSet::new(),
+        }
+    }
+
+    /// What opens the files.
+    pub fn opener(&mut self) -> &mut O {
+        &mut self.opener
+    }
+
+    /// Installs what a look at the plugin directory brought. Returns the files that were written to meanwhile, which
+    /// have to settle again.
+    pub fn apply<I: Installer>(&mut self, step: Step, installer: &mut I) -> Vec<PathBuf> {
+        self.absent = step.absent.into_iter().collect();
+        for file in &step.removed {
+            self.lose(file);
+        }
+        for refusal in step.refused {
+            let file = self.files.entry(refusal.file.clone()).or_default();
+            file.hash = None;
+            file.refuse(refusal);
+        }
+        let mut unsettled = Vec::new();
+        for candidate in step.changed {
+            if !self.take(&candidate, installer) {
+                unsettled.push(candidate.file);
+            }
+        }
+        if !step.removed.is_empty() {
+            self.retry_blocked(installer);
+            self.withdraw_gone(installer, |_| true);
+        }
+        unsettled
+    }
+
+    /// Loads a plugin again because somebody asked for it, by the name of the plugin or of its file: also a version that
+    /// serves already, or one that was refused. With `force` also one that lacks a protocol.
+    ///
+    /// # Errors
+    ///
+    /// At any stage; what served before goes on.
+    pub fn reload<I: Installer>(
+        &mut self,
+        name: &str,
+        force: bool,
+        installer: &mut I,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let asked = Instant::now();
+        let file = self.file_of(name)?;
+        let loaded = self.load(&file, None, force, installer);
+        let record = self.files.entry(file).or_default();
+        match &loaded {
+            Ok(generation) => record.accept(generation, asked),
+            Err(refusal) => {
+                record.refusal = None; // asked for, so told even if it is the same again
+                record.refuse(refusal.clone());
+            }
+        }
+        loaded
+    }
+
+    /// Installs a plugin that is linked into the program. It has no file, and stays.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Names`], [`Stage::Start`] or [`Stage::Instance`].
+    pub fn link<I: Installer>(
+        &mut self,
+        opened: &Opened,
+        installer: &mut I,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let file = PathBuf::from(format!("{LINKED}{}", opened.manifest.plugin));
+        if self.serving(&opened.manifest.plugin).is_some() {
+            return Err(Refusal::new(
+                &file,
+                Stage::Names,
+                "a plugin of this name is there already",
+                "link each plugin once",
+            ));
+        }
+        self.judge_names(&file, &opened.manifest, false, installer)
+            .map_err(|fault| fault.of(&file))?;
+        let number = self.next_number(&opened.manifest.plugin);
+        self.install(&file, Hash::of(b""), number, opened, installer)
+    }
+
+    /// One row per generation and one per file that serves nothing.
+    #[must_use]
+    pub fn list(&self) -> Vec<PluginRow> {
+        let mut rows = Vec::new();
+        for plugin in self.plugins.values() {
+            if let Some(serving) = &plugin.serving {
+                let generation = &serving.generation;
+                let file = self.files.get(&generation.file);
+                let refusal = file.and_then(|file| file.refusal.as_ref());
+                rows.push(PluginRow::of_generation(generation, refusal));
+            }
+            let former = plugin.former.iter().rev();
+            rows.extend(former.map(|generation| PluginRow::of_generation(generation, None)));
+        }
+        for (path, file) in &self.files {
+            if let Some(refusal) = &file.refusal
+                && !self.serves(path)
+            {
+                rows.push(PluginRow::of_refusal(file.plugin.as_deref(), refusal));
+            }
+        }
+        rows
+    }
+
+    /// Takes a file that settled. False when it has not settled after all.
+    fn take<I: Installer>(&mut self, candidate: &Candidate, installer: &mut I) -> bool {
+        let Candidate {
+            file,
+            hash,
+            settled,
+        } = candidate;
+        let is_known = self.is_serving(file, *hash);
+        let record = self.files.entry(file.clone()).or_default();
+        if is_known {
+            record.refusal = None;
+            return true;
+        }
+        if record.is_hopeless(*hash) {
+            return true;
+        }
+        match self.load(file, Some(*hash), false, installer) {
+            Ok(generation) => {
+                self.files
+                    .entry(file.clone())
+                    .or_default()
+                    .accept(&generation, *settled);
+                self.retry_blocked(installer);
+            }
+            Err(refusal) if refusal.stage == Stage::Settle => return false,
+            Err(refusal) => {
+                let record = self.files.entry(file.clone()).or_default();
+                record.hash = Some(*hash);
+                record.refuse(refusal);
+            }
+        }
+        true
+    }
+
+    /// From a file to a generation that serves.
+    fn load<I: Installer>(
+        &mut self,
+        file: &Path,
+        expected: Option<Hash>,
+        force: bool,
+        installer: &mut I,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let inspected = self.opener.inspect(file, expected)?;
+        let hash = inspected.hash;
+        let manifest = &inspected.stamped.manifest;
+        let record = self.files.entry(file.to_owned()).or_default();
+        record.hash = Some(hash);
+        record.plugin = Some(manifest.plugin.clone());
+        self.judge_names(file, manifest, force, installer)
+            .map_err(|fault| fault.of(file))?;
+        let number = self.next_number(&manifest.plugin);
+        let opened = self.opener.open(inspected, number)?;
+        self.install(file, hash, number, &opened, installer)
+    }
+
+    fn install<I: Installer>(
+        &mut self,
+        file: &Path,
+        hash: Hash,
+        number: u64,
+        opened: &Opened,
+        installer: &mut I,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let manifest = &opened.manifest;
+        let generation = Arc::new(Generation::new(
+            manifest.plugin.clone(),
+            manifest.version.clone(),
+            number,
+            file.to_owned(),
+            hash,
+        ));
+        let prepared = installer.prepare(&generation, opened)?;
+        self.withdraw_gone(installer, |rival| {
+            rival.generation.plugin != manifest.plugin
+                && names::shared_protocol(manifest, &rival.manifest).is_some()
+        });
+        installer.install(prepared);
+        let plugin = self.plugins.entry(manifest.plugin.clone()).or_default();
+        let before = plugin.serving.replace(Serving {
+            generation: Arc::clone(&generation),
+            manifest: Arc::clone(manifest),
+            is_gone: false,
+        });
+        if let Some(before) = before {
+            plugin.retire(before.generation);
+        }
+        // Their mapping is in use again, so they no longer stand for one of their own.
+        plugin
+            .former
+            .retain(|former| former.state() != State::Retired || former.hash != hash);
+        Ok(generation)
+    }
+
+    fn judge_names<I: Installer>(
+        &self,
+        file: &Path,
+        manifest: &Manifest,
+        force: bool,
+        installer: &I,
+    ) -> Result<(), Fault> {
+        let is_mounted = |protocol: &str| !force && installer.is_mounted(protocol);
+        self.all_serving().try_for_each(|serving| {
+            let holder = Holder {
+                generation: &serving.generation,
+                manifest: &serving.manifest,
+                hold: self.hold_of(serving),
+            };
+            names::judge(file, manifest, holder, &is_mounted)
+        })
+    }
+
+    fn hold_of(&self, serving: &Serving) -> Hold {
+        if serving.is_gone {
+            Hold::Gone
+        } else if self.absent.contains(&serving.generation.file) {
+            Hold::Absent
+        } else {
+            Hold::Firm
+        }
+    }
+
+    /// Marks what this file serves as gone.
+    fn lose(&mut self, file: &Path) {
+        self.files.remove(file);
+        for plugin in self.plugins.values_mut() {
+            if let Some(serving) = &mut plugin.serving {
+                serving.is_gone |= serving.generation.file == file;
+            }
+        }
+    }
+
+    /// Withdraws the plugins whose file is gone, `if_also` says so.
+    fn withdraw_gone<I: Installer>(
+        &mut self,
+        installer: &mut I,
+        if_also: impl Fn(&Serving) -> bool,
+    ) {
+        for plugin in self.plugins.values_mut() {
+            let gone = plugin
+                .serving
+                .take_if(|serving| serving.is_gone && if_also(serving));
+            if let Some(serving) = gone {
+                installer.withdraw(&serving.generation);
+                log_withdrawn(&serving.generation);
+                plugin.retire(serving.generation);
+            }
+        }
+    }
+
+    /// Tries the files once more that were refused for a name that may be free now.
+    fn retry_blocked<I: Installer>(&mut self, installer: &mut I) {
+        let blocked: Vec<_> = self
+            .files
+            .iter()
+            .filter(|(_, file)| file.is_blocked())
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in blocked {
+            let now = Instant::now();
+            let loaded = self.load(&path, None, false, installer);
+            let record = self.files.entry(path).or_default();
+            match loaded {
+                Ok(generation) => record.accept(&generation, now),
+                Err(refusal) if refusal.stage == Stage::Settle => {} // it will settle and come by itself
+                Err(refusal) => record.refuse(refusal),
+            }
+        }
+    }
+
+    fn next_number(&mut self, plugin: &str) -> u64 {
+        let plugin = self.plugins.entry(plugin.to_owned()).or_default();
+        plugin.last_number += 1;
+        plugin.last_number
+    }
+
+    fn serving(&self, plugin: &str) -> Option<&Serving> {
+        self.plugins.get(plugin)?.serving.as_ref()
+    }
+
+    fn all_serving(&self) -> impl Iterator<Item = &Serving> {
+        let plugins = self.plugins.values();
+        plugins.filter_map(|plugin| plugin.serving.as_ref())
+    }
+
+    fn serves(&self, file: &Path) -> bool {
+        self.all_serving()
+            .any(|serving| serving.generation.file == file)
+    }
+
+    fn is_serving(&self, file: &Path, hash: Hash) -> bool {
+        self.all_serving().any(|serving| {
+            let generation = &serving.generation;
+            generation.file == file && generation.hash == hash && !serving.is_gone
+        })
+    }
+
+    /// The file that somebody means by the name of a plugin, of a file, or of a library.
+    fn file_of(&self, name: &str) -> Result<PathBuf, Refusal> {
+        if let Some(serving) = self.serving(name) {
+            let file = &serving.generation.file;
+            if file.to_string_lossy().starts_with(LINKED) {
+                return Err(Refusal::new(
+                    file,
+                    Stage::Names,
+                    "the plugin is linked into the program, so there is no file to reload",
+                    "build the program anew",
+                ));
+            }
+            return Ok(file.clone());
+        }
+        let is_meant = |(path, file): &(&PathBuf, &FileRecord)| {
+            let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+            file.plugin.as_deref() == Some(name)
+                || **path == Path::new(name)
+                || file_name == name
+                || file_name.trim_start_matches("lib").strip_suffix(".so") == Some(name)
+        };
+        let found = self.files.iter().find(is_meant);
+        found.map(|(path, _)| path.clone()).ok_or_else(|| {
+            Refusal::new(
+                Path::new(name),
+                Stage::Names,
+                "there is no plugin and no plugin file of this name",
+                "see `hotsocket plugin list` for those that there are",
+            )
+        })
+    }
+}
+
+impl Plugin {
+    fn retire(&mut self, generation: Arc<Generation>) {
+        generation.drain();
+        self.former.push(generation);
+    }
+}
+
+fn log_withdrawn(generation: &Generation) {
+    tracing::info!(
+        target: "hotsocket::plugin",
+        plugin = generation.plugin,
+        version = generation.version,
+        generation = generation.number,
+        file = %generation.file.display(),
+        "plugin withdrawn: its file was removed"
+    );
+}
+
+#[cfg(test)]
+mod tests;
