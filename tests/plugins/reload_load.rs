@@ -25,11 +25,13 @@ const LISTENS: Duration = Duration::from_millis(20);
 #[derive(Default)]
 pub(crate) struct Load {
     /// The versions that have answered the group that reconnects.
-    pub(crate) versions: Mutex<BTreeSet<String>>,
+    versions: Mutex<BTreeSet<String>>,
     /// Messages that came back as they should.
     pub(crate) answered: AtomicU64,
     /// Broadcasts that were sent.
     broadcasts: AtomicU64,
+    /// No further broadcast is begun.
+    broadcasts_end: AtomicBool,
     /// All broadcasts have been sent.
     is_over: AtomicBool,
 }
@@ -47,15 +49,22 @@ impl Load {
             peers.extend((0..CONNECTIONS).map(|_| scope.spawn(move || self.come_and_go(address))));
             let broadcaster = scope.spawn(move || self.broadcast(address));
 
-            let over = Over(&self.is_over);
+            let over = Over(self);
             let result = during();
-            drop(over);
+            self.broadcasts_end.store(true, Ordering::Release);
             broadcaster.join().expect("the broadcaster is served");
+            drop(over);
             for peer in peers {
                 peer.join().expect("each peer is served without a fault");
             }
             result
         })
+    }
+
+    /// Whether this version has answered the group that reconnects.
+    pub(crate) fn has_met(&self, version: &str) -> bool {
+        let versions = self.versions.lock().expect("no holder panics");
+        versions.contains(version)
     }
 
     /// One connection to the end, which also gets every broadcast.
@@ -99,7 +108,7 @@ impl Load {
     /// Sends numbered messages to everybody, this session included, one at a time.
     fn broadcast(&self, address: SocketAddr) {
         let mut peer = RawPeer::open(address, "/marker");
-        while !self.is_over.load(Ordering::Acquire) {
+        while !self.broadcasts_end.load(Ordering::Acquire) {
             let nth = self.broadcasts.load(Ordering::Relaxed);
             assert_eq!(peer.ask(&nth.to_string()), nth.to_string());
             self.broadcasts.store(nth + 1, Ordering::Release);
@@ -109,11 +118,12 @@ impl Load {
 }
 
 /// Ends the load also when what runs beside it panics.
-struct Over<'a>(&'a AtomicBool);
+struct Over<'a>(&'a Load);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.broadcasts_end.store(true, Ordering::Release);
+        self.0.is_over.store(true, Ordering::Release);
     }
 }
 

@@ -118,6 +118,6 @@ fn a_delivery_of_a_broadcast_costs_no_allocation() {
     });
     // The frame is made once per broadcast and handed to each service thread; the deliveries are free.
     let each = fewest as f64 / BROADCASTS as f64;
-    println!("{each} allocations for each broadcast to {PEERS} sessions");
+    eprintln!("{each} allocations for each broadcast to {PEERS} sessions");
     assert!(each <= 8.0, "{each} for each broadcast to {PEERS} sessions");
 }

@@ -73,7 +73,7 @@ fn ten_thousand_idle_connections_cost_at_most_one_kib_each_and_their_facts_stay_
     }
     let grown = server.process().resident_bytes().saturating_sub(before);
     let each = grown / CONNECTIONS as u64;
-    println!("{each} bytes of resident memory for each of {CONNECTIONS} idle connections");
+    eprintln!("{each} bytes of resident memory for each of {CONNECTIONS} idle connections");
     assert!(each <= EACH_BYTES, "{each} bytes each");
 
     drop(first);

@@ -104,7 +104,7 @@ fn frames_against_the_protocol_fail_with_1002_and_what_was_good_before_is_answer
         ),
     ];
     for (name, bytes) in cases {
-        println!("{name}");
+        eprintln!("{name}");
         fails_with(&server, 1002, &bytes);
     }
     server.assert_echoes();
