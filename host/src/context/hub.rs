@@ -7,6 +7,7 @@ use crate::{
         roster::{Roster, SetId},
         routes::Routes,
     },
+    limits::Limits,
     net::{
         mailbox::{Mailbox, Weight},
         token::ConnectionId,
@@ -57,6 +58,8 @@ pub enum Command {
     Broadcast(SetId, Arc<[u8]>, SlowPolicy),
     /// New sessions are bound by these routes.
     Install(Arc<Routes>),
+    /// These limits hold for what begins from now on.
+    Limits(Arc<Limits>),
     /// The sessions of these instances are closed with 1012.
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.

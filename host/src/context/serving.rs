@@ -171,6 +171,10 @@ impl Context {
                 self.instances.install(&routes);
                 self.routes = routes;
             }
+            Command::Limits(limits) => {
+                self.message_bytes = limits.message_bytes;
+                io.limit(&limits);
+            }
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
             Command::Stop => io.stop(),

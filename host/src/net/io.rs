@@ -19,6 +19,7 @@ use crate::{
         websocket::{CloseReport, ClosedBy},
         write_queue::SharedBytes,
     },
+    limits::Limits,
     net::{
         link::{Lent, Link, Open, Stage},
         port::Port,
@@ -197,6 +198,11 @@ impl<T> Io<T> {
             open.websocket.sending().abandon(by, reason);
         }
         self.remove(id);
+    }
+
+    /// Takes other limits, for what begins from now on. The bound on all memory is the one of the start.
+    pub fn limit(&mut self, limits: &Limits) {
+        self.settings = Settings::from(limits);
     }
 
     /// Accepts nothing more; when the last connection has ended the thread is done.

@@ -29,13 +29,6 @@ impl SessionTimers {
         self.0.as_ref().map_or(0, |set| set.len())
     }
 
-    /// Whether `id` is set.
-    pub(crate) fn is_set(&self, id: u64) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|set| set.iter().any(|&(other, _)| other == id))
-    }
-
     /// Notes that `id` is set.
     pub(crate) fn add(&mut self, id: u64, key: TimerKey) {
         self.0.get_or_insert_default().push((id, key));

@@ -4,11 +4,7 @@
 //! never unmapped; the pointers given back were made by the same blocks and are freed once; the context calls the
 //! hooks of a session on its own service thread only, never two at once.
 
-use std::{
-    ffi::c_void,
-    ptr,
-    sync::{Arc, mpsc},
-};
+use std::{ffi::c_void, ptr, sync::Arc};
 
 use hotsocket_abi::{
     Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Close, Host,
@@ -41,9 +37,11 @@ pub struct Instance {
     pointer: usize,
     host: &'static Host,
     generation: Arc<Generation>,
-    /// Where instances go whose last session has ended: their `destroy` is no work for a service thread.
-    finished: mpsc::Sender<FinishedInstance>,
+    finished: Finished,
 }
+
+/// Where instances go that nobody uses any more: their `destroy` is no work for a service thread.
+pub type Finished = Arc<dyn Fn(FinishedInstance) + Send + Sync>;
 
 /// An instance that nobody uses any more.
 pub struct FinishedInstance {
@@ -96,7 +94,7 @@ impl Instance {
     pub fn create(
         plan: InstancePlan<'_>,
         services: &Arc<Services>,
-        finished: mpsc::Sender<FinishedInstance>,
+        finished: Finished,
     ) -> Result<Self, Fault> {
         let label = plan.generation.label();
         let context = HostContext {
@@ -145,8 +143,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // Without a receiver the host is ending, and so is everything the instance holds.
-        let _ = self.finished.send(FinishedInstance {
+        (self.finished)(FinishedInstance {
             label: self.label.clone(),
             protocol: self.facts.name.clone(),
             blocks: self.blocks,
