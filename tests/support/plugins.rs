@@ -21,6 +21,10 @@ const FIXTURES: [&str; 6] = [
 /// The text in `marker` behind which its version stands.
 const MARKER: &[u8] = b"hotsocket-marker-version-";
 
+/// The version of packages that were changed: cargo must not take them for ours, which it builds into the same
+/// directory, and abi_stable must.
+const OTHER_VERSION: &str = "0.1.99";
+
 /// The file of a plugin that is shipped or a fixture.
 pub(crate) fn plugin(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
@@ -100,13 +104,20 @@ fn changed_abi_in(source: &Path) -> PathBuf {
     let (before, rest) = manifest.split_once("members = [").expect("a workspace");
     let (_, after) = rest.split_once("[workspace.package]").expect("a workspace");
     let members = r#"members = ["plugin-api", "plugin-api/abi", "plugin"]"#;
-    let manifest = format!("{before}{members}\n\n[workspace.package]{after}");
+    let manifest = format!("{before}{members}\n\n[workspace.package]{after}").replacen(
+        &version_line(env!("CARGO_PKG_VERSION")),
+        &version_line(OTHER_VERSION),
+        1,
+    );
     fs::write(source.join("Cargo.toml"), manifest).expect("a fresh directory");
 
     edit(&source.join("plugin-api/Cargo.toml"), |text| {
         let (before, rest) = text.split_once("[dev-dependencies]").expect("tests");
         let (_, after) = rest.split_once("\n\n").expect("a section behind it");
         format!("{before}{after}")
+    });
+    edit(&source.join("plugin-api/abi/Cargo.toml"), |text| {
+        text.replacen(&version_line("0.1.0"), &version_line(OTHER_VERSION), 1)
     });
     let abi = source.join("plugin-api/abi/src");
     let hash = hotsocket_abi::LAYOUT_HASH;
@@ -165,6 +176,10 @@ fn run(command: &mut Command) {
     let output = command.output().expect("cargo can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{said}");
+}
+
+fn version_line(version: &str) -> String {
+    format!("version = \"{version}\"")
 }
 
 fn edit(file: &Path, change: impl Fn(&str) -> String) {
