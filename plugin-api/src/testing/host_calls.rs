@@ -6,7 +6,7 @@ use std::{
     mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -38,6 +38,8 @@ impl Post {
 #[derive(Default)]
 pub(super) struct Shared {
     now_ms: AtomicU64,
+    /// How much less than all is logged.
+    unlogged_levels: AtomicU32,
     posts: Mutex<VecDeque<Post>>,
     sessions: Mutex<BTreeSet<(String, u64)>>,
     log: Mutex<Vec<String>>,
@@ -81,6 +83,11 @@ impl Shared {
 
     pub(super) fn set_now_ms(&self, now_ms: u64) {
         self.now_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_log_level(&self, level: log::LevelFilter) {
+        let unlogged = abi::LOG_TRACE - level as u32;
+        self.unlogged_levels.store(unlogged, Ordering::Relaxed);
     }
 
     pub(super) fn take_log(&self) -> Vec<String> {
@@ -146,8 +153,10 @@ unsafe extern "C" fn log(host: *mut c_void, level: u32, _target: Bytes<'_>, line
     lock(&host.shared.log).push(format!("{level} {line}"));
 }
 
-unsafe extern "C" fn log_level(_host: *mut c_void) -> u32 {
-    abi::LOG_TRACE
+unsafe extern "C" fn log_level(host: *mut c_void) -> u32 {
+    // SAFETY: the plugin hands back its host's context.
+    let shared = unsafe { context(host) }.shared;
+    abi::LOG_TRACE - shared.unlogged_levels.load(Ordering::Relaxed)
 }
 
 unsafe extern "C" fn count(host: *mut c_void, name: Bytes<'_>, by: u64) -> Status {

@@ -54,19 +54,35 @@ pub struct TestHost {
 }
 
 impl TestHost {
-    /// A host that has started `plugin`.
+    /// A host that has started `plugin` as one that is linked into the test.
     ///
     /// # Panics
     ///
     /// If the plugin does not start.
     #[must_use]
     pub fn new(plugin: StaticPlugin) -> Self {
+        Self::start(plugin, abi::START_LINKED)
+    }
+
+    /// A host that has started `plugin` as if it came from a file: its panic hook and its loggers take the place of
+    /// the test's, so that locations of panics and what `log` and `tracing` are told reach this host. They stay for
+    /// the whole process and print nothing, a failed assertion neither: `std::panic::take_hook` before asserting.
+    ///
+    /// # Panics
+    ///
+    /// If the plugin does not start.
+    #[must_use]
+    pub fn loaded(plugin: StaticPlugin) -> Self {
+        Self::start(plugin, 0)
+    }
+
+    fn start(plugin: StaticPlugin, flags: u32) -> Self {
         let manifest: Manifest =
             serde_json::from_str(plugin.manifest()).expect("the macro writes a manifest");
         let shared: &'static Shared = Box::leak(Box::default());
         let host = shared.host("");
         // SAFETY: the declaration is that of `export_plugin!`; the host is leaked, so it stays valid.
-        let started = unsafe { ((*plugin.declaration().plugin).start)(host, abi::START_LINKED) };
+        let started = unsafe { ((*plugin.declaration().plugin).start)(host, flags) };
         assert_eq!(started, abi::STATUS_OK, "{:?}", shared.take_failure());
         Self {
             inner: Rc::new(Inner {
@@ -146,6 +162,11 @@ impl TestHost {
     #[must_use]
     pub fn logged(&self) -> Vec<String> {
         self.inner.shared.take_log()
+    }
+
+    /// The most detailed level that is logged from now on; all at first.
+    pub fn set_log_level(&self, level: log::LevelFilter) {
+        self.inner.shared.set_log_level(level);
     }
 
     /// A counter of the plugin.
