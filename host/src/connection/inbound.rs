@@ -8,7 +8,7 @@ use crate::wire::close_code::{self, Failure, NOT_UTF8, TOO_LARGE};
 use crate::wire::extension::{ExtensionChain, ExtensionFrame, PayloadSink};
 use crate::wire::frame_header::{Decoded, FrameHeader};
 use crate::wire::mask::{MaskingKey, apply_mask, rotate_key};
-use crate::wire::utf8::Utf8;
+use crate::wire::utf8::{Utf8, is_utf8};
 use crate::wire::{MessageKind, Opcode, Role};
 
 /// How messages are handed on.
@@ -172,6 +172,12 @@ impl Inbound {
             }
             self.release(buffers);
         }
+        if chain.is_none()
+            && let Some((kind, range)) = self.whole_message(rules, input)
+        {
+            let payload = &input[range.clone()];
+            return (range.end, Event::Message { kind, payload });
+        }
         let (consumed, found) = self.advance(rules, chain, buffers, input);
         (consumed, self.event(rules, found, input))
     }
@@ -188,6 +194,47 @@ impl Inbound {
         if self.held.capacity() > 0 {
             buffers.put(mem::take(&mut self.held));
         }
+    }
+
+    /// The short way, worth half the time of a small message: nothing has begun, and the input begins with a whole
+    /// message in one frame. Whatever else it is, also if it is wrong, the long way tells.
+    #[inline]
+    fn whole_message(
+        &self,
+        rules: &InboundRules,
+        input: &mut [u8],
+    ) -> Option<(MessageKind, Range<usize>)> {
+        let nothing_begun = self.reading == Reading::Header && !self.in_message && !self.discards;
+        if !nothing_begun || rules.delivery != Delivery::Messages {
+            return None;
+        }
+        let Decoded::Done { header, len } = FrameHeader::decode(input) else {
+            return None;
+        };
+        let kind = match header.opcode {
+            Opcode::Text => MessageKind::Text,
+            Opcode::Binary => MessageKind::Binary,
+            _ => return None,
+        };
+        let masked = rules.role == Role::Server;
+        if !header.fin
+            || header.rsv != 0
+            || header.key.is_some() != masked
+            || header.payload_len > rules.message_bytes
+        {
+            return None;
+        }
+        let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
+        let payload = input.get_mut(len..end)?;
+        let key = header.key.unwrap_or_default();
+        if masked {
+            apply_mask(payload, key);
+        }
+        if kind == MessageKind::Text && !is_utf8(payload) {
+            apply_mask(payload, key);
+            return None;
+        }
+        Some((kind, len..end))
     }
 
     /// Steps until something is found.
