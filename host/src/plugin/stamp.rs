@@ -107,7 +107,8 @@ fn symbol(fixed: &[u8]) -> Result<String, Fault> {
     const START: usize = offset_of!(Stamp, declaration);
     let padded = &fixed[START..START + size_of::<Stamp>() - START];
     let name = padded.split(|&byte| byte == 0).next().unwrap_or_default();
-    let is_symbol_byte = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    // It carries the name of a package, which may have hyphens.
+    let is_symbol_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
     if name.is_empty() || name.len() == padded.len() || !name.iter().all(is_symbol_byte) {
         return Err(damaged(format!(
             "the declaration symbol \"{}\" is none",
