@@ -314,6 +314,22 @@ fn a_new_version_under_another_file_name_takes_over_when_the_old_file_is_not_the
 }
 
 #[test]
+fn another_plugin_in_the_same_file_takes_its_place_if_it_has_its_protocols() {
+    let mut scene = Scene::new();
+    scene.drop_in("a.so", "one", "1", &["echo"]);
+    scene.drop_in("a.so", "two", "1", &["chat"]);
+    assert!(
+        scene
+            .cause_of("a.so")
+            .unwrap()
+            .contains("lacks the protocol echo")
+    );
+    scene.told();
+    scene.drop_in("a.so", "three", "1", &["chat", "echo"]);
+    assert_eq!(scene.told(), ["withdraw one 1 (1)", "install three 1 (1)"]);
+}
+
+#[test]
 fn a_version_that_lacks_a_mounted_protocol_is_refused_unless_forced() {
     let mut scene = Scene::new();
     scene.drop_in("a.so", "chat", "1", &["chat", "raw", "unused"]);
