@@ -5,6 +5,7 @@
 //! ```text
 //! main, cli/, server.rs    choose, assemble, report
 //! config/                  what was written -> what is meant
+//! control/, logging/       how a running host is asked, and what it tells
 //! plugin/                  load, check, generations, adapters
 //! context/                 vhosts, protocols, sessions; host-side traits only
 //! net/                     mio, deadlines; generic over one trait, Service
@@ -16,7 +17,9 @@ pub mod cli;
 pub mod config;
 pub mod connection;
 pub mod context;
+pub mod control;
 pub mod limits;
+pub mod logging;
 pub mod net;
 pub mod plugin;
 pub mod server;

@@ -1,2 +1,30 @@
 //! The `hotsocket` command.
-fn main() {}
+
+use std::{error::Error, path::Path, process::ExitCode};
+
+use hotsocket::{
+    cli::{self, Inspected},
+    limits::Limits,
+    plugin::loader,
+};
+
+fn main() -> ExitCode {
+    cli::run(inspect)
+}
+
+/// What a plugin file says of itself, by its bytes.
+fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
+    let stamped = loader::stamped(file, &Limits::default())?;
+    let (major, minor) = stamped.abi;
+    let protocols = stamped.manifest.protocols;
+    Ok(Inspected {
+        plugin: stamped.manifest.plugin,
+        version: stamped.manifest.version,
+        abi: format!("{major}.{minor}"),
+        toolchain: stamped.toolchain,
+        protocols: protocols
+            .into_iter()
+            .map(|protocol| protocol.name)
+            .collect(),
+    })
+}

@@ -1,1 +1,107 @@
 //! What was written, then what is meant.
+//!
+//! `file.rs` reads exactly what may be written, `overrides.rs` the flags and the environment, `resolve.rs` makes a
+//! [`Config`] of all three, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tracing::level_filters::LevelFilter;
+
+use crate::limits::Limits;
+
+mod diff;
+mod error;
+mod file;
+mod level;
+mod origin;
+mod overrides;
+mod reader;
+mod resolve;
+mod source;
+
+pub use diff::{Change, RestartNeeded, diff};
+pub use error::{ConfigError, Fault};
+pub use level::{UnknownLevel, parse_level};
+pub use overrides::{BadAddress, Overrides, parse_address, parse_threads};
+pub(crate) use reader::meant;
+pub use resolve::{load, resolve};
+
+/// What a host is to do: every default filled in, every path absolute or relative to the working directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to listen. Never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The directory of plugin files.
+    pub plugins: PathBuf,
+    /// Service threads, at least one.
+    pub threads: usize,
+    /// The control socket; `None` for the usual place.
+    pub control: Option<PathBuf>,
+    /// The protocol of an opening handshake whose path and offers name none.
+    pub default_protocol: Option<String>,
+    /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without
+    /// its default port, as browsers send it.
+    pub allowed_origins: Vec<String>,
+    /// What is set for protocols by name. One that is not listed is served with empty options.
+    pub protocols: BTreeMap<String, ProtocolConfig>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Levels and format of the log.
+    pub log: LogConfig,
+}
+
+/// What is set for one protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolConfig {
+    /// Its options, handed to the plugin as they are. An empty object when none are written.
+    pub options: serde_json::Value,
+}
+
+impl Default for ProtocolConfig {
+    fn default() -> Self {
+        Self {
+            options: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// Levels and format of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// The level of what is not named below.
+    pub level: LevelFilter,
+    /// How a line is written.
+    pub format: LogFormat,
+    /// Levels by target; the longest one that is a path prefix of an event's target decides.
+    pub targets: BTreeMap<String, LevelFilter>,
+    /// Levels of the lines of single plugins, by plugin name.
+    pub plugins: BTreeMap<String, LevelFilter>,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            level: LevelFilter::INFO,
+            format: LogFormat::Auto,
+            targets: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+        }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human when standard error is a terminal, else JSON.
+    #[default]
+    Auto,
+    /// One line for eyes.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,14 @@
 //! State machines without I/O: bytes in, events out; sends in, bytes out.
 //!
 //! Knows no socket and no clock (it is told `now`), no plugin and no path on disk.
+
+pub mod budget;
+pub mod buffers;
+pub mod deadline;
+pub mod inbound;
+pub mod outbound;
+pub mod websocket;
+pub mod write_queue;
+
+#[cfg(test)]
+mod stream_tests;

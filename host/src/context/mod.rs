@@ -1,1 +1,16 @@
 //! Vhosts, protocols, sessions. Knows no plugin file and no socket.
+//!
+//! A service thread has a [`Context`](serving::Context): it answers requests, binds sessions to protocols, and calls
+//! their hooks. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
+
+mod broadcast;
+pub mod handler;
+pub mod hub;
+mod instances;
+pub mod origin;
+pub mod page;
+mod request;
+pub mod roster;
+pub mod routes;
+pub mod serving;
+pub mod session;

@@ -1,1 +1,18 @@
-//! Sockets, readiness, deadlines. Knows no URL, no vhost and no plugin; generic over one trait.
+//! Sockets, readiness, deadlines. Knows no URL, no vhost and no plugin; generic over one trait, [`service::Service`].
+//!
+//! A service thread is an [`EventLoop`](event_loop::EventLoop) over an [`Io`](io::Io) of its own: its poll, its
+//! listeners, its connections. Nothing is shared between the threads on the path of a message.
+
+pub mod event_loop;
+pub mod io;
+mod link;
+pub mod listener;
+pub mod mailbox;
+pub mod port;
+mod serve;
+pub mod service;
+pub mod settings;
+mod slots;
+pub mod timer_wheel;
+mod timers;
+pub mod token;

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::image::Hash;
+use crate::context::handler::Label;
 
 /// Where a generation is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -91,11 +91,24 @@ impl Generation {
         self.sessions.load(Ordering::Acquire)
     }
 
-    /// What a session holds for as long as it lives.
-    #[must_use]
-    pub fn lease(self: &Arc<Self>) -> Lease {
+    /// A session begins: it holds a lease on this generation.
+    pub(crate) fn enter(&self) {
         self.sessions.fetch_add(1, Ordering::AcqRel);
-        Lease(Arc::clone(self))
+    }
+
+    /// A session has ended.
+    pub(crate) fn leave(&self) {
+        self.sessions.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Who it is, for logs.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        Label {
+            plugin: self.plugin.clone(),
+            version: self.version.clone(),
+            generation: self.number,
+        }
     }
 
     /// From now on it gets no new sessions.
@@ -104,48 +117,30 @@ impl Generation {
     }
 }
 
-/// What a session holds so that its generation lives on.
-#[derive(Debug)]
-pub struct Lease(Arc<Generation>);
-
-impl Lease {
-    /// The generation that is held.
-    #[must_use]
-    pub fn generation(&self) -> &Arc<Generation> {
-        &self.0
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.sessions.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_generation_drains_until_its_last_lease_is_dropped() {
-        let generation = Arc::new(Generation::new(
+    fn a_generation_drains_until_its_last_session_has_left() {
+        let generation = Generation::new(
             "echo".into(),
             "1.0.0".into(),
             1,
             "echo.so".into(),
             Hash::of(b""),
-        ));
+        );
         assert_eq!(generation.state(), State::Serving);
-        let first = generation.lease();
-        let second = generation.lease();
+        generation.enter();
+        generation.enter();
         generation.drain();
         assert_eq!(generation.state(), State::Draining);
-        drop(first);
+        generation.leave();
         assert_eq!(
             (generation.state(), generation.sessions()),
             (State::Draining, 1)
         );
-        drop(second);
+        generation.leave();
         assert_eq!(generation.state(), State::Retired);
     }
 }

@@ -137,6 +137,16 @@ impl Loader {
     }
 }
 
+/// What a file says of itself, by its bytes: none of its code runs.
+///
+/// # Errors
+///
+/// At [`Stage::Read`] up to [`Stage::Names`].
+pub fn stamped(file: &Path, limits: &Limits) -> Result<Stamped, Refusal> {
+    let image = Image::read(file, limits.plugin_file_bytes)?;
+    Stamped::parse(&image.bytes).map_err(|unfit| unfit.into_fault().of(file))
+}
+
 impl Opener for Loader {
     fn inspect(&mut self, file: &Path, expected: Option<Hash>) -> Result<Inspected, Refusal> {
         let image = Image::read(file, self.plugin_file_bytes)?;

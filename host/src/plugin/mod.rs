@@ -14,8 +14,10 @@
 //! Whatever goes wrong on the way is one [`refusal::Refusal`], and the generation before goes on. A library is never
 //! unmapped: *retired* means that nobody uses it any more.
 
+pub mod adapter;
 mod elf;
 pub mod generation;
+pub mod host_calls;
 pub mod image;
 pub mod library;
 pub mod loader;
@@ -25,6 +27,7 @@ pub mod permissions;
 mod record;
 pub mod refusal;
 pub mod registry;
+mod session_calls;
 pub mod settle;
 pub mod staging;
 pub mod stamp;

@@ -1,3 +1,26 @@
 //! Frames, masks, UTF-8, close codes, the opening handshake and the HTTP/1.1 grammar.
 //!
-//! Knows no connection, no clock and no policy.
+//! Knows no connection, no clock and no policy. What must outlive one call (a half-read code point, the phase of a
+//! mask) is a small value that the caller keeps.
+
+pub mod close_code;
+pub mod extension;
+pub mod frame_header;
+pub mod handshake;
+pub mod header_list;
+pub mod mask;
+pub mod opcode;
+pub mod request_head;
+pub mod response_head;
+pub mod utf8;
+
+pub use opcode::{MessageKind, Opcode};
+
+/// Which end of the connection we are; RFC 6455 treats the two differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Accepts connections; its frames are not masked.
+    Server,
+    /// Opens connections; its frames are masked.
+    Client,
+}

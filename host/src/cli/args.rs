@@ -1,0 +1,140 @@
+//! What was typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Overrides, parse_address, parse_level, parse_threads};
+
+/// A WebSocket and HTTP server whose protocols are plugins, swapped under live connections.
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(name = "hotsocket", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Serve the protocols of every plugin in a directory
+    #[command(after_help = ENVIRONMENT)]
+    Serve(ServeArgs),
+    /// Read the config and look at every plugin file, without running any of it
+    Check {
+        /// The config file
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The directory of plugin files
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
+    /// Look at plugins, and load them again
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Show the log levels of a running host, or change one
+    Log(LogArgs),
+    /// Print the versions of the program and of its plugin ABI
+    Version,
+}
+
+const ENVIRONMENT: &str = "\
+Environment, which flags override and which overrides the config file:
+  HOTSOCKET_LISTEN   addresses, separated by commas
+  HOTSOCKET_PLUGINS  the directory of plugin files
+  HOTSOCKET_THREADS  service threads
+  HOTSOCKET_CONTROL  the control socket
+  HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
+
+/// What `serve` takes.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+pub struct ServeArgs {
+    /// The config file: JSON, comments allowed. A HUP signal reads it again
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where to listen, several times for several places [default: 127.0.0.1:7681]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
+    pub listen: Vec<SocketAddr>,
+    /// The directory of plugin files [default: ./plugins]
+    #[arg(long, value_name = "DIR")]
+    pub plugins: Option<PathBuf>,
+    /// Service threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    pub threads: Option<usize>,
+    /// The control socket [default: a private place of this user]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// What these flags say about the config.
+    #[must_use]
+    pub fn overrides(self) -> Overrides {
+        Overrides {
+            listen: (!self.listen.is_empty()).then_some(self.listen),
+            plugins: self.plugins,
+            threads: self.threads,
+            control: self.control,
+            ..Overrides::default()
+        }
+    }
+}
+
+/// What to do with plugins.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum PluginCommand {
+    /// List the plugins of a running host
+    List {
+        /// As one JSON list
+        #[arg(long)]
+        json: bool,
+        /// The control socket of the host; not needed for the only live one
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
+    /// Show what a plugin file says of itself, without running it
+    Inspect {
+        /// The plugin file
+        file: PathBuf,
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have a running host load the file of a plugin again
+    Reload {
+        /// The name in its manifest
+        name: String,
+        /// Also when the new version lacks a protocol that is mounted
+        #[arg(long)]
+        force: bool,
+        /// The control socket of the host; not needed for the only live one
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
+}
+
+/// What `log` takes.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct LogArgs {
+    /// off, error, warn, info, debug, trace, or `default` to take a level back; without it the levels are shown
+    #[arg(value_parser = level_word)]
+    pub level: Option<String>,
+    /// Whose level it is, as in hotsocket::net; without this and --plugin that of all the rest
+    #[arg(long, requires = "level", conflicts_with = "plugin")]
+    pub target: Option<String>,
+    /// The plugin whose level it is
+    #[arg(long, value_name = "NAME", requires = "level")]
+    pub plugin: Option<String>,
+    /// The control socket of the host; not needed for the only live one
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+fn level_word(word: &str) -> Result<String, String> {
+    if word != "default" {
+        parse_level(word).map_err(|unknown| format!("{unknown}, or default"))?;
+    }
+    Ok(word.to_owned())
+}

@@ -1,0 +1,133 @@
+//! Looks at config and plugin files, and runs nothing.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{Done, print};
+use crate::config::{self, Config, Overrides, meant};
+use crate::logging::escaped;
+
+/// Looks at a plugin file without running it.
+pub type Inspect = fn(&Path) -> Result<Inspected, Box<dyn Error>>;
+
+/// What a plugin file says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Inspected {
+    /// Its name.
+    pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// The ABI it was built for, `MAJOR.MINOR`.
+    pub abi: String,
+    /// The compiler.
+    pub toolchain: String,
+    /// The protocols it brings.
+    pub protocols: Vec<String>,
+}
+
+/// `plugin inspect`.
+pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
+    let seen = inspect(file)?;
+    if json {
+        print::line(&serde_json::to_string(&seen)?);
+        return Ok(());
+    }
+    let rows = [
+        ("plugin", &seen.plugin),
+        ("version", &seen.version),
+        ("abi", &seen.abi),
+        ("toolchain", &seen.toolchain),
+        ("protocols", &seen.protocols.join(", ")),
+    ];
+    for (name, value) in rows {
+        print::line(&format!("{name:<9}  {}", escaped(value)));
+    }
+    Ok(())
+}
+
+/// What was found wrong is on standard error already.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} of the plugin files would be refused")]
+struct RefusedFiles(usize);
+
+/// `check`.
+pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Inspect) -> Done {
+    let flags = Overrides {
+        plugins,
+        ..Overrides::default()
+    };
+    let config = config::load(
+        file,
+        &flags.or(Overrides::from_environment(|name| std::env::var_os(name))?),
+    )?;
+    let mut provided = BTreeSet::new();
+    let mut refused = 0;
+    for file in plugin_files(&config.plugins)? {
+        match inspect(&file) {
+            Ok(seen) => {
+                let protocols = seen.protocols.join(", ");
+                let text = format!(
+                    "{} {} ({protocols}) in {}",
+                    seen.plugin,
+                    seen.version,
+                    file.display()
+                );
+                print::line(&escaped(&text));
+                provided.extend(seen.protocols);
+            }
+            Err(error) => {
+                print::error(error.as_ref());
+                refused += 1;
+            }
+        }
+    }
+    warn_of_missing(&config, &provided);
+    if refused > 0 {
+        Err(RefusedFiles(refused).into())
+    } else {
+        Ok(())
+    }
+}
+
+/// The files ending in `.so`, in order of their names.
+fn plugin_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let shown = directory.display();
+    let entries = fs::read_dir(directory).map_err(|error| {
+        format!("cannot read the plugin directory {shown}: {error}; name one with --plugins")
+    })?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "so"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        print::warning(&format!(
+            "no .so file in {shown}; cargo leaves them in --plugins target/release"
+        ));
+    }
+    Ok(files)
+}
+
+/// No fault: the file may be dropped in later.
+fn warn_of_missing(config: &Config, provided: &BTreeSet<String>) {
+    let known: Vec<&str> = provided.iter().map(String::as_str).collect();
+    let named = config.protocols.keys().map(|name| ("protocols", name));
+    let named = named.chain(
+        config
+            .default_protocol
+            .iter()
+            .map(|name| ("default_protocol", name)),
+    );
+    for (key, name) in named.filter(|(_, name)| !provided.contains(*name)) {
+        print::warning(&format!(
+            "{key}: no plugin provides `{}`; {}",
+            escaped(name),
+            meant(name, &known)
+        ));
+    }
+}

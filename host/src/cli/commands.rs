@@ -1,0 +1,157 @@
+//! Starts a host, or asks a running one.
+
+use std::env;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::args::{LogArgs, ServeArgs};
+use super::{Done, print};
+use crate::config::{self, Overrides};
+use crate::control::{Answer, Client, ClientError, ControlRequest};
+use crate::{logging, server};
+
+/// `serve`.
+pub(super) fn serve(mut args: ServeArgs) -> Done {
+    let file = args.config.take();
+    let overrides = args
+        .overrides()
+        .or(Overrides::from_environment(|name| env::var_os(name))?);
+    let read = move || config::load(file.as_deref(), &overrides);
+    let config = read()?;
+    let log = logging::init(&config.log)?;
+    server::serve(config, &log, read)
+}
+
+/// `plugin list`.
+pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {
+    let told = ask(control, &ControlRequest::PluginList {})?;
+    let plugins = told
+        .get("plugins")
+        .cloned()
+        .unwrap_or_else(|| Vec::<Value>::new().into());
+    print::line(&if json {
+        plugins.to_string()
+    } else {
+        plugin_table(&plugins)
+    });
+    Ok(())
+}
+
+/// One line per generation, and below it why the last version was refused.
+pub(super) fn plugin_table(plugins: &Value) -> String {
+    const COLUMNS: &[&str] = &[
+        "name",
+        "version",
+        "generation",
+        "state",
+        "sessions",
+        "file",
+        "last_error",
+    ];
+    let cells = |plugin: &Value| {
+        COLUMNS
+            .iter()
+            .map(|name| print::cell(&plugin[name]))
+            .collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = plugins
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(cells)
+        .collect();
+    let headings: Vec<String> = COLUMNS
+        .iter()
+        .map(|name| name.to_uppercase().replace('_', " "))
+        .collect();
+    print::table(
+        &headings.iter().map(String::as_str).collect::<Vec<_>>(),
+        &rows,
+    )
+}
+
+/// `plugin reload`.
+pub(super) fn plugin_reload(name: String, force: bool, control: Option<PathBuf>) -> Done {
+    let told = ask(control, &ControlRequest::PluginReload { name, force })?;
+    if !told.is_empty() {
+        print::line(&Value::Object(told).to_string());
+    }
+    Ok(())
+}
+
+/// `log`.
+pub(super) fn log(args: LogArgs) -> Done {
+    let LogArgs {
+        level,
+        target,
+        plugin,
+        control,
+    } = args;
+    let Some(level) = level else {
+        let told = ask(control, &ControlRequest::LogLevels {})?;
+        print::line(&level_lines(told.get("log").unwrap_or(&Value::Null)));
+        return Ok(());
+    };
+    ask(
+        control,
+        &ControlRequest::LogLevel {
+            level,
+            target,
+            plugin,
+        },
+    )?;
+    Ok(())
+}
+
+/// `info`, then one line for each target and plugin with a level of its own.
+pub(super) fn level_lines(log: &Value) -> String {
+    let of = |key: &str, kind: &str| {
+        let levels = log[key].as_object().into_iter().flatten();
+        levels
+            .map(|(name, level)| format!("{kind} {name} {}", print::cell(level)))
+            .collect::<Vec<_>>()
+    };
+    let lines = [
+        vec![print::cell(&log["level"])],
+        of("targets", "target"),
+        of("plugins", "plugin"),
+    ];
+    lines.concat().join("\n")
+}
+
+/// `version`.
+pub(super) fn version() {
+    print::line(&format!("hotsocket {}", env!("CARGO_PKG_VERSION")));
+    print::line(&format!("git {}", env!("HOTSOCKET_COMMIT")));
+    print::line(&format!(
+        "abi {}.{}",
+        hotsocket_abi::ABI_MAJOR,
+        hotsocket_abi::ABI_MINOR
+    ));
+}
+
+/// The host has understood, and does not do it.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}{mend}", if .mend.is_empty() { "" } else { "; " })]
+struct Refused {
+    error: String,
+    mend: String,
+}
+
+/// Asks the host at `control`, at `HOTSOCKET_CONTROL`, or the only live one.
+fn ask(
+    control: Option<PathBuf>,
+    request: &ControlRequest,
+) -> Result<Map<String, Value>, Box<dyn std::error::Error>> {
+    let said = || {
+        env::var_os("HOTSOCKET_CONTROL")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let client: Result<Client, ClientError> = Client::connect(control.or_else(said).as_deref());
+    match client?.ask(request)? {
+        Answer::Done(told) => Ok(told),
+        Answer::Refused { error, mend } => Err(Refused { error, mend }.into()),
+    }
+}

@@ -1,0 +1,142 @@
+//! From a running config to a new one: all of it while running, or nothing.
+
+use std::collections::BTreeSet;
+
+use super::reader::list;
+use super::{Config, ProtocolConfig};
+
+/// Something that a running host can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Other options for the protocol of this name: a new instance, old sessions keep theirs.
+    Options(String),
+    /// Another default protocol, or none.
+    DefaultProtocol,
+    /// Other origins.
+    AllowedOrigins,
+    /// Other bounds, for what begins afterwards.
+    Limits,
+    /// Other levels or another format.
+    Log,
+}
+
+/// The new config asks for what only a restart can do. Nothing of it may be applied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} cannot change while the host runs, so nothing of the new config is applied; restart the host, or put the old \
+     value back",
+    list(.keys)
+)]
+pub struct RestartNeeded {
+    /// The keys at the top of the config that differ.
+    pub keys: Vec<&'static str>,
+}
+
+/// What to change so that a host that runs `running` runs `new`. Empty when they mean the same.
+///
+/// # Errors
+///
+/// When a key differs that takes a restart.
+pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded> {
+    let fixed = [
+        ("listen", running.listen != new.listen),
+        ("plugins", running.plugins != new.plugins),
+        ("threads", running.threads != new.threads),
+        ("control", running.control != new.control),
+    ];
+    let keys: Vec<_> = fixed
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect();
+    if !keys.is_empty() {
+        return Err(RestartNeeded { keys });
+    }
+
+    let named: BTreeSet<&String> = running
+        .protocols
+        .keys()
+        .chain(new.protocols.keys())
+        .collect();
+    let options = named
+        .into_iter()
+        .filter(|name| !same_options(running, new, name))
+        .cloned()
+        .map(Change::Options);
+    let rest = [
+        (
+            Change::DefaultProtocol,
+            running.default_protocol != new.default_protocol,
+        ),
+        (
+            Change::AllowedOrigins,
+            running.allowed_origins != new.allowed_origins,
+        ),
+        (Change::Limits, running.limits != new.limits),
+        (Change::Log, running.log != new.log),
+    ];
+    Ok(options
+        .chain(
+            rest.into_iter()
+                .filter_map(|(change, differs)| differs.then_some(change)),
+        )
+        .collect())
+}
+
+/// A protocol that is not listed has empty options, like one that is listed without any.
+fn same_options(running: &Config, new: &Config, name: &str) -> bool {
+    let empty = ProtocolConfig::default();
+    running.protocols.get(name).unwrap_or(&empty) == new.protocols.get(name).unwrap_or(&empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Change, diff};
+    use crate::config::{Config, Overrides, resolve};
+
+    fn config(text: &str) -> Config {
+        let overrides = Overrides {
+            threads: Some(2),
+            ..Overrides::default()
+        };
+        resolve(Path::new("c.json"), text, &overrides).unwrap()
+    }
+
+    #[test]
+    fn equal_configs_need_no_change() {
+        assert_eq!(
+            diff(&config("{}"), &config(r#"{"protocols": {"echo": {}}}"#)),
+            Ok(vec![])
+        );
+    }
+
+    #[test]
+    fn what_a_running_host_can_take_is_named() {
+        let new = config(
+            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
+                "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
+        );
+        let all = vec![
+            Change::Options("echo".to_owned()),
+            Change::DefaultProtocol,
+            Change::AllowedOrigins,
+            Change::Limits,
+            Change::Log,
+        ];
+        assert_eq!(diff(&config("{}"), &new), Ok(all.clone()));
+        assert_eq!(diff(&new, &config("{}")), Ok(all));
+    }
+
+    #[test]
+    fn one_key_that_takes_a_restart_refuses_the_whole_config() {
+        let new =
+            config(r#"{"listen": ["127.0.0.1:1"], "control": "c.sock", "log": {"level": "warn"}}"#);
+        let refused = diff(&config("{}"), &new).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "`listen` and `control` cannot change while the host runs, so nothing of the new config is applied; \
+             restart the host, or put the old value back"
+        );
+    }
+}

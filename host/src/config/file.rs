@@ -1,0 +1,203 @@
+//! Exactly what may be written in a config file: JSON with comments and trailing commas.
+
+use jsonc_parser::ast::Value;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use tracing::level_filters::LevelFilter;
+
+use super::error::{ConfigError, Fault};
+use super::level::{LEVELS, parse_level};
+use super::reader::{Located, Reader};
+use super::source::Source;
+use super::{LogFormat, ProtocolConfig};
+use crate::limits::Limits;
+
+/// A config file as it was written: nothing filled in, nothing looked up.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    pub(super) listen: Option<Vec<Located<String>>>,
+    pub(super) plugins: Option<String>,
+    pub(super) threads: Option<Located<u64>>,
+    pub(super) control: Option<String>,
+    pub(super) default_protocol: Option<String>,
+    pub(super) allowed_origins: Vec<Located<String>>,
+    pub(super) protocols: Vec<(String, ProtocolConfig)>,
+    /// By key of [`Limits`].
+    pub(super) limits: Vec<(String, Located<u64>)>,
+    pub(super) log: WrittenLog,
+}
+
+/// The part `log` as it was written.
+#[derive(Debug, Default)]
+pub(super) struct WrittenLog {
+    pub(super) level: Option<LevelFilter>,
+    pub(super) format: Option<LogFormat>,
+    pub(super) targets: Vec<(String, LevelFilter)>,
+    pub(super) plugins: Vec<(String, LevelFilter)>,
+}
+
+/// The keys at the top; `$schema` is for editors and means nothing here.
+const KEYS: &[&str] = &[
+    "$schema",
+    "listen",
+    "plugins",
+    "threads",
+    "control",
+    "default_protocol",
+    "allowed_origins",
+    "protocols",
+    "limits",
+    "log",
+];
+
+/// Comments and trailing commas, and nothing else beyond JSON.
+const DIALECT: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_trailing_commas: true,
+    allow_loose_object_property_names: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// Reads the text of a file. `reader` gathers what is wrong; what could not be read is left out.
+pub(super) fn parse(source: &Source<'_>, reader: &Reader<'_>) -> Result<File, ConfigError> {
+    let parsed =
+        parse_to_ast(source.text, &CollectOptions::default(), &DIALECT).map_err(|error| {
+            let place = source.place(error.range());
+            let cause = error.kind().to_string().to_lowercase();
+            Fault::at(
+                place,
+                cause,
+                "write JSON; comments and trailing commas are allowed",
+            )
+        })?;
+    // A file of comments only says nothing, like an empty object.
+    Ok(parsed
+        .value
+        .map_or_else(File::default, |value| file(&value, reader)))
+}
+
+fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
+    let mut file = File::default();
+    for (key, value) in reader.properties(value, "config") {
+        match key.value {
+            "$schema" => {}
+            "listen" => file.listen = Some(listen(value, reader)),
+            "plugins" => file.plugins = path(value, reader, "plugins", "./plugins"),
+            "threads" => file.threads = reader.whole(value, "threads"),
+            "control" => file.control = path(value, reader, "control", "/run/hotsocket.sock"),
+            "default_protocol" => {
+                file.default_protocol = reader
+                    .string(value, "default_protocol", "echo")
+                    .map(|name| name.value);
+            }
+            "allowed_origins" => {
+                file.allowed_origins =
+                    reader.strings(value, "allowed_origins", "https://example.org");
+            }
+            "protocols" => file.protocols = protocols(value, reader),
+            "limits" => file.limits = limits(value, reader),
+            "log" => file.log = log(value, reader),
+            _ => reader.refuse_key(&key, KEYS),
+        }
+    }
+    file
+}
+
+fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
+    if let Some(list) = value.as_array().filter(|list| list.elements.is_empty()) {
+        let mend = "write for example [\"127.0.0.1:7681\"], or leave the key out";
+        reader.refuse(
+            list.range,
+            "`listen` names no address, so nobody could connect",
+            mend,
+        );
+    }
+    reader.strings(value, "listen", "127.0.0.1:7681")
+}
+
+fn path(value: &Value<'_>, reader: &Reader<'_>, key: &str, example: &str) -> Option<String> {
+    let written = reader.string(value, key, example)?;
+    if written.value.is_empty() || written.value.contains('\0') {
+        reader.refuse(
+            written.range,
+            format!("`{key}` is no path"),
+            format!("write for example \"{example}\""),
+        );
+        return None;
+    }
+    Some(written.value)
+}
+
+fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {
+    let mut protocols = Vec::new();
+    for (name, value) in reader.properties(value, "protocols") {
+        let mut protocol = ProtocolConfig::default();
+        for (key, value) in reader.properties(value, name.value) {
+            match key.value {
+                "options" => protocol.options = reader.json(value),
+                _ => reader.refuse_key(&key, &["options"]),
+            }
+        }
+        protocols.push((name.value.to_owned(), protocol));
+    }
+    protocols
+}
+
+fn limits(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, Located<u64>)> {
+    let mut limits = Vec::new();
+    for (key, value) in reader.properties(value, "limits") {
+        if !Limits::KEYS.contains(&key.value) {
+            reader.refuse_key(&key, Limits::KEYS);
+        } else if let Some(bound) = reader.whole(value, key.value) {
+            limits.push((key.value.to_owned(), bound));
+        }
+    }
+    limits
+}
+
+fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {
+    let mut log = WrittenLog::default();
+    for (key, value) in reader.properties(value, "log") {
+        match key.value {
+            "level" => log.level = level(value, reader, "level"),
+            "format" => {
+                log.format =
+                    reader.word(
+                        value,
+                        "format",
+                        &["auto", "human", "json"],
+                        |word| match word {
+                            "auto" => Some(LogFormat::Auto),
+                            "human" => Some(LogFormat::Human),
+                            "json" => Some(LogFormat::Json),
+                            _ => None,
+                        },
+                    );
+            }
+            "targets" => log.targets = levels(value, reader, "targets"),
+            "plugins" => log.plugins = levels(value, reader, "plugins"),
+            _ => reader.refuse_key(&key, &["level", "format", "targets", "plugins"]),
+        }
+    }
+    log
+}
+
+fn levels(value: &Value<'_>, reader: &Reader<'_>, what: &str) -> Vec<(String, LevelFilter)> {
+    let named = |(name, value): (Located<&str>, &Value<'_>)| {
+        Some((name.value.to_owned(), level(value, reader, name.value)?))
+    };
+    reader
+        .properties(value, what)
+        .into_iter()
+        .filter_map(named)
+        .collect()
+}
+
+fn level(value: &Value<'_>, reader: &Reader<'_>, what: &str) -> Option<LevelFilter> {
+    reader.word(value, what, LEVELS, |word| parse_level(word).ok())
+}

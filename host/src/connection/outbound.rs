@@ -1,0 +1,399 @@
+//! Messages and control frames in, bytes for the peer out. RFC 6455 sections 5 and 6.1.
+
+use crate::wire::close_code::{
+    CONTROL_PAYLOAD_BYTES, Failure, REASON_BYTES, TOO_LARGE, may_stand_in_frame,
+};
+use crate::wire::extension::{ExtensionChain, ExtensionFrame, PayloadSink};
+use crate::wire::frame_header::{FrameHeader, HEADER_BYTES};
+use crate::wire::mask::{MaskingKey, apply_mask};
+use crate::wire::{MessageKind, Opcode};
+
+/// Whether frames are masked, and where the keys come from. Section 5.3: keys must not be predictable.
+pub enum Masking<'a> {
+    /// A server does not mask.
+    None,
+    /// A client masks each frame with a fresh key.
+    Keys(&'a mut dyn FnMut() -> MaskingKey),
+}
+
+impl Masking<'_> {
+    #[inline]
+    fn key(&mut self) -> Option<MaskingKey> {
+        match self {
+            Self::None => None,
+            Self::Keys(next) => Some(next()),
+        }
+    }
+}
+
+/// Why nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Our Close frame has been sent.
+    #[error("the session is closing: nothing can be sent after the Close frame")]
+    Closed,
+    /// A message was begun inside another one, or one that was not begun was continued, or with another kind.
+    #[error(
+        "wrong order of fragments: end the message that was begun, with its kind, before the next one"
+    )]
+    WrongOrder,
+    /// A control frame carries at most 125 bytes, a close reason 123.
+    #[error("control frame too long: at most 125 bytes of payload, 123 of close reason")]
+    TooLong,
+    /// The code may not stand in a Close frame.
+    #[error("close code that must not be sent: use 1000-1003, 1007-1014 or 3000-4999")]
+    BadCode,
+    /// An extension gave up.
+    #[error("an extension failed: {}", .0.why)]
+    Extension(Failure),
+}
+
+/// The sending half of one connection. Every call appends one frame to `out`, or nothing on an error.
+#[derive(Debug, Default)]
+pub struct Outbound {
+    closed: bool,
+    /// The message that was begun and not ended.
+    begun: Option<MessageKind>,
+}
+
+impl Outbound {
+    /// A message, or the first, next or last fragment of one.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], [`SendError::WrongOrder`].
+    #[inline]
+    pub fn message(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let opcode = self.advance(kind, first, last)?;
+        put_frame(out, mask, last, 0, opcode, payload);
+        Ok(())
+    }
+
+    /// The same through extensions, which make at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// Also [`SendError::Extension`]; the state of the extensions is undefined then, and the connection is to be failed.
+    pub fn extended_message(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        chain: &mut ExtensionChain,
+        frame: ExtensionFrame<'_>,
+        limit: usize,
+    ) -> Result<(), SendError> {
+        let opcode = self.advance(frame.kind, frame.first, frame.last)?;
+        let mut made = MadePayload {
+            bytes: Vec::new(),
+            limit,
+        };
+        let rsv = chain
+            .outbound(frame, limit, &mut made)
+            .map_err(SendError::Extension)?;
+        put_frame(out, mask, frame.last, rsv, opcode, &made.bytes);
+        Ok(())
+    }
+
+    /// Whether a new message may begin.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.begun.is_none()
+    }
+
+    /// A ping.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], [`SendError::TooLong`].
+    pub fn ping(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.control(out, mask, Opcode::Ping, payload)
+    }
+
+    /// A pong, as an answer or unasked.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`], [`SendError::TooLong`].
+    pub fn pong(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.control(out, mask, Opcode::Pong, payload)
+    }
+
+    /// The Close frame: the last one. Without a code it has no reason either.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`] if it was sent already, [`SendError::BadCode`], [`SendError::TooLong`].
+    pub fn close(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        code: Option<u16>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        if code.is_some_and(|code| !may_stand_in_frame(code)) {
+            return Err(SendError::BadCode);
+        }
+        if reason.len() > REASON_BYTES {
+            return Err(SendError::TooLong);
+        }
+        let mut payload = [0; CONTROL_PAYLOAD_BYTES];
+        let mut len = 0;
+        if let Some(code) = code {
+            len = 2 + reason.len();
+            payload[..2].copy_from_slice(&code.to_be_bytes());
+            payload[2..len].copy_from_slice(reason.as_bytes());
+        }
+        self.control(out, mask, Opcode::Close, &payload[..len])?;
+        self.closed = true;
+        Ok(())
+    }
+
+    /// Section 5.4: which opcode comes next.
+    #[inline]
+    fn advance(&mut self, kind: MessageKind, first: bool, last: bool) -> Result<Opcode, SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        let opcode = match (first, self.begun) {
+            (true, None) => kind.into(),
+            (false, Some(begun)) if begun == kind => Opcode::Continuation,
+            _ => return Err(SendError::WrongOrder),
+        };
+        self.begun = if last { None } else { Some(kind) };
+        Ok(opcode)
+    }
+
+    fn control(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: Masking<'_>,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        if payload.len() > CONTROL_PAYLOAD_BYTES {
+            return Err(SendError::TooLong);
+        }
+        put_frame(out, mask, true, 0, opcode, payload);
+        Ok(())
+    }
+}
+
+/// A whole unmasked message in one frame, for a broadcast.
+pub fn encode_message(out: &mut Vec<u8>, kind: MessageKind, payload: &[u8]) {
+    put_frame(out, Masking::None, true, 0, kind.into(), payload);
+}
+
+#[inline]
+fn put_frame(
+    out: &mut Vec<u8>,
+    mut mask: Masking<'_>,
+    fin: bool,
+    rsv: u8,
+    opcode: Opcode,
+    payload: &[u8],
+) {
+    let key = mask.key();
+    let (header, len) = FrameHeader {
+        fin,
+        rsv,
+        opcode,
+        key,
+        payload_len: payload.len() as u64,
+    }
+    .encode();
+    out.reserve(HEADER_BYTES + payload.len());
+    out.extend_from_slice(&header[..len]);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(key) = key {
+        apply_mask(&mut out[start..], key);
+    }
+}
+
+/// What extensions make of a payload.
+struct MadePayload {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl PayloadSink for MadePayload {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
+            return Err(TOO_LARGE);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::extension::toy;
+
+    /// What a server sends.
+    fn sent(
+        outbound: &mut Outbound,
+        send: impl FnOnce(&mut Outbound, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> Result<Vec<u8>, SendError> {
+        let mut out = Vec::new();
+        let result = send(outbound, &mut out);
+        assert!(
+            result.is_ok() || out.is_empty(),
+            "nothing is sent on an error"
+        );
+        result.map(|()| out)
+    }
+
+    fn fragment(
+        outbound: &mut Outbound,
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+    ) -> Result<Vec<u8>, SendError> {
+        sent(outbound, |outbound, out| {
+            outbound.message(out, Masking::None, kind, first, last, b"x")
+        })
+    }
+
+    fn close(
+        outbound: &mut Outbound,
+        code: Option<u16>,
+        reason: &str,
+    ) -> Result<Vec<u8>, SendError> {
+        sent(outbound, |outbound, out| {
+            outbound.close(out, Masking::None, code, reason)
+        })
+    }
+
+    #[test]
+    fn a_message_is_one_unmasked_frame_of_a_server_and_a_masked_one_of_a_client() {
+        let (mut outbound, mut out) = (Outbound::default(), Vec::new());
+        let text = MessageKind::Text;
+        outbound
+            .message(&mut out, Masking::None, text, true, true, b"Hello")
+            .unwrap();
+        assert_eq!(out, b"\x81\x05Hello");
+        let mut framed = Vec::new();
+        encode_message(&mut framed, text, b"Hello");
+        assert_eq!(framed, out);
+
+        out.clear();
+        let mut key = || [0x37, 0xfa, 0x21, 0x3d];
+        let mask = Masking::Keys(&mut key);
+        outbound
+            .message(&mut out, mask, text, true, true, b"Hello")
+            .unwrap();
+        assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+
+    #[test]
+    fn fragments_have_their_order() {
+        let (text, binary) = (MessageKind::Text, MessageKind::Binary);
+        let mut outbound = Outbound::default();
+        assert_eq!(
+            fragment(&mut outbound, text, false, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, true, false).unwrap(),
+            b"\x01\x01x"
+        );
+        assert!(!outbound.is_between_messages());
+        assert_eq!(
+            fragment(&mut outbound, text, true, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, binary, false, true),
+            Err(SendError::WrongOrder)
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, false, false).unwrap(),
+            b"\x00\x01x"
+        );
+        assert_eq!(
+            fragment(&mut outbound, text, false, true).unwrap(),
+            b"\x80\x01x"
+        );
+        assert_eq!(
+            fragment(&mut outbound, binary, true, true).unwrap(),
+            b"\x82\x01x"
+        );
+    }
+
+    #[test]
+    fn control_frames_are_short() {
+        let mut outbound = Outbound::default();
+        let most = [0; 125];
+        let ping = sent(&mut outbound, |o, out| o.ping(out, Masking::None, &most)).unwrap();
+        assert_eq!(ping[..2], [0x89, 125]);
+        let pong = sent(&mut outbound, |o, out| o.pong(out, Masking::None, b"")).unwrap();
+        assert_eq!(pong, b"\x8a\x00");
+        let long = sent(&mut outbound, |o, out| {
+            o.ping(out, Masking::None, &[0; 126])
+        });
+        assert_eq!(long, Err(SendError::TooLong));
+    }
+
+    #[test]
+    fn nothing_follows_the_close_frame() {
+        let mut outbound = Outbound::default();
+        assert_eq!(
+            close(&mut outbound, Some(1005), ""),
+            Err(SendError::BadCode)
+        );
+        assert_eq!(
+            close(&mut outbound, Some(1000), &"x".repeat(124)),
+            Err(SendError::TooLong)
+        );
+        let last = close(&mut outbound, Some(1000), "bye").unwrap();
+        assert_eq!(last, b"\x88\x05\x03\xe8bye");
+        assert_eq!(close(&mut outbound, None, ""), Err(SendError::Closed));
+        assert_eq!(
+            fragment(&mut outbound, MessageKind::Text, true, true),
+            Err(SendError::Closed)
+        );
+        let ping = sent(&mut outbound, |o, out| o.ping(out, Masking::None, b""));
+        assert_eq!(ping, Err(SendError::Closed));
+        assert_eq!(
+            close(&mut Outbound::default(), None, "").unwrap(),
+            b"\x88\x00"
+        );
+    }
+
+    #[test]
+    fn extensions_change_the_payload_and_set_their_bits() {
+        let (mut outbound, mut chain) = (Outbound::default(), toy::chain(&[(2, 1)]));
+        let frame = ExtensionFrame {
+            kind: MessageKind::Binary,
+            rsv: 0,
+            first: true,
+            last: true,
+            payload: b"abc",
+        };
+        let mut extended = |limit| {
+            sent(&mut outbound, |outbound, out| {
+                outbound.extended_message(out, Masking::None, &mut chain, frame, limit)
+            })
+        };
+        assert_eq!(extended(4).unwrap(), b"\xa2\x04\x01`cb");
+        assert_eq!(extended(3), Err(SendError::Extension(TOO_LARGE)));
+    }
+}

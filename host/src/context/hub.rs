@@ -1,0 +1,251 @@
+//! From anywhere to a session: commands by id or by set, to the service thread that owns it.
+
+use std::{cell::RefCell, collections::VecDeque, ptr, sync::Arc};
+
+use crate::{
+    context::{
+        roster::{Roster, SetId},
+        routes::Routes,
+    },
+    limits::Limits,
+    net::{
+        mailbox::{Mailbox, Weight},
+        token::ConnectionId,
+    },
+    wire::MessageKind,
+};
+
+/// What can be done with a session from outside its own hooks.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// Sends a whole message.
+    Send(MessageKind, Arc<[u8]>),
+    /// Sends a ping.
+    Ping(Arc<[u8]>),
+    /// Sends a pong.
+    Pong(Arc<[u8]>),
+    /// Begins the closing handshake; code 0 sends none.
+    Close(u16, Arc<str>),
+    /// Ends the transport at once.
+    HangUp,
+    /// Has the session told when there is room to send.
+    AskWritable,
+    /// Stops reading.
+    Pause,
+    /// Reads on.
+    Resume,
+    /// Tells the session something.
+    Notify(Arc<[u8]>),
+}
+
+/// What a broadcast does with a session that is above its high mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowPolicy {
+    /// Leaves this message out for it.
+    Drop,
+    /// Closes it with 1013.
+    Close,
+}
+
+/// What a service thread can be told.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Something for one session.
+    One(ConnectionId, Operation),
+    /// Something for all sessions of a set.
+    All(SetId, Operation),
+    /// A frame, ready to be sent, for all sessions of a set.
+    Broadcast(SetId, Arc<[u8]>, SlowPolicy),
+    /// New sessions are bound by these routes.
+    Install(Arc<Routes>),
+    /// These limits hold for what begins from now on.
+    Limits(Arc<Limits>),
+    /// The sessions of these instances are closed with 1012.
+    DrainInstances(Arc<[u64]>),
+    /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
+    Drain,
+    /// The service thread ends, whatever is still open.
+    Stop,
+}
+
+impl Weight for Command {
+    fn bytes(&self) -> u64 {
+        let (Self::One(_, operation) | Self::All(_, operation)) = self else {
+            return match self {
+                Self::Broadcast(_, frame, _) => frame.len() as u64,
+                _ => 0,
+            };
+        };
+        match operation {
+            Operation::Send(_, payload)
+            | Operation::Ping(payload)
+            | Operation::Pong(payload)
+            | Operation::Notify(payload) => payload.len() as u64,
+            Operation::Close(_, reason) => reason.len() as u64,
+            _ => 0,
+        }
+    }
+}
+
+/// Why something was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostError {
+    /// The session has ended.
+    Stale,
+    /// Too much waits for its service thread.
+    Full,
+}
+
+/// The ways into all service threads of one host.
+#[derive(Debug)]
+pub struct Hub {
+    threads: Box<[Thread]>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    mailbox: Mailbox<Command>,
+    roster: Roster,
+}
+
+thread_local! {
+    /// The service thread whose turn this thread is running.
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+/// What the hooks of the running turn have queued for their own service thread: it needs no lock and no waking.
+struct Turn {
+    hub: *const Hub,
+    thread: usize,
+    queue: VecDeque<Command>,
+}
+
+impl Hub {
+    /// A hub over the mailboxes of the service threads, in their order.
+    #[must_use]
+    pub fn new(mailboxes: Vec<Mailbox<Command>>) -> Self {
+        let threads = mailboxes.into_iter().map(|mailbox| Thread {
+            mailbox,
+            roster: Roster::default(),
+        });
+        Self {
+            threads: threads.collect(),
+        }
+    }
+
+    /// Does something with one session, after what this thread has posted to it before. From any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Stale`] when the session has ended, [`PostError::Full`] when a bound is reached.
+    pub fn post(&self, id: ConnectionId, operation: Operation) -> Result<(), PostError> {
+        let thread = self.threads.get(id.thread()).ok_or(PostError::Stale)?;
+        if !thread.roster.holds(id) {
+            return Err(PostError::Stale);
+        }
+        self.queue(id.thread(), Command::One(id, operation))
+    }
+
+    /// Does something with all sessions of a set. From any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Full`] when a bound of one service thread is reached; the sessions of that thread are left out.
+    pub fn post_all(&self, set: SetId, operation: &Operation) -> Result<(), PostError> {
+        self.to_each_thread(|| Command::All(set, operation.clone()))
+    }
+
+    /// Sends a frame to all sessions of a set. From any thread; the frames of one thread arrive in its order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::post_all`].
+    pub fn broadcast(
+        &self,
+        set: SetId,
+        frame: &Arc<[u8]>,
+        slow: SlowPolicy,
+    ) -> Result<(), PostError> {
+        self.to_each_thread(|| Command::Broadcast(set, Arc::clone(frame), slow))
+    }
+
+    /// Calls `visit` with each session of a set. From any thread.
+    pub fn for_each(&self, set: SetId, visit: &mut dyn FnMut(ConnectionId)) {
+        for (at, thread) in self.threads.iter().enumerate() {
+            thread.roster.for_each(at as u8, set, visit);
+        }
+    }
+
+    /// Tells every service thread something of the host's own, which no bound holds up.
+    pub fn tell_all(&self, command: &Command) {
+        for thread in &self.threads {
+            thread.mailbox.post_always(command.clone());
+        }
+    }
+
+    /// How many service threads there are.
+    #[must_use]
+    pub fn thread_count(&self) -> usize {
+        self.threads.len()
+    }
+
+    pub(crate) fn roster(&self, thread: usize) -> &Roster {
+        &self.threads[thread].roster
+    }
+
+    pub(crate) fn mailbox(&self, thread: usize) -> &Mailbox<Command> {
+        &self.threads[thread].mailbox
+    }
+
+    /// From here to [`Self::end_turn`] this thread runs a turn of service thread `thread`.
+    pub(crate) fn begin_turn(&self, thread: usize, queue: VecDeque<Command>) {
+        let turn = Turn {
+            hub: ptr::from_ref(self),
+            thread,
+            queue,
+        };
+        TURN.with(|slot| *slot.borrow_mut() = Some(turn));
+    }
+
+    /// The turn is over; gives its queue back.
+    pub(crate) fn end_turn(&self) -> VecDeque<Command> {
+        TURN.with(|slot| slot.borrow_mut().take())
+            .map(|turn| turn.queue)
+            .unwrap_or_default()
+    }
+
+    /// How many commands the hooks of this turn have queued for this thread.
+    pub(crate) fn waiting_in_turn(&self) -> usize {
+        TURN.with(|slot| slot.borrow().as_ref().map_or(0, |turn| turn.queue.len()))
+    }
+
+    /// The next command that a hook of this turn has queued for this thread.
+    pub(crate) fn next_of_turn(&self) -> Option<Command> {
+        TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop_front())
+    }
+
+    fn to_each_thread(&self, command: impl Fn() -> Command) -> Result<(), PostError> {
+        let mut result = Ok(());
+        for thread in 0..self.threads.len() {
+            result = result.and(self.queue(thread, command()));
+        }
+        result
+    }
+
+    fn queue(&self, thread: usize, command: Command) -> Result<(), PostError> {
+        let command = TURN.with(|slot| match slot.borrow_mut().as_mut() {
+            Some(turn) if ptr::eq(turn.hub, self) && turn.thread == thread => {
+                turn.queue.push_back(command);
+                None
+            }
+            _ => Some(command),
+        });
+        match command {
+            Some(command) => self.threads[thread]
+                .mailbox
+                .post(command)
+                .map_err(|_| PostError::Full),
+            None => Ok(()),
+        }
+    }
+}

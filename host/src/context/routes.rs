@@ -1,0 +1,88 @@
+//! Which protocol a request for a WebSocket gets. Made anew, as a whole, whenever something changes.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use crate::context::{handler::ProtocolHandler, origin::AllowedOrigins, roster::SetId};
+
+/// A protocol bound to a vhost.
+#[derive(Clone)]
+pub struct Route {
+    /// Tells instances apart; never used again.
+    pub instance: u64,
+    /// What answers.
+    pub handler: Arc<dyn ProtocolHandler>,
+    /// Where its sessions are found, whatever their generation.
+    pub set: SetId,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("instance", &self.instance)
+            .field("label", self.handler.label())
+            .field("set", &self.set)
+            .finish()
+    }
+}
+
+/// What a vhost serves.
+#[derive(Debug)]
+pub struct Routes {
+    /// The name of the vhost.
+    pub vhost: Arc<str>,
+    /// By protocol name, which is also the path `/NAME`.
+    pub protocols: HashMap<Arc<str>, Route>,
+    /// What a request gets that names no protocol.
+    pub default_protocol: Option<Arc<str>>,
+    /// Whose pages may talk to us, beside our own.
+    pub allowed_origins: AllowedOrigins,
+}
+
+/// What an opening handshake was bound to.
+#[derive(Debug)]
+pub struct Bound<'a> {
+    /// Its name.
+    pub name: &'a Arc<str>,
+    /// The protocol.
+    pub route: &'a Route,
+    /// The subprotocol that the answer names, if any.
+    pub subprotocol: bool,
+}
+
+impl Routes {
+    /// A path that names a protocol wins, and selects its name if that was offered. At other paths it is the first
+    /// offered name that is known, then the default protocol.
+    #[must_use]
+    pub fn bind<'o>(
+        &self,
+        path: &str,
+        mut offered: impl Iterator<Item = &'o str> + Clone,
+    ) -> Option<Bound<'_>> {
+        if let Some((name, route)) = self.by_path(path) {
+            let subprotocol = offered.any(|offer| offer == &**name);
+            return Some(Bound {
+                name,
+                route,
+                subprotocol,
+            });
+        }
+        let named = offered.find_map(|offer| self.protocols.get_key_value(offer));
+        let subprotocol = named.is_some();
+        let default = || {
+            self.protocols
+                .get_key_value(self.default_protocol.as_ref()?)
+        };
+        let (name, route) = named.or_else(default)?;
+        Some(Bound {
+            name,
+            route,
+            subprotocol,
+        })
+    }
+
+    /// The protocol that `/NAME` names.
+    #[must_use]
+    pub fn by_path(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
+        self.protocols.get_key_value(path.strip_prefix('/')?)
+    }
+}

@@ -1,0 +1,449 @@
+//! The context of one service thread: [`Service`] carried out with protocols.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use crate::{
+    connection::{
+        inbound::InboundRules,
+        websocket::{CloseReport, ClosedBy},
+    },
+    context::{
+        broadcast::Set,
+        handler::{Fault, SessionState},
+        hub::{Command, Hub, Operation, SlowPolicy},
+        instances::{Instance, Instances, report},
+        request,
+        roster::SetId,
+        routes::Routes,
+        session::{Session, SessionCall},
+    },
+    net::{
+        io::{Delivery, Io},
+        port::Port,
+        service::{Answer, Delivered, Service},
+        token::ConnectionId,
+    },
+    wire::{
+        Role,
+        close_code::{GOING_AWAY, INTERNAL_ERROR, RESTART, TRY_AGAIN_LATER},
+        request_head::RequestHead,
+    },
+};
+
+/// How many rounds of commands that hooks queue for their own thread are done in one turn.
+const ROUNDS: usize = 8;
+
+/// What one service thread serves.
+pub struct Context {
+    thread: usize,
+    hub: Arc<Hub>,
+    routes: Arc<Routes>,
+    instances: Instances,
+    sets: Vec<Set>,
+    /// Indices of the sets that have frames to deliver in this turn.
+    gathered: Vec<usize>,
+    message_bytes: u64,
+    /// Emptied and filled again and again.
+    commands: Vec<Command>,
+    queue: VecDeque<Command>,
+}
+
+impl Context {
+    /// The context of service thread `thread`.
+    #[must_use]
+    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, message_bytes: u64) -> Self {
+        Self {
+            thread,
+            hub,
+            routes,
+            instances: Instances::default(),
+            sets: Vec::new(),
+            gathered: Vec::new(),
+            message_bytes,
+            commands: Vec::new(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Calls a hook of a session, and fails the session when the hook does not end well.
+    #[inline]
+    fn call(
+        &self,
+        session: &mut Session,
+        port: &mut Port<'_>,
+        hook: impl FnOnce(&Instance, SessionState, &mut SessionCall<'_, '_>) -> Result<(), Fault>,
+    ) {
+        let Some(state) = session.state else {
+            return;
+        };
+        let Some(instance) = self.instances.get(session.instance) else {
+            return;
+        };
+        let mut call = SessionCall {
+            id: port.id(),
+            peer: port.peer(),
+            set: &self.sets[session.set as usize],
+            session,
+            port: Some(port),
+            vhost: &self.routes.vhost,
+            protocol: instance.handler.facts(),
+            thread: instance.thread,
+            fault: String::new(),
+            ip: [0; 16],
+        };
+        if let Err(fault) = hook(instance, state, &mut call) {
+            self.fail(instance, session, port, &fault);
+        }
+    }
+
+    /// A hook did not end well: the session ends with 1011, all others go on.
+    #[cold]
+    fn fail(&self, instance: &Instance, session: &mut Session, port: &mut Port<'_>, fault: &Fault) {
+        report(instance.handler.as_ref(), fault);
+        port.fail(INTERNAL_ERROR, "the protocol failed");
+        if fault.panicked
+            && let Some(state) = session.state.take()
+        {
+            // What panicked is only freed; nothing else of it is called.
+            self.destroy(instance, session, port.id(), port.peer(), state);
+        }
+    }
+
+    /// Frees the state of a session.
+    fn destroy(
+        &self,
+        instance: &Instance,
+        session: &mut Session,
+        id: ConnectionId,
+        peer: SocketAddr,
+        state: SessionState,
+    ) {
+        let mut call = self.farewell(instance, session, id, peer);
+        if let Err(fault) = instance.handler.destroy(state, &mut call) {
+            report(instance.handler.as_ref(), &fault);
+        }
+    }
+
+    /// A call for a session whose connection is gone.
+    fn farewell<'a>(
+        &'a self,
+        instance: &'a Instance,
+        session: &'a mut Session,
+        id: ConnectionId,
+        peer: SocketAddr,
+    ) -> SessionCall<'a, 'a> {
+        SessionCall {
+            id,
+            peer,
+            set: &self.sets[session.set as usize],
+            session,
+            port: None,
+            vhost: &self.routes.vhost,
+            protocol: instance.handler.facts(),
+            thread: instance.thread,
+            fault: String::new(),
+            ip: [0; 16],
+        }
+    }
+
+    /// The index of a set on this thread.
+    fn set_index(&mut self, id: SetId) -> usize {
+        match self.sets.iter().position(|set| set.id == id) {
+            Some(at) => at,
+            None => {
+                self.sets.push(Set::new(id));
+                self.sets.len() - 1
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, io: &mut Io<Session>) {
+        match command {
+            Command::One(id, operation) => self.operate(id, &operation, io),
+            Command::All(set, operation) => {
+                let at = self.set_index(set);
+                for id in self.sets[at].members.clone() {
+                    self.operate(id, &operation, io);
+                }
+            }
+            Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
+            Command::Install(routes) => {
+                self.instances.install(&routes);
+                self.routes = routes;
+            }
+            Command::Limits(limits) => {
+                self.message_bytes = limits.message_bytes;
+                io.limit(&limits);
+            }
+            Command::DrainInstances(keys) => self.drain_instances(&keys, io),
+            Command::Drain => self.drain(io),
+            Command::Stop => io.stop(),
+        }
+    }
+
+    /// Does with a session what was asked from outside.
+    fn operate(&mut self, id: ConnectionId, operation: &Operation, io: &mut Io<Session>) {
+        io.with(id, |session, port| {
+            self.call(session, port, |instance, state, call| {
+                match operation {
+                    Operation::Send(kind, payload) => {
+                        call.send(*kind, true, true, payload);
+                    }
+                    Operation::Ping(payload) => {
+                        call.ping(payload);
+                    }
+                    Operation::Pong(payload) => {
+                        call.pong(payload);
+                    }
+                    Operation::Close(code, reason) => {
+                        call.close(*code, reason);
+                    }
+                    Operation::HangUp => call.hang_up(),
+                    Operation::AskWritable => call.ask_writable(),
+                    Operation::Pause => call.pause(),
+                    Operation::Resume => call.resume(),
+                    Operation::Notify(payload) => {
+                        return instance.handler.notify(state, call, payload);
+                    }
+                }
+                Ok(())
+            });
+        });
+    }
+
+    /// Gathers a frame for a set until the end of the turn.
+    fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io<Session>) {
+        let at = self.set_index(set);
+        if !self.sets[at].takes(slow) {
+            self.deliver(at, io);
+        }
+        if self.sets[at].gather(frame, slow) {
+            self.gathered.push(at);
+        }
+    }
+
+    /// Gives all members of a set what they have not had yet.
+    fn deliver(&mut self, at: usize, io: &mut Io<Session>) {
+        let (frames, slow) = self.sets[at].give();
+        let end = self.sets[at].frames().len();
+        for member in 0..self.sets[at].members.len() {
+            let id = self.sets[at].members[member];
+            let Some(session) = io.session(id) else {
+                continue;
+            };
+            let had = std::mem::take(&mut session.cursor) as usize;
+            if had >= end {
+                continue;
+            }
+            if io.deliver(id, &frames, had..end) == Delivery::Slow && slow == SlowPolicy::Close {
+                io.with(id, |_, port| {
+                    port.close(ClosedBy::Host, TRY_AGAIN_LATER, "too slow for a broadcast")
+                });
+            }
+        }
+        drop(frames);
+        self.sets[at].clear();
+    }
+
+    fn drain_instances(&mut self, keys: &[u64], io: &mut Io<Session>) {
+        for id in io.ids() {
+            let Some(session) = io.session(id) else {
+                continue;
+            };
+            let instance = self.instances.get(session.instance);
+            if instance.is_some_and(|instance| keys.contains(&instance.key)) {
+                io.with(id, |_, port| {
+                    port.close(ClosedBy::Drain, RESTART, "the plugin was replaced")
+                });
+            }
+        }
+    }
+
+    fn drain(&mut self, io: &mut Io<Session>) {
+        io.drain();
+        for id in io.ids() {
+            let closed = io.with(id, |_, port| {
+                port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
+            });
+            if closed.is_none() {
+                io.hang_up(id, ClosedBy::Drain, "the server is going away");
+            }
+        }
+    }
+
+    /// Takes a session out of its set.
+    fn leave_set(&mut self, session: &Session, io: &mut Io<Session>) {
+        let members = &mut self.sets[session.set as usize].members;
+        let place = session.member as usize;
+        members.swap_remove(place);
+        if let Some(&moved) = members.get(place)
+            && let Some(moved) = io.session(moved)
+        {
+            moved.member = session.member;
+        }
+    }
+}
+
+impl Service for Context {
+    type Session = Session;
+
+    fn request(
+        &mut self,
+        request: &RequestHead<'_>,
+        peer: SocketAddr,
+        answer: &mut Vec<u8>,
+    ) -> Answer<Session> {
+        let routes = Arc::clone(&self.routes);
+        let Some(opening) = request::answer(&routes, request, peer, answer) else {
+            return Answer::End;
+        };
+        let bound = &opening.bound;
+        let instance = match self.instances.enter(bound.route) {
+            Ok(at) => at,
+            Err(fault) => {
+                report(bound.route.handler.as_ref(), &fault);
+                request::fail(request, answer);
+                return Answer::End;
+            }
+        };
+        request::accept(&opening, answer);
+        let set = self.set_index(bound.route.set);
+        Answer::Upgrade(Session {
+            state: None,
+            target: request.target.into(),
+            instance,
+            set: set as u32,
+            member: self.sets[set].members.len() as u32,
+            cursor: self.sets[set].frames().len() as u32,
+            subprotocol: bound.subprotocol,
+        })
+    }
+
+    fn rules(&self, session: &Session) -> InboundRules {
+        let delivery = self
+            .instances
+            .get(session.instance)
+            .map_or(crate::connection::inbound::Delivery::Messages, |instance| {
+                instance.handler.facts().delivery
+            });
+        InboundRules {
+            role: Role::Server,
+            message_bytes: self.message_bytes,
+            delivery,
+        }
+    }
+
+    fn opened(&mut self, session: &mut Session, port: &mut Port<'_>) {
+        let set = &mut self.sets[session.set as usize];
+        set.members.push(port.id());
+        self.hub.roster(self.thread).enter(port.id(), set.id);
+        let Some(instance) = self.instances.get(session.instance) else {
+            return;
+        };
+        let mut call = SessionCall {
+            id: port.id(),
+            peer: port.peer(),
+            set: &self.sets[session.set as usize],
+            session,
+            port: Some(port),
+            vhost: &self.routes.vhost,
+            protocol: instance.handler.facts(),
+            thread: instance.thread,
+            fault: String::new(),
+            ip: [0; 16],
+        };
+        match instance.handler.open(&mut call) {
+            Ok(state) => session.state = Some(state),
+            Err(fault) => self.fail(instance, session, port, &fault),
+        }
+    }
+
+    #[inline]
+    fn delivered(&mut self, session: &mut Session, port: &mut Port<'_>, message: Delivered<'_>) {
+        self.call(session, port, |instance, state, call| {
+            instance.handler.message(state, call, message)
+        });
+    }
+
+    fn pong(&mut self, session: &mut Session, port: &mut Port<'_>, payload: &[u8]) {
+        self.call(session, port, |instance, state, call| {
+            if !instance.handler.facts().pongs {
+                return Ok(());
+            }
+            instance.handler.pong(state, call, payload)
+        });
+    }
+
+    fn writable(&mut self, session: &mut Session, port: &mut Port<'_>) {
+        self.call(session, port, |instance, state, call| {
+            instance.handler.writable(state, call)
+        });
+    }
+
+    fn timer(&mut self, session: &mut Session, port: &mut Port<'_>, id: u64) {
+        self.call(session, port, |instance, state, call| {
+            instance.handler.timer(state, call, id)
+        });
+    }
+
+    fn closed(
+        &mut self,
+        mut session: Session,
+        id: ConnectionId,
+        peer: SocketAddr,
+        close: &CloseReport,
+        io: &mut Io<Session>,
+    ) {
+        self.hub.roster(self.thread).leave(id);
+        self.leave_set(&session, io);
+        if let Some(instance) = self.instances.get(session.instance)
+            && let Some(state) = session.state.take()
+        {
+            let mut call = self.farewell(instance, &mut session, id, peer);
+            if let Err(fault) = instance.handler.close(state, &mut call, close) {
+                report(instance.handler.as_ref(), &fault);
+            }
+            self.destroy(instance, &mut session, id, peer, state);
+        }
+        self.instances.leave(session.instance);
+    }
+
+    fn turn_begins(&mut self) {
+        let queue = std::mem::take(&mut self.queue);
+        self.hub.begin_turn(self.thread, queue);
+    }
+
+    fn woken(&mut self, io: &mut Io<Session>) {
+        let mut commands = std::mem::take(&mut self.commands);
+        self.hub.mailbox(self.thread).take(&mut commands);
+        for command in commands.drain(..) {
+            self.command(command, io);
+        }
+        self.commands = commands;
+    }
+
+    fn turn_ends(&mut self, io: &mut Io<Session>) -> bool {
+        for _ in 0..ROUNDS {
+            let waiting = self.hub.waiting_in_turn();
+            if waiting == 0 {
+                break;
+            }
+            for _ in 0..waiting {
+                if let Some(command) = self.hub.next_of_turn() {
+                    self.command(command, io);
+                }
+            }
+        }
+        for at in std::mem::take(&mut self.gathered) {
+            self.deliver(at, io);
+        }
+        self.queue = self.hub.end_turn();
+        !self.queue.is_empty()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        self.instances.clear();
+    }
+}

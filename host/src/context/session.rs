@@ -1,0 +1,218 @@
+//! One open WebSocket as a protocol knows it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{
+    connection::websocket::ClosedBy,
+    context::{
+        broadcast::Set,
+        handler::{ProtocolFacts, SessionState, ThreadState},
+    },
+    net::{
+        port::{Port, Sent},
+        token::ConnectionId,
+    },
+    wire::{MessageKind, close_code::REASON_BYTES},
+};
+
+/// What is kept of a session while it is open. One in each connection, so it is small.
+#[derive(Debug)]
+pub struct Session {
+    /// The handler's own state; none before it is open, and after a hook has panicked.
+    pub(crate) state: Option<SessionState>,
+    /// The request target, as it came.
+    pub(crate) target: Box<str>,
+    /// Its instance on this service thread.
+    pub(crate) instance: u32,
+    /// Its set on this service thread.
+    pub(crate) set: u32,
+    /// Its place among the members of the set.
+    pub(crate) member: u32,
+    /// How many bytes of what the set sends in this turn it has been given.
+    pub(crate) cursor: u32,
+    /// Whether the protocol's name was agreed on as the subprotocol.
+    pub(crate) subprotocol: bool,
+}
+
+/// A session while one of its hooks runs: all that the hook may ask.
+pub struct SessionCall<'a, 'p> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: SocketAddr,
+    /// The connection; none once the session has ended.
+    pub(crate) port: Option<&'a mut Port<'p>>,
+    pub(crate) set: &'a Set,
+    pub(crate) vhost: &'a str,
+    pub(crate) protocol: &'a ProtocolFacts,
+    pub(crate) thread: ThreadState,
+    /// Why the hook is about to fail, in its own words.
+    pub(crate) fault: String,
+    /// Holds the address that [`Self::peer_ip`] gives.
+    pub(crate) ip: [u8; 16],
+}
+
+impl SessionCall<'_, '_> {
+    /// Sends a message or a piece of one, behind what was broadcast to the session before.
+    #[inline]
+    pub fn send(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        self.catch_up();
+        match &mut self.port {
+            Some(port) => port.send(kind, first, last, payload),
+            None => Sent::Closed,
+        }
+    }
+
+    /// Sends a ping.
+    pub fn ping(&mut self, payload: &[u8]) -> Sent {
+        self.port
+            .as_mut()
+            .map_or(Sent::Closed, |port| port.ping(payload))
+    }
+
+    /// Sends a pong that nobody asked for.
+    pub fn pong(&mut self, payload: &[u8]) -> Sent {
+        self.port
+            .as_mut()
+            .map_or(Sent::Closed, |port| port.pong(payload))
+    }
+
+    /// Begins the closing handshake; code 0 sends an empty Close frame.
+    pub fn close(&mut self, code: u16, reason: &str) -> Sent {
+        self.catch_up();
+        self.port.as_mut().map_or(Sent::Closed, |port| {
+            port.close(ClosedBy::Protocol, code, reason)
+        })
+    }
+
+    /// Ends the transport once the hook has returned.
+    pub fn hang_up(&mut self) {
+        if let Some(port) = &mut self.port {
+            port.hang_up();
+        }
+    }
+
+    /// Bytes the socket has not taken.
+    #[must_use]
+    pub fn queued_bytes(&self) -> u64 {
+        self.port
+            .as_ref()
+            .map_or(0, |port| port.queued_bytes() as u64)
+    }
+
+    /// Asks for one call when there is room to send.
+    pub fn ask_writable(&mut self) {
+        if let Some(port) = &mut self.port {
+            port.ask_writable();
+        }
+    }
+
+    /// No messages until [`Self::resume`].
+    pub fn pause(&mut self) {
+        if let Some(port) = &mut self.port {
+            port.pause();
+        }
+    }
+
+    /// Messages again.
+    pub fn resume(&mut self) {
+        if let Some(port) = &mut self.port {
+            port.resume();
+        }
+    }
+
+    /// Closes the session with 1008 and `reason` after so many milliseconds; 0 takes it back.
+    pub fn set_deadline(&mut self, after_ms: u64, reason: &str) -> Sent {
+        if reason.len() > REASON_BYTES {
+            return Sent::Refused;
+        }
+        match &mut self.port {
+            Some(port) => {
+                port.set_deadline(after_ms, reason);
+                Sent::Queued
+            }
+            None => Sent::Closed,
+        }
+    }
+
+    /// Sets a timer, or sets it anew.
+    pub fn set_timer(&mut self, id: u64, after_ms: u64) -> Sent {
+        self.port
+            .as_mut()
+            .map_or(Sent::Closed, |port| port.set_timer(id, after_ms))
+    }
+
+    /// Takes a timer back; false when it was not set.
+    pub fn cancel_timer(&mut self, id: u64) -> bool {
+        self.port.as_mut().is_some_and(|port| port.cancel_timer(id))
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// The name of its vhost.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        self.vhost
+    }
+
+    /// Its protocol.
+    #[must_use]
+    pub fn protocol(&self) -> &ProtocolFacts {
+        self.protocol
+    }
+
+    /// The path of the request target, as it came.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let target = &self.session.target;
+        target.split_once('?').map_or(target, |(path, _)| path)
+    }
+
+    /// What follows the `?` of the request target.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.session.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The peer's IP address in network order, 4 or 16 bytes.
+    pub fn peer_ip(&mut self) -> &[u8] {
+        match self.peer.ip() {
+            IpAddr::V4(ip) => {
+                self.ip[..4].copy_from_slice(&ip.octets());
+                &self.ip[..4]
+            }
+            IpAddr::V6(ip) => {
+                self.ip = ip.octets();
+                &self.ip
+            }
+        }
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.session.subprotocol.then_some(&*self.protocol.name)
+    }
+
+    /// Gives the session what was broadcast to it in this turn and not delivered yet.
+    #[inline]
+    fn catch_up(&mut self) {
+        let frames = self.set.frames();
+        let had = self.session.cursor as usize;
+        if had < frames.len()
+            && let Some(port) = &mut self.port
+            && port.send_frames(&frames[had..])
+        {
+            self.session.cursor = frames.len() as u32;
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! A service thread: its poll, and the order in which a turn does things.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpListener, net::TcpStream};
+
+use crate::connection::deadline::DeadlineName;
+use crate::net::{
+    io::{Io, Shared},
+    link::Link,
+    service::Service,
+    settings::Settings,
+    timers::Due,
+    token::{ConnectionId, MAX_LISTENERS, WAKER, listener_index},
+};
+
+/// Events taken from the poll at a time.
+const EVENTS: usize = 1024;
+/// How long a listener without descriptors waits before it tries again, unless a connection ends meanwhile.
+const RETRY_ACCEPT_MS: u64 = 1000;
+
+/// Whether there will be another turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// Yes.
+    Running,
+    /// Everything is drained, or the thread was stopped.
+    Done,
+}
+
+/// One service thread. Its connections never leave it.
+pub struct EventLoop<S: Service> {
+    poll: Poll,
+    events: Events,
+    pub(crate) io: Io<S::Session>,
+    pub(crate) service: S,
+    began: Instant,
+    /// The service has more to do at once.
+    is_pressed: bool,
+    /// Lists that are emptied while they may be added to.
+    spare: Vec<ConnectionId>,
+}
+
+/// The poll of a service thread, before there is a service: its waker is needed first.
+pub struct Loop {
+    poll: Poll,
+}
+
+impl Loop {
+    /// A poll of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { poll: Poll::new()? })
+    }
+
+    /// What wakes it from other threads. To be made once.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no more descriptors.
+    pub fn waker(&self) -> io::Result<Waker> {
+        Waker::new(self.poll.registry(), WAKER)
+    }
+}
+
+impl<S: Service> EventLoop<S> {
+    /// Service thread number `thread` of a host.
+    ///
+    /// # Errors
+    ///
+    /// When the poll cannot be shared with its connections, or a listener cannot be registered.
+    pub fn new(
+        poll: Loop,
+        thread: u8,
+        listeners: Vec<TcpListener>,
+        service: S,
+        settings: Settings,
+        shared: Shared,
+    ) -> io::Result<Self> {
+        let registry = poll.poll.registry().try_clone()?;
+        let mut io = Io::new(registry, thread, settings, shared);
+        for listener in listeners.into_iter().take(MAX_LISTENERS) {
+            io.listen(listener)?;
+        }
+        Ok(Self {
+            poll: poll.poll,
+            events: Events::with_capacity(EVENTS),
+            io,
+            service,
+            began: Instant::now(),
+            is_pressed: false,
+            spare: Vec::new(),
+        })
+    }
+
+    /// Turns until there is nothing left to serve.
+    ///
+    /// # Errors
+    ///
+    /// When the poll itself fails.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn(None)? == Turned::Running {}
+        Ok(())
+    }
+
+    /// Waits for something to happen, at most `timeout` (none: as long as it takes), and serves it.
+    ///
+    /// # Errors
+    ///
+    /// When the poll itself fails.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<Turned> {
+        let timeout = self.patience(timeout);
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            result => result?,
+        }
+        self.io.now = self.clock();
+        self.service.turn_begins();
+        let woken = self.serve_events();
+        self.serve_listed();
+        self.serve_timers();
+        if woken {
+            self.service.woken(&mut self.io);
+        }
+        self.is_pressed = self.service.turn_ends(&mut self.io);
+        self.settle_touched();
+        self.accept_all();
+        Ok(self.standing())
+    }
+
+    /// How long the poll may wait.
+    fn patience(&self, asked: Option<Duration>) -> Option<Duration> {
+        let accepts = self.io.listeners.iter().any(|listener| listener.is_ready);
+        if self.is_pressed || accepts || !self.io.listed.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let due = self.io.timers.next_deadline().map(|at| {
+            // Rounded up, so that it is due when the poll returns.
+            Duration::from_millis(at.saturating_sub(self.clock()))
+        });
+        match (asked, due) {
+            (Some(asked), Some(due)) => Some(asked.min(due)),
+            (asked, due) => asked.or(due),
+        }
+    }
+
+    fn clock(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
+
+    /// True when the waker was among them.
+    fn serve_events(&mut self) -> bool {
+        let Self {
+            events,
+            io,
+            service,
+            ..
+        } = self;
+        let mut woken = false;
+        for event in events.iter() {
+            match event.token() {
+                WAKER => woken = true,
+                token => serve_event(io, service, token, event),
+            }
+        }
+        woken
+    }
+
+    /// Those whose budget had ended, and those that asked for a call.
+    fn serve_listed(&mut self) {
+        std::mem::swap(&mut self.spare, &mut self.io.listed);
+        for at in 0..self.spare.len() {
+            let id = self.spare[at];
+            if let Some(link) = self.io.slots.get_mut(id) {
+                link.is_listed = false;
+                self.io.serve(&mut self.service, id);
+            }
+        }
+        self.spare.clear();
+    }
+
+    fn serve_timers(&mut self) {
+        while let Some(due) = self.io.timers.expire(self.io.now) {
+            match due {
+                Due::Deadline(id) => self.io.serve_deadlines(&mut self.service, id),
+                Due::Session(id, timer) => self.io.serve_timer(&mut self.service, id, timer),
+                Due::Listener(at) => {
+                    if let Some(listener) = self.io.listeners.get_mut(at) {
+                        listener.is_waiting = false;
+                        listener.is_ready = true;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings connections in order that were acted on outside their own event, and tells sessions that have ended.
+    fn settle_touched(&mut self) {
+        while !self.io.touched.is_empty() || !self.io.ended.is_empty() {
+            std::mem::swap(&mut self.spare, &mut self.io.touched);
+            for at in 0..self.spare.len() {
+                self.io.settle(&mut self.service, self.spare[at]);
+            }
+            self.spare.clear();
+            self.io.tell_ended(&mut self.service);
+        }
+    }
+
+    fn accept_all(&mut self) {
+        for at in 0..self.io.listeners.len() {
+            if self.io.listeners[at].is_ready && !self.io.listeners[at].is_waiting {
+                self.accept(at);
+            }
+        }
+        if self.io.is_draining && !self.io.listeners.iter().any(|l| l.is_ready) {
+            self.io.listeners.clear();
+        }
+    }
+
+    /// Accepts what waits, up to the limit of a turn.
+    fn accept(&mut self, at: usize) {
+        for _ in 0..self.io.settings.limits.accept_count {
+            match self.io.listeners[at].socket.accept() {
+                Ok((stream, peer)) => self.admit(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.io.listeners[at].is_ready = false;
+                    return;
+                }
+                // The peer left while it waited.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    tracing::warn!(target: "hotsocket::net", %error,
+                        "no connection can be accepted; trying again in {RETRY_ACCEPT_MS} ms \
+                         (out of descriptors? raise the limit of open files or lower limits.max_connections)");
+                    self.io.listeners[at].is_ready = false;
+                    self.io.listeners[at].is_waiting = true;
+                    let retry = self.io.now + RETRY_ACCEPT_MS;
+                    self.io.timers.insert(retry, Due::Listener(at));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a connection in, or closes it when there are too many.
+    fn admit(&mut self, stream: TcpStream, peer: std::net::SocketAddr) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let io = &mut self.io;
+        let most = io.settings.limits.max_connections;
+        if io.is_draining || most > 0 && io.shared.connections.load(Relaxed) as u64 >= most {
+            tracing::debug!(target: "hotsocket::net", %peer, most,
+                "connection refused: limits.max_connections is reached, or the host is draining");
+            return;
+        }
+        let Ok(id) = io.slots.insert(Link::new(stream, peer)) else {
+            return;
+        };
+        io.shared.connections.fetch_add(1, Relaxed);
+        let Some(link) = io.slots.get_mut(id) else {
+            return;
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = io.registry.register(&mut link.stream, id.token(), interest) {
+            tracing::warn!(target: "hotsocket::net", %peer, %error, "connection refused: it cannot be watched");
+            io.remove(id);
+            return;
+        }
+        let after = io.settings.limits.opening_handshake_ms;
+        link.deadlines
+            .set(DeadlineName::OpeningHandshake, io.now, after);
+        io.arm(id);
+    }
+
+    fn standing(&self) -> Turned {
+        let drained =
+            self.io.is_draining && self.io.connections() == 0 && self.io.listeners.is_empty();
+        if drained || self.io.is_stopped {
+            Turned::Done
+        } else {
+            Turned::Running
+        }
+    }
+}
+
+/// Notes what an edge says, and serves the connection it is for.
+fn serve_event<S: Service>(io: &mut Io<S::Session>, service: &mut S, token: Token, event: &Event) {
+    if let Some(at) = listener_index(token) {
+        if let Some(listener) = io.listeners.get_mut(at) {
+            listener.is_ready = true;
+        }
+        return;
+    }
+    let Some(id) = ConnectionId::from_token(token) else {
+        return;
+    };
+    let Some(link) = io.slots.get_mut(id) else {
+        return;
+    };
+    let readiness = &mut link.readiness;
+    readiness.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+    readiness.read_closed |= event.is_read_closed() || event.is_error();
+    readiness.writable |= event.is_writable();
+    io.serve(service, id);
+}

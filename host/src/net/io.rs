@@ -1,0 +1,351 @@
+//! What a service thread has beside its service: sockets, timers, buffers. The service acts on connections through it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+};
+
+use mio::{Registry, net::TcpListener};
+
+use crate::{
+    connection::{
+        buffers::BufferPool,
+        deadline::DeadlineName,
+        websocket::{CloseReport, ClosedBy},
+        write_queue::SharedBytes,
+    },
+    limits::Limits,
+    net::{
+        link::{Lent, Link, Open, Stage},
+        port::Port,
+        settings::Settings,
+        slots::Slots,
+        timers::{Due, Timers},
+        token::ConnectionId,
+    },
+};
+
+/// Bytes before the read buffer's own: an incomplete frame is placed there, in front of what comes next.
+pub(crate) const HEADROOM: usize = 256;
+/// The most one read takes, in bytes.
+const READ_BYTES: usize = 256 << 10;
+
+/// What all service threads of a host count together.
+#[derive(Clone, Debug, Default)]
+pub struct Shared {
+    /// Connections.
+    pub connections: Arc<AtomicUsize>,
+    /// Memory, see [`crate::limits::Limits::buffered_total_bytes`].
+    pub buffered: Arc<AtomicU64>,
+}
+
+/// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a session.
+pub struct Io<T> {
+    pub(crate) registry: Registry,
+    pub(crate) listeners: Vec<Listening>,
+    pub(crate) slots: Slots<Link<T>>,
+    pub(crate) timers: Timers,
+    pub(crate) buffers: BufferPool,
+    pub(crate) settings: Settings,
+    pub(crate) shared: Shared,
+    /// Milliseconds since the thread began, read once per turn.
+    pub(crate) now: u64,
+    /// What the connection that is being served sends; empty between two of them.
+    pub(crate) out: Vec<u8>,
+    pub(crate) input: Box<[u8]>,
+    /// Connections that are served in the next turn without an event.
+    pub(crate) listed: Vec<ConnectionId>,
+    /// Connections whose state was changed from outside their own event.
+    pub(crate) touched: Vec<ConnectionId>,
+    /// Sessions that have ended and were not told yet.
+    pub(crate) ended: Vec<Ended<T>>,
+    pub(crate) is_draining: bool,
+    pub(crate) is_stopped: bool,
+}
+
+/// A listening socket of this thread.
+pub(crate) struct Listening {
+    pub(crate) socket: TcpListener,
+    /// More may wait to be accepted.
+    pub(crate) is_ready: bool,
+    /// Waits for descriptors.
+    pub(crate) is_waiting: bool,
+}
+
+/// A session that has ended.
+pub(crate) struct Ended<T> {
+    pub(crate) session: T,
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) report: CloseReport,
+}
+
+/// What became of shared bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Sent or queued.
+    Done,
+    /// The connection is above its high mark.
+    Slow,
+    /// The connection cannot take frames as they are.
+    Unfit,
+    /// There is no such session any more.
+    Gone,
+}
+
+impl<T> Io<T> {
+    pub(crate) fn new(registry: Registry, thread: u8, settings: Settings, shared: Shared) -> Self {
+        let total = Arc::clone(&shared.buffered);
+        Self {
+            registry,
+            listeners: Vec::new(),
+            slots: Slots::new(thread),
+            timers: Timers::new(0),
+            buffers: BufferPool::new(total, settings.limits.buffered_total_bytes),
+            settings,
+            shared,
+            now: 0,
+            out: Vec::with_capacity(READ_BYTES),
+            input: vec![0; HEADROOM + READ_BYTES].into_boxed_slice(),
+            listed: Vec::new(),
+            touched: Vec::new(),
+            ended: Vec::new(),
+            is_draining: false,
+            is_stopped: false,
+        }
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The connections there are, WebSocket or not.
+    #[must_use]
+    pub fn ids(&self) -> Vec<ConnectionId> {
+        self.slots.ids()
+    }
+
+    /// What is kept of an open session.
+    pub fn session(&mut self, id: ConnectionId) -> Option<&mut T> {
+        match &mut self.slots.get_mut(id)?.stage {
+            Stage::Open(open) => Some(&mut open.session),
+            _ => None,
+        }
+    }
+
+    /// Does something with an open session outside its own event. What it sends leaves at once.
+    pub fn with<R>(
+        &mut self,
+        id: ConnectionId,
+        action: impl FnOnce(&mut T, &mut Port<'_>) -> R,
+    ) -> Option<R> {
+        let link = self.slots.get_mut(id)?;
+        let lent = Lent {
+            id,
+            now: self.now,
+            out: &mut self.out,
+            timers: &mut self.timers,
+            settings: &self.settings,
+        };
+        let (session, mut port) = link.port(lent)?;
+        let result = action(session, &mut port);
+        self.flush(id);
+        self.touched.push(id);
+        Some(result)
+    }
+
+    /// Sends frames that many connections share, unless the connection is above its high mark.
+    pub(crate) fn deliver(
+        &mut self,
+        id: ConnectionId,
+        frames: &SharedBytes,
+        range: Range<usize>,
+    ) -> Delivery {
+        let Some(link) = self.slots.get_mut(id) else {
+            return Delivery::Gone;
+        };
+        let Stage::Open(open) = &mut link.stage else {
+            return Delivery::Gone;
+        };
+        if !open.websocket.sending().takes_framed() {
+            return Delivery::Unfit;
+        }
+        if link.queue.len() >= self.settings.high_mark {
+            return Delivery::Slow;
+        }
+        let waited = !link.queue.is_empty();
+        let written = link.write_shared(frames, range, self.buffers.budget());
+        match written {
+            Ok(()) if link.queue.is_empty() => {}
+            Ok(()) => self.watch_stall(id, waited),
+            Err(error) => self.abandon(id, &error.to_string()),
+        }
+        Delivery::Done
+    }
+
+    /// Ends the transport of a connection, whatever its state.
+    pub fn hang_up(&mut self, id: ConnectionId, by: ClosedBy, reason: &str) {
+        if let Some(link) = self.slots.get_mut(id)
+            && let Stage::Open(open) = &mut link.stage
+        {
+            open.websocket.sending().abandon(by, reason);
+        }
+        self.remove(id);
+    }
+
+    /// Takes other limits, for what begins from now on. The bound on all memory is the one of the start.
+    pub fn limit(&mut self, limits: &Limits) {
+        self.settings = Settings::from(limits);
+    }
+
+    /// Accepts nothing more; when the last connection has ended the thread is done.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
+    /// The thread is done, whatever is open.
+    pub fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Sends what was gathered for a connection.
+    pub(crate) fn flush(&mut self, id: ConnectionId) {
+        if self.out.is_empty() {
+            return;
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let waited = !link.queue.is_empty();
+            let written = link.write(&self.out, self.buffers.budget());
+            match written {
+                Ok(()) if link.queue.is_empty() => {}
+                Ok(()) => self.watch_stall(id, waited),
+                Err(error) => self.abandon(id, &error.to_string()),
+            }
+        }
+        self.out.clear();
+        // What a burst needed is not kept for ever.
+        if self.out.capacity() > 4 * READ_BYTES {
+            self.out.shrink_to(READ_BYTES);
+        }
+    }
+
+    /// Output waits: it must move before the deadline.
+    fn watch_stall(&mut self, id: ConnectionId, waited: bool) {
+        if waited {
+            return;
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let after = self.settings.limits.stalled_write_ms;
+            link.deadlines
+                .set(DeadlineName::StalledWrite, self.now, after);
+        }
+        self.touched.push(id);
+    }
+
+    /// The transport is gone or given up.
+    pub(crate) fn abandon(&mut self, id: ConnectionId, reason: &str) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        match &mut link.stage {
+            Stage::Open(open) => open.websocket.sending().abandon(ClosedBy::Peer, reason),
+            stage => *stage = Stage::Lingering,
+        }
+        link.wants.hang_up = true;
+        self.touched.push(id);
+    }
+
+    /// Takes a connection out and closes its socket; its session is told later.
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        let Some(mut link) = self.slots.remove(id) else {
+            return;
+        };
+        if let Some((key, _)) = link.timer.take() {
+            self.timers.cancel(key);
+        }
+        self.buffers.budget().give(link.queue.len() as u64);
+        if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
+            self.end_session(id, link.peer, *open);
+        }
+        self.shared
+            .connections
+            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        // Closing the descriptor takes it out of the poll.
+    }
+
+    /// The session is over, though its transport may still be closing.
+    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: SocketAddr, open: Open<T>) {
+        let Open {
+            mut websocket,
+            session,
+            mut timers,
+        } = open;
+        timers.cancel_all(&mut self.timers);
+        websocket.release(&mut self.buffers);
+        websocket
+            .sending()
+            .abandon(ClosedBy::Peer, "the connection was lost");
+        if let Some(report) = websocket.sending().take_report() {
+            self.ended.push(Ended {
+                session,
+                id,
+                peer,
+                report,
+            });
+        }
+    }
+
+    /// Has a connection served in the next turn, without an event.
+    pub(crate) fn list(&mut self, id: ConnectionId) {
+        if let Some(link) = self.slots.get_mut(id)
+            && !link.is_listed
+        {
+            link.is_listed = true;
+            self.listed.push(id);
+        }
+    }
+
+    /// Arms the timer of a connection for its earliest deadline.
+    pub(crate) fn arm(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Some(earliest) = link.deadlines.earliest(self.now) else {
+            return;
+        };
+        // A timer that fires too early finds out and is armed again; traffic moves no timer.
+        if let Some((key, at)) = link.timer {
+            if at <= earliest {
+                return;
+            }
+            self.timers.cancel(key);
+        }
+        let key = self.timers.insert(earliest, Due::Deadline(id));
+        link.timer = Some((key, earliest));
+    }
+
+    /// Adds a listening socket.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be registered.
+    pub(crate) fn listen(&mut self, mut socket: TcpListener) -> io::Result<()> {
+        use crate::net::token::listener_token;
+        let token = listener_token(self.listeners.len());
+        self.registry
+            .register(&mut socket, token, mio::Interest::READABLE)?;
+        self.listeners.push(Listening {
+            socket,
+            is_ready: false,
+            is_waiting: false,
+        });
+        Ok(())
+    }
+}

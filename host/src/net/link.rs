@@ -1,0 +1,219 @@
+//! One socket and the connection it carries.
+
+use std::{
+    io::{self, IoSlice, Read, Write},
+    net::{Shutdown, SocketAddr},
+    ops::Range,
+};
+
+use mio::net::TcpStream;
+
+use crate::{
+    connection::{
+        budget::Budget,
+        deadline::Deadlines,
+        websocket::WebSocket,
+        write_queue::{SharedBytes, WriteQueue},
+    },
+    net::{
+        port::{Port, Wants},
+        settings::Settings,
+        timer_wheel::TimerKey,
+        timers::{SessionTimers, Timers},
+        token::ConnectionId,
+    },
+};
+
+/// How many segments of the queue leave with one write.
+const SLICES: usize = 32;
+
+/// A connection and its socket. Small, since most connections of a server are idle.
+pub(crate) struct Link<T> {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) stage: Stage<T>,
+    /// Output that the socket has not taken.
+    pub(crate) queue: WriteQueue,
+    /// Input that was read and not consumed: an incomplete head or header, or what came behind a pause.
+    pub(crate) carry: Vec<u8>,
+    pub(crate) deadlines: Deadlines,
+    /// The timer for the earliest deadline, and when it is due.
+    pub(crate) timer: Option<(TimerKey, u64)>,
+    pub(crate) wants: Wants,
+    pub(crate) readiness: Readiness,
+    /// `carry` begins with frames that had to wait, not just with the beginning of one.
+    pub(crate) is_cut_short: bool,
+    /// It waits in the list of those that are served without an event.
+    pub(crate) is_listed: bool,
+}
+
+/// Where a connection is in its life.
+pub(crate) enum Stage<T> {
+    /// The opening handshake is awaited.
+    Opening,
+    /// A WebSocket.
+    Open(Box<Open<T>>),
+    /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
+    /// what was sent is not lost to a reset.
+    Lingering,
+}
+
+/// An open WebSocket.
+pub(crate) struct Open<T> {
+    pub(crate) websocket: WebSocket,
+    pub(crate) session: T,
+    pub(crate) timers: SessionTimers,
+}
+
+/// What the last edges said of the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer will send no more: reading has to go on until it says so itself.
+    pub(crate) read_closed: bool,
+}
+
+/// What a service thread lends to the connection it serves.
+pub(crate) struct Lent<'a> {
+    pub(crate) id: ConnectionId,
+    pub(crate) now: u64,
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) timers: &'a mut Timers,
+    pub(crate) settings: &'a Settings,
+}
+
+impl<T> Link<T> {
+    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self {
+            stream,
+            peer,
+            stage: Stage::Opening,
+            queue: WriteQueue::default(),
+            carry: Vec::new(),
+            deadlines: Deadlines::default(),
+            timer: None,
+            wants: Wants::default(),
+            readiness: Readiness {
+                writable: true,
+                ..Readiness::default()
+            },
+            is_cut_short: false,
+            is_listed: false,
+        }
+    }
+
+    /// Whether messages must wait: the protocol asked for it, or the peer takes too little.
+    pub(crate) fn is_held(&self, settings: &Settings) -> bool {
+        self.wants.paused || self.queue.len() >= settings.high_mark
+    }
+
+    /// Reads once; `Ok(0)` is the end.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes `bytes`, behind what waits; what the socket does not take waits too.
+    pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
+        let taken = self.write_now(bytes)?;
+        let rest = &bytes[taken..];
+        self.charge(rest.len(), budget)?;
+        self.queue.push_owned(rest);
+        Ok(())
+    }
+
+    /// The same with bytes that many connections share: what waits is kept by reference.
+    pub(crate) fn write_shared(
+        &mut self,
+        bytes: &SharedBytes,
+        range: Range<usize>,
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        let taken = self.write_now(&(**bytes).as_ref()[range.clone()])?;
+        let rest = range.start + taken..range.end;
+        self.charge(rest.len(), budget)?;
+        if !rest.is_empty() {
+            self.queue.push_shared(SharedBytes::clone(bytes), rest);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits until the socket is full or nothing waits; true when something left.
+    pub(crate) fn write_queue(&mut self, budget: &mut Budget) -> io::Result<bool> {
+        let before = self.queue.len();
+        while !self.queue.is_empty() && self.readiness.writable {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.queue.fill(&mut slices);
+            match self.stream.write_vectored(&slices[..filled]) {
+                Ok(taken) => self.queue.advance(taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let left = before - self.queue.len();
+        budget.give(left as u64);
+        Ok(left > 0)
+    }
+
+    /// How much of `bytes` the socket takes at once, when nothing waits before them.
+    #[inline]
+    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
+            match self.stream.write(&bytes[taken..]) {
+                Ok(count) => taken += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
+        if bytes == 0 || budget.take(bytes as u64) {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::OutOfMemory,
+            "limits.buffered_total_bytes is reached",
+        ))
+    }
+
+    /// Tells the peer that nothing more comes.
+    pub(crate) fn shut_down(&mut self) {
+        // A socket that is gone already has nobody to tell.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// The WebSocket and what its session may ask; none before and after.
+    pub(crate) fn port<'a>(&'a mut self, lent: Lent<'a>) -> Option<(&'a mut T, Port<'a>)> {
+        let Stage::Open(open) = &mut self.stage else {
+            return None;
+        };
+        let port = Port {
+            id: lent.id,
+            peer: self.peer,
+            now: lent.now,
+            sending: open.websocket.sending(),
+            out: lent.out,
+            queue: &self.queue,
+            wants: &mut self.wants,
+            deadlines: &mut self.deadlines,
+            session_timers: &mut open.timers,
+            timers: lent.timers,
+            settings: lent.settings,
+        };
+        Some((&mut open.session, port))
+    }
+}

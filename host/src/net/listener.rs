@@ -1,0 +1,82 @@
+//! Listening sockets: one per address and service thread, so that the kernel spreads the connections.
+
+use std::{io, net::SocketAddr};
+
+use mio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// Binds `address` once for each of `count` service threads.
+///
+/// The first socket is bound without SO_REUSEPORT and gets it afterwards; only then may the others join. So a second
+/// host on the port fails with *address in use* instead of silently taking half the clients.
+///
+/// # Errors
+///
+/// What the operating system says of the first socket that could not be bound.
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    let first = socket(address)?;
+    first.bind(&address.into())?;
+    first.set_reuse_port(true)?;
+    let bound = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..count {
+        let next = socket(address)?;
+        next.set_reuse_port(true)?;
+        next.bind(&bound)?;
+        sockets.push(next);
+    }
+    sockets
+        .into_iter()
+        .map(|socket| {
+            socket.listen(BACKLOG)?;
+            Ok(into_mio(socket))
+        })
+        .collect()
+}
+
+fn socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    // A restarted host may listen while connections of the one before are in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Inherited by accepted sockets: a small message is not held back to be joined by another.
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+fn into_mio(socket: Socket) -> TcpListener {
+    TcpListener::from_std(std::net::TcpListener::from(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    #[test]
+    fn all_service_threads_share_the_port_that_the_first_was_given() {
+        let listeners = bind(loopback(), 3).unwrap();
+        let addresses: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+        assert_eq!(addresses.len(), 3);
+        assert!(addresses.iter().all(|a| *a == addresses[0]));
+    }
+
+    #[test]
+    fn a_second_host_on_the_port_is_refused() {
+        let first = bind(loopback(), 2).unwrap();
+        let taken = first[0].local_addr().unwrap();
+        assert_eq!(bind(taken, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

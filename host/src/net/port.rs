@@ -1,0 +1,202 @@
+//! What may be asked of a connection while it is being served.
+//!
+//! Sending appends framed bytes to what leaves at the end of the event; everything else is noted and done by the
+//! event loop after the hook has returned, so no hook runs inside another.
+
+use std::net::SocketAddr;
+
+use crate::{
+    connection::{
+        deadline::{DeadlineName, Deadlines},
+        outbound::{Masking, SendError},
+        websocket::{ClosedBy, Sending, State},
+        write_queue::WriteQueue,
+    },
+    net::{
+        settings::Settings,
+        timers::{Due, SessionTimers, Timers},
+        token::ConnectionId,
+    },
+    wire::{MessageKind, close_code::Failure},
+};
+
+/// What became of something that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All of it is queued.
+    Queued,
+    /// None of it is: a bound is reached.
+    Full,
+    /// None of it is: the closing handshake has begun.
+    Closed,
+    /// None of it is: it makes no sense here, such as a control frame above 125 bytes or a piece out of order.
+    Refused,
+}
+
+impl From<Result<(), SendError>> for Sent {
+    #[inline]
+    fn from(result: Result<(), SendError>) -> Self {
+        match result {
+            Ok(()) => Self::Queued,
+            Err(SendError::Closed) => Self::Closed,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
+/// What was asked for and is done by the event loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    /// No messages until this is taken back.
+    pub(crate) paused: bool,
+    /// A call when there is room to send.
+    pub(crate) writable: bool,
+    /// The end of the transport, at once.
+    pub(crate) hang_up: bool,
+}
+
+/// One open connection, for the time of one call.
+pub struct Port<'a> {
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) now: u64,
+    pub(crate) sending: &'a mut Sending,
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) queue: &'a WriteQueue,
+    pub(crate) wants: &'a mut Wants,
+    pub(crate) deadlines: &'a mut Deadlines,
+    pub(crate) session_timers: &'a mut SessionTimers,
+    pub(crate) timers: &'a mut Timers,
+    pub(crate) settings: &'a Settings,
+}
+
+impl Port<'_> {
+    /// The connection.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Sends a message or a piece of one.
+    #[inline]
+    pub fn send(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        if self.is_full() {
+            return Sent::Full;
+        }
+        self.sending
+            .message(self.out, Masking::None, kind, first, last, payload)
+            .into()
+    }
+
+    /// Sends a ping.
+    pub fn ping(&mut self, payload: &[u8]) -> Sent {
+        if self.is_full() {
+            return Sent::Full;
+        }
+        self.sending.ping(self.out, Masking::None, payload).into()
+    }
+
+    /// Sends a pong.
+    pub fn pong(&mut self, payload: &[u8]) -> Sent {
+        if self.is_full() {
+            return Sent::Full;
+        }
+        self.sending.pong(self.out, Masking::None, payload).into()
+    }
+
+    /// Appends whole frames that were encoded before, those of a broadcast; false when this connection cannot take
+    /// them as they are.
+    pub(crate) fn send_frames(&mut self, frames: &[u8]) -> bool {
+        let takes = self.sending.takes_framed();
+        if takes {
+            self.out.extend_from_slice(frames);
+        }
+        takes
+    }
+
+    /// Begins the closing handshake. Code 0 sends an empty Close frame.
+    pub fn close(&mut self, by: ClosedBy, code: u16, reason: &str) -> Sent {
+        let code = (code != 0).then_some(code);
+        self.sending
+            .close(self.out, Masking::None, by, code, reason)
+            .into()
+    }
+
+    /// Fails the connection: the Close frame, and nothing more is read.
+    pub fn fail(&mut self, code: u16, why: &'static str) {
+        self.sending
+            .fail(self.out, Masking::None, Failure { code, why });
+    }
+
+    /// Whether messages still go both ways.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.sending.state() == State::Open
+    }
+
+    /// Ends the transport once the hook has returned.
+    pub fn hang_up(&mut self) {
+        self.wants.hang_up = true;
+    }
+
+    /// Bytes the socket has not taken.
+    #[inline]
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.len() + self.out.len()
+    }
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.queued_bytes() >= self.settings.high_mark
+    }
+
+    /// Asks for one call when there is room to send: in the next turn if there is room already.
+    pub fn ask_writable(&mut self) {
+        self.wants.writable = true;
+    }
+
+    /// No messages until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.wants.paused = true;
+    }
+
+    /// Messages again.
+    pub fn resume(&mut self) {
+        self.wants.paused = false;
+    }
+
+    /// Fails the connection with 1008 and `reason` after so many milliseconds; 0 takes it back.
+    pub fn set_deadline(&mut self, after_ms: u64, reason: &str) {
+        match after_ms {
+            0 => self.deadlines.clear(DeadlineName::Protocol),
+            _ => self.deadlines.set_protocol(self.now, after_ms, reason),
+        }
+    }
+
+    /// Sets a timer of the session, or sets it anew.
+    pub fn set_timer(&mut self, id: u64, after_ms: u64) -> Sent {
+        self.cancel_timer(id);
+        if self.session_timers.len() as u64 >= self.settings.limits.session_timers_count {
+            return Sent::Full;
+        }
+        let due = Due::Session(self.id, id);
+        let key = self.timers.insert(self.now.saturating_add(after_ms), due);
+        self.session_timers.add(id, key);
+        Sent::Queued
+    }
+
+    /// Takes a timer back; false when it was not set.
+    pub fn cancel_timer(&mut self, id: u64) -> bool {
+        match self.session_timers.remove(id) {
+            Some(key) => self.timers.cancel(key),
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The limits a service thread works by, in the types it compares them with.
+
+use crate::limits::Limits;
+
+/// What holds for all connections of a service thread.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The limits as configured.
+    pub limits: Limits,
+    /// [`Limits::high_mark_bytes`].
+    pub(crate) high_mark: usize,
+    /// [`Limits::low_mark_bytes`].
+    pub(crate) low_mark: usize,
+}
+
+impl From<&Limits> for Settings {
+    fn from(limits: &Limits) -> Self {
+        let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+        Self {
+            limits: limits.clone(),
+            high_mark: bytes(limits.high_mark_bytes),
+            low_mark: bytes(limits.low_mark_bytes),
+        }
+    }
+}

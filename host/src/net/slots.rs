@@ -1,0 +1,112 @@
+//! The connections of one service thread: a slab whose slots know their tenants apart.
+
+use crate::net::token::{ConnectionId, MAX_SLOTS};
+
+/// A slab of `T` by [`ConnectionId`].
+#[derive(Debug)]
+pub(crate) struct Slots<T> {
+    thread: u8,
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    /// Of the tenant, or of the next one while the slot is empty.
+    generation: u32,
+    value: Option<T>,
+}
+
+impl<T> Slots<T> {
+    pub(crate) fn new(thread: u8) -> Self {
+        Self {
+            thread,
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The id the next [`Self::insert`] will give; none when all slots are taken.
+    pub(crate) fn next_id(&self) -> Option<ConnectionId> {
+        let (slot, generation) = match self.free.last() {
+            Some(&slot) => (slot, self.slots[slot as usize].generation),
+            None if self.slots.len() < MAX_SLOTS => (self.slots.len() as u32, 1),
+            None => return None,
+        };
+        Some(ConnectionId::new(self.thread, slot, generation))
+    }
+
+    /// Takes a connection in; gives it back when all slots are taken.
+    pub(crate) fn insert(&mut self, value: T) -> Result<ConnectionId, T> {
+        let Some(id) = self.next_id() else {
+            return Err(value);
+        };
+        if self.free.pop().is_none() {
+            self.slots.push(Slot {
+                generation: 1,
+                value: None,
+            });
+        }
+        self.slots[id.slot()].value = Some(value);
+        self.len += 1;
+        Ok(id)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
+        let slot = self.slots.get_mut(id.slot())?;
+        if slot.generation != id.generation() {
+            return None;
+        }
+        slot.value.as_mut()
+    }
+
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<T> {
+        let slot = self.slots.get_mut(id.slot())?;
+        if slot.generation != id.generation() {
+            return None;
+        }
+        let value = slot.value.take()?;
+        // After 2^32 tenants a slot is left empty for ever rather than give an id twice.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(id.slot() as u32);
+        }
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// The ids of all connections.
+    pub(crate) fn ids(&self) -> Vec<ConnectionId> {
+        let tenants = self.slots.iter().enumerate();
+        tenants
+            .filter(|(_, slot)| slot.value.is_some())
+            .map(|(at, slot)| ConnectionId::new(self.thread, at as u32, slot.generation))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_former_tenant_meets_nobody() {
+        let mut slots = Slots::new(0);
+        let first = slots.insert("first").unwrap();
+        assert_eq!(slots.remove(first), Some("first"));
+        let second = slots.insert("second").unwrap();
+        assert_eq!(first.slot(), second.slot());
+        assert_eq!(slots.get_mut(first), None);
+        assert_eq!(slots.remove(first), None);
+        assert_eq!(slots.get_mut(second), Some(&mut "second"));
+        assert_eq!(slots.len(), 1);
+        assert_eq!(slots.ids(), [second]);
+    }
+}

@@ -1,0 +1,50 @@
+//! What is due when: one entry for the deadlines of each connection, one for each timer that a session has set.
+
+use crate::net::{
+    timer_wheel::{TimerKey, TimerWheel},
+    token::ConnectionId,
+};
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// The earliest deadline of the connection may have come.
+    Deadline(ConnectionId),
+    /// A timer of the session.
+    Session(ConnectionId, u64),
+    /// A listener that ran out of descriptors may try again.
+    Listener(usize),
+}
+
+/// All timers of a service thread.
+pub(crate) type Timers = TimerWheel<Due>;
+
+/// The timers that a session has set; nothing on the heap while there are none.
+#[derive(Debug, Default)]
+pub(crate) struct SessionTimers(Option<Box<Vec<(u64, TimerKey)>>>);
+
+impl SessionTimers {
+    /// How many are set.
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |set| set.len())
+    }
+
+    /// Notes that `id` is set.
+    pub(crate) fn add(&mut self, id: u64, key: TimerKey) {
+        self.0.get_or_insert_default().push((id, key));
+    }
+
+    /// Forgets `id`; gives its key when it was set.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<TimerKey> {
+        let set = self.0.as_mut()?;
+        let at = set.iter().position(|&(other, _)| other == id)?;
+        Some(set.swap_remove(at).1)
+    }
+
+    /// Takes all of them back.
+    pub(crate) fn cancel_all(&mut self, timers: &mut Timers) {
+        for (_, key) in self.0.take().into_iter().flat_map(|set| *set) {
+            timers.cancel(key);
+        }
+    }
+}

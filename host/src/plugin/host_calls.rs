@@ -1,0 +1,351 @@
+//! The host calls that a plugin may make from any thread.
+//!
+//! A [`HostContext`] is made for each generation and for each instance of a protocol, and is never freed: a thread of
+//! a plugin, or a handle it kept, may call at any time. There are as many as generations and instances, which are
+//! bounded.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use hotsocket_abi::{
+    Bytes, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST, Host, HostCalls, LOG_DEBUG,
+    LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
+    MESSAGE_WHOLE, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY, POST_PAUSE,
+    POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
+    STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
+};
+
+use crate::{
+    connection::outbound::encode_message,
+    context::{
+        handler::Label,
+        hub::{Hub, Operation, PostError, SlowPolicy},
+        roster::SetId,
+    },
+    net::token::ConnectionId,
+    wire::{MessageKind, close_code},
+};
+
+/// What the host lends to all plugins.
+pub struct Services {
+    /// The way to all sessions.
+    pub hub: Arc<Hub>,
+    /// The most detailed level that is logged for the plugin of that name, as in the ABI; 0 for none.
+    pub log_level: Box<dyn Fn(&str) -> u32 + Send + Sync>,
+    /// When the host began.
+    pub began: Instant,
+    /// How many counters one plugin may have.
+    pub counters_count: usize,
+    /// By plugin and name.
+    counters: Mutex<HashMap<(String, String), Arc<AtomicU64>>>,
+}
+
+impl Services {
+    /// Services over the sessions of one host.
+    #[must_use]
+    pub fn new(
+        hub: Arc<Hub>,
+        log_level: Box<dyn Fn(&str) -> u32 + Send + Sync>,
+        counters_count: usize,
+    ) -> Self {
+        Self {
+            hub,
+            log_level,
+            began: Instant::now(),
+            counters_count,
+            counters: Mutex::default(),
+        }
+    }
+
+    /// The counters of a plugin by name.
+    #[must_use]
+    pub fn counters(&self, plugin: &str) -> Vec<(String, u64)> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = counters.iter().filter(|((owner, _), _)| owner == plugin);
+        let mut values: Vec<_> = own
+            .map(|((_, name), value)| (name.clone(), value.load(Ordering::Relaxed)))
+            .collect();
+        values.sort();
+        values
+    }
+
+    fn count(&self, plugin: &str, name: &str, by: u64) -> Status {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (plugin.to_owned(), name.to_owned());
+        if let Some(counter) = counters.get(&key) {
+            counter.fetch_add(by, Ordering::Relaxed);
+            return STATUS_OK;
+        }
+        if counters.keys().filter(|(owner, _)| owner == plugin).count() >= self.counters_count {
+            return STATUS_FULL;
+        }
+        counters.insert(key, Arc::new(AtomicU64::new(by)));
+        STATUS_OK
+    }
+}
+
+/// For whom a host call is made.
+pub(crate) struct HostContext {
+    pub(crate) services: Arc<Services>,
+    pub(crate) label: Label,
+    /// For an instance: its vhost, its protocol, and the set of its sessions.
+    pub(crate) instance: Option<(Arc<str>, String, SetId)>,
+}
+
+impl HostContext {
+    /// Makes the host that a plugin or an instance is given; it is never freed, see the module.
+    pub(crate) fn leak(self) -> &'static Host {
+        let context: &'static Self = Box::leak(Box::new(self));
+        Box::leak(Box::new(Host {
+            context: std::ptr::from_ref(context).cast_mut().cast(),
+            calls: &raw const HOST_CALLS,
+        }))
+    }
+}
+
+thread_local! {
+    /// What the hook that this thread is running said before it failed.
+    static FAULT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What the last hook on this thread said through `fail`.
+pub(crate) fn take_fault() -> String {
+    FAULT.with(|fault| fault.take())
+}
+
+static HOST_CALLS: HostCalls = HostCalls {
+    size: size_of::<HostCalls>(),
+    log,
+    log_level,
+    count,
+    now_ms,
+    post,
+    post_all,
+    for_each,
+    fact_bytes,
+    fail,
+};
+
+/// Runs `body` for the context; a panic becomes `panicked`.
+///
+/// # Safety
+///
+/// `context` must be that of a [`Host`] made by [`HostContext::leak`].
+unsafe fn with<R>(context: *mut c_void, panicked: R, body: impl FnOnce(&HostContext) -> R) -> R {
+    // SAFETY: a leaked context is valid for ever and only ever read.
+    let context = unsafe { &*context.cast::<HostContext>() };
+    catch_unwind(AssertUnwindSafe(|| body(context))).unwrap_or(panicked)
+}
+
+unsafe extern "C" fn log(context: *mut c_void, level: u32, target: Bytes<'_>, text: Bytes<'_>) {
+    // SAFETY: both are lent for this call.
+    let (target, text) = unsafe { (target.as_slice(), text.as_slice()) };
+    let target = String::from_utf8_lossy(target);
+    let text = String::from_utf8_lossy(text);
+    let body = |context: &HostContext| {
+        if level > (context.services.log_level)(&context.label.plugin) {
+            return;
+        }
+        let Label {
+            plugin,
+            version,
+            generation,
+        } = &context.label;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(target: "plugin", plugin, version, generation, target = &*target, text = &*text)
+            };
+        }
+        match level {
+            LOG_ERROR => line!(error),
+            LOG_WARN => line!(warn),
+            LOG_INFO => line!(info),
+            LOG_DEBUG => line!(debug),
+            _ => line!(trace),
+        }
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, (), body) }
+}
+
+unsafe extern "C" fn log_level(context: *mut c_void) -> u32 {
+    let body = |context: &HostContext| (context.services.log_level)(&context.label.plugin);
+    // SAFETY: see `with`.
+    unsafe { with(context, 0, body) }
+}
+
+unsafe extern "C" fn count(context: *mut c_void, name: Bytes<'_>, by: u64) -> Status {
+    // SAFETY: lent for this call.
+    let name = unsafe { name.as_slice() };
+    let body = |context: &HostContext| {
+        let name = String::from_utf8_lossy(name);
+        context.services.count(&context.label.plugin, &name, by)
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn now_ms(context: *mut c_void) -> u64 {
+    let body = |context: &HostContext| context.services.began.elapsed().as_millis() as u64;
+    // SAFETY: see `with`.
+    unsafe { with(context, 0, body) }
+}
+
+unsafe extern "C" fn post(
+    context: *mut c_void,
+    session: u64,
+    operation: u32,
+    number: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: lent for this call.
+    let payload = unsafe { payload.as_slice() };
+    let body = |context: &HostContext| {
+        let Some(id) = ConnectionId::from_number(session) else {
+            return STATUS_STALE;
+        };
+        match parse(operation, number, payload) {
+            Some(operation) => status(context.services.hub.post(id, operation)),
+            None => STATUS_ERROR,
+        }
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn post_all(
+    context: *mut c_void,
+    operation: u32,
+    number: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: lent for this call.
+    let payload = unsafe { payload.as_slice() };
+    let body = |context: &HostContext| {
+        let Some((_, _, set)) = context.instance else {
+            return STATUS_NONE;
+        };
+        let hub = &context.services.hub;
+        if operation == POST_SEND {
+            return broadcast(hub, set, number, payload);
+        }
+        match parse(operation, number, payload) {
+            Some(operation) => status(hub.post_all(set, &operation)),
+            None => STATUS_ERROR,
+        }
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+/// Frames a message once for all sessions of a set.
+fn broadcast(hub: &Hub, set: SetId, number: u32, payload: &[u8]) -> Status {
+    let slow = match number & (SLOW_DROP | SLOW_CLOSE) {
+        SLOW_DROP => SlowPolicy::Drop,
+        SLOW_CLOSE => SlowPolicy::Close,
+        _ => return STATUS_ERROR,
+    };
+    let kind = match number & !(SLOW_DROP | SLOW_CLOSE) {
+        text if text == MESSAGE_TEXT | MESSAGE_WHOLE => MessageKind::Text,
+        binary if binary == MESSAGE_BINARY | MESSAGE_WHOLE => MessageKind::Binary,
+        _ => return STATUS_ERROR,
+    };
+    let mut frame = Vec::with_capacity(payload.len() + 10);
+    encode_message(&mut frame, kind, payload);
+    status(hub.broadcast(set, &frame.into(), slow))
+}
+
+unsafe extern "C" fn for_each(context: *mut c_void, visit: Visit, data: *mut c_void) -> Status {
+    let body = |context: &HostContext| {
+        let Some((_, _, set)) = context.instance else {
+            return STATUS_NONE;
+        };
+        context.services.hub.for_each(set, &mut |id| {
+            // SAFETY: the plugin gives a function and the data it wants, for the time of this call.
+            unsafe { (visit.0)(data, id.get()) }
+        });
+        STATUS_OK
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn fact_bytes(
+    context: *mut c_void,
+    key: u32,
+    out: *mut Bytes<'static>,
+) -> Status {
+    let body = |context: &HostContext| {
+        let fact: &str = match (key, &context.instance) {
+            (HOST_FACT_VHOST, Some((vhost, _, _))) => vhost,
+            (HOST_FACT_PROTOCOL, Some((_, protocol, _))) => protocol,
+            (HOST_FACT_VERSION, _) => env!("CARGO_PKG_VERSION"),
+            _ => return None,
+        };
+        Some((fact.as_ptr(), fact.len()))
+    };
+    // SAFETY: see `with`.
+    let Some((data, len)) = (unsafe { with(context, None, body) }) else {
+        return STATUS_NONE;
+    };
+    // SAFETY: the plugin gives a place for one slice; the context, and so the text, stays for ever.
+    unsafe {
+        out.write(Bytes {
+            data,
+            len,
+            lender: std::marker::PhantomData,
+        });
+    }
+    STATUS_OK
+}
+
+unsafe extern "C" fn fail(_context: *mut c_void, text: Bytes<'_>) {
+    // SAFETY: lent for this call.
+    let text = unsafe { text.as_slice() };
+    FAULT.with(|fault| fault.replace(String::from_utf8_lossy(text).into_owned()));
+}
+
+fn status(posted: Result<(), PostError>) -> Status {
+    match posted {
+        Ok(()) => STATUS_OK,
+        Err(PostError::Stale) => STATUS_STALE,
+        Err(PostError::Full) => STATUS_FULL,
+    }
+}
+
+/// What a post means; none when it means nothing.
+fn parse(operation: u32, number: u32, payload: &[u8]) -> Option<Operation> {
+    Some(match operation {
+        POST_SEND => match number.checked_sub(MESSAGE_WHOLE)? {
+            MESSAGE_TEXT => Operation::Send(MessageKind::Text, payload.into()),
+            MESSAGE_BINARY => Operation::Send(MessageKind::Binary, payload.into()),
+            MESSAGE_PING if payload.len() <= 125 => Operation::Ping(payload.into()),
+            MESSAGE_PONG if payload.len() <= 125 => Operation::Pong(payload.into()),
+            _ => return None,
+        },
+        POST_CLOSE => {
+            let code = u16::try_from(number).ok()?;
+            let reason = std::str::from_utf8(payload).ok()?;
+            let sendable = code == 0 && reason.is_empty() || close_code::may_stand_in_frame(code);
+            if !sendable || reason.len() > 123 {
+                return None;
+            }
+            Operation::Close(code, reason.into())
+        }
+        POST_HANG_UP => Operation::HangUp,
+        POST_ASK_WRITABLE => Operation::AskWritable,
+        POST_PAUSE => Operation::Pause,
+        POST_RESUME => Operation::Resume,
+        POST_NOTIFY => Operation::Notify(payload.into()),
+        _ => return None,
+    })
+}

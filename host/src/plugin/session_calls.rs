@@ -1,0 +1,213 @@
+//! The host calls of a session: from the plain C of the ABI to [`SessionCall`].
+//!
+//! Each function is called by a plugin in one of the hooks it was called in, on that thread, with the `context` of the
+//! [`Session`](hotsocket_abi::Session) it was given. None may unwind: a panic of our own is caught and answered.
+
+use std::{
+    ffi::c_void,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use hotsocket_abi::{
+    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT, FACT_PROTOCOL,
+    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TRANSPORT, FACT_VHOST,
+    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
+    MESSAGE_WHOLE, ROLE_SERVER, STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK,
+    STATUS_PANIC, SessionCalls, Status, TRANSPORT_TCP,
+};
+
+use crate::{context::session::SessionCall, net::port::Sent, wire::MessageKind};
+
+/// The table that every session of every plugin is given.
+pub(crate) static SESSION_CALLS: SessionCalls = SessionCalls {
+    size: size_of::<SessionCalls>(),
+    send,
+    close,
+    hang_up,
+    queued_bytes,
+    ask_writable,
+    pause,
+    resume,
+    set_deadline,
+    set_timer,
+    cancel_timer,
+    fact_number,
+    fact_bytes,
+    fail,
+};
+
+/// Runs `body` on the session behind `context`; a panic becomes `panicked`.
+///
+/// # Safety
+///
+/// `context` must be what the adapter put into the session of the hook that is running.
+#[inline]
+unsafe fn with<R>(
+    context: *mut c_void,
+    panicked: R,
+    body: impl FnOnce(&mut SessionCall<'_, '_>) -> R,
+) -> R {
+    // SAFETY: the adapter made `context` from a `&mut SessionCall` that outlives the hook and that nobody else uses
+    // while the hook runs.
+    let call = unsafe { &mut *context.cast::<SessionCall<'_, '_>>() };
+    catch_unwind(AssertUnwindSafe(|| body(call))).unwrap_or(panicked)
+}
+
+fn status(sent: Sent) -> Status {
+    match sent {
+        Sent::Queued => STATUS_OK,
+        Sent::Full => STATUS_FULL,
+        Sent::Closed => STATUS_CLOSED,
+        Sent::Refused => STATUS_ERROR,
+    }
+}
+
+unsafe extern "C" fn send(context: *mut c_void, flags: u32, payload: Bytes<'_>) -> Status {
+    // SAFETY: `payload` is lent for this call.
+    let payload = unsafe { payload.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| {
+        let (first, last) = (flags & MESSAGE_FIRST != 0, flags & MESSAGE_LAST != 0);
+        status(match flags & !MESSAGE_WHOLE {
+            MESSAGE_TEXT => call.send(MessageKind::Text, first, last, payload),
+            MESSAGE_BINARY => call.send(MessageKind::Binary, first, last, payload),
+            MESSAGE_PING if first && last => call.ping(payload),
+            MESSAGE_PONG if first && last => call.pong(payload),
+            _ => Sent::Refused,
+        })
+    };
+    // SAFETY: see the module.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn close(context: *mut c_void, code: u32, reason: Bytes<'_>) -> Status {
+    // SAFETY: `reason` is lent for this call.
+    let reason = unsafe { reason.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| {
+        let (Ok(code), Ok(reason)) = (u16::try_from(code), std::str::from_utf8(reason)) else {
+            return STATUS_ERROR;
+        };
+        status(call.close(code, reason))
+    };
+    // SAFETY: see the module.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn hang_up(context: *mut c_void) {
+    // SAFETY: see the module.
+    unsafe { with(context, (), |call| call.hang_up()) }
+}
+
+unsafe extern "C" fn queued_bytes(context: *mut c_void) -> u64 {
+    // SAFETY: see the module.
+    unsafe { with(context, 0, |call| call.queued_bytes()) }
+}
+
+unsafe extern "C" fn ask_writable(context: *mut c_void) {
+    // SAFETY: see the module.
+    unsafe { with(context, (), |call| call.ask_writable()) }
+}
+
+unsafe extern "C" fn pause(context: *mut c_void) {
+    // SAFETY: see the module.
+    unsafe { with(context, (), |call| call.pause()) }
+}
+
+unsafe extern "C" fn resume(context: *mut c_void) {
+    // SAFETY: see the module.
+    unsafe { with(context, (), |call| call.resume()) }
+}
+
+unsafe extern "C" fn set_deadline(
+    context: *mut c_void,
+    after_ms: u64,
+    reason: Bytes<'_>,
+) -> Status {
+    // SAFETY: `reason` is lent for this call.
+    let reason = unsafe { reason.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| match std::str::from_utf8(reason) {
+        Ok(reason) => status(call.set_deadline(after_ms, reason)),
+        Err(_) => STATUS_ERROR,
+    };
+    // SAFETY: see the module.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn set_timer(context: *mut c_void, id: u64, after_ms: u64) -> Status {
+    // SAFETY: see the module.
+    unsafe {
+        with(context, STATUS_PANIC, |call| {
+            status(call.set_timer(id, after_ms))
+        })
+    }
+}
+
+unsafe extern "C" fn cancel_timer(context: *mut c_void, id: u64) -> Status {
+    let body = |call: &mut SessionCall<'_, '_>| match call.cancel_timer(id) {
+        true => STATUS_OK,
+        false => STATUS_NONE,
+    };
+    // SAFETY: see the module.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) -> Status {
+    let body = |call: &mut SessionCall<'_, '_>| match key {
+        FACT_ID => Some(call.id().get()),
+        FACT_PEER_PORT => Some(u64::from(call.peer().port())),
+        FACT_ROLE => Some(ROLE_SERVER),
+        FACT_TRANSPORT => Some(TRANSPORT_TCP),
+        FACT_ENCRYPTED => Some(0),
+        FACT_PROTOCOL_ID => Some(u64::from(call.protocol().id)),
+        _ => None,
+    };
+    // SAFETY: see the module.
+    let Some(value) = (unsafe { with(context, None, body) }) else {
+        return STATUS_NONE;
+    };
+    // SAFETY: the plugin gives a place for one number.
+    unsafe { out.write(value) };
+    STATUS_OK
+}
+
+unsafe extern "C" fn fact_bytes(
+    context: *mut c_void,
+    key: u32,
+    out: *mut Bytes<'static>,
+) -> Status {
+    let body = |call: &mut SessionCall<'_, '_>| {
+        let bytes = match key {
+            FACT_VHOST => call.vhost().as_bytes(),
+            FACT_PATH => call.path().as_bytes(),
+            FACT_QUERY => call.query()?.as_bytes(),
+            FACT_PEER_IP => call.peer_ip(),
+            FACT_SUBPROTOCOL => call.subprotocol()?.as_bytes(),
+            FACT_PROTOCOL => call.protocol().name.as_bytes(),
+            _ => return None,
+        };
+        Some((bytes.as_ptr(), bytes.len()))
+    };
+    // SAFETY: see the module.
+    let Some((data, len)) = (unsafe { with(context, None, body) }) else {
+        return STATUS_NONE;
+    };
+    // SAFETY: the plugin gives a place for one slice; what it points to stays until the hook returns, which is how
+    // long the contract lends it.
+    unsafe {
+        out.write(Bytes {
+            data,
+            len,
+            lender: std::marker::PhantomData,
+        });
+    }
+    STATUS_OK
+}
+
+unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
+    // SAFETY: `text` is lent for this call.
+    let text = unsafe { text.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| {
+        call.fault = String::from_utf8_lossy(text).into_owned();
+    };
+    // SAFETY: see the module.
+    unsafe { with(context, (), body) }
+}

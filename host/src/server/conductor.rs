@@ -1,0 +1,207 @@
+//! The one thread that decides: plugin files, signals, the control socket and the config meet here, one errand after
+//! another, while the service threads serve.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cli::signals::Signal,
+    config::{Config, ConfigError, diff},
+    context::hub::{Command, Hub},
+    control::{ControlRequest, Reply},
+    logging::LogControl,
+    plugin::{
+        adapter::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
+    },
+    server::deployment::Deployment,
+};
+
+/// Something to be done.
+pub(crate) enum Errand {
+    /// The plugin directory may have changed.
+    Hint,
+    /// The operating system says something.
+    Signal(Signal),
+    /// Somebody asks over the control socket.
+    Control(ControlRequest, Reply),
+    /// An instance has no users any more.
+    Finished(FinishedInstance),
+    /// A service thread has ended.
+    Ended(Result<(), String>),
+}
+
+/// What it decides with.
+pub(crate) struct Conductor<R> {
+    pub(crate) inbox: Receiver<Errand>,
+    pub(crate) watch: Watch,
+    pub(crate) registry: Registry<Loader>,
+    pub(crate) deployment: Deployment,
+    pub(crate) log: LogControl,
+    /// Reads the config again.
+    pub(crate) reload: R,
+    pub(crate) hub: Arc<Hub>,
+}
+
+impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
+    /// Installs what lies in the plugin directory at the start.
+    pub(crate) fn first_scan(&mut self) {
+        loop {
+            self.look();
+            if !self.watch.is_settling() {
+                break;
+            }
+            let next = self.watch.next_look(Instant::now());
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        if self.deployment.is_empty() {
+            tracing::warn!(target: "hotsocket::plugin", directory = %self.watch.directory().display(),
+                "no plugin is served: drop compiled plugins into the directory, or name another one, \
+                 such as `--plugins target/release` in a checkout");
+        }
+    }
+
+    /// Runs until the service threads have ended.
+    pub(crate) fn run(mut self, threads: Vec<JoinHandle<()>>) -> Result<(), Box<dyn Error>> {
+        let mut left = threads.len();
+        let mut failed = None;
+        let mut stop_at: Option<Instant> = None;
+        while left > 0 {
+            match self.next_errand(stop_at) {
+                Some(Errand::Ended(result)) => {
+                    left -= 1;
+                    if let Err(error) = result {
+                        tracing::error!(target: "hotsocket", %error, "a service thread failed; the host ends");
+                        failed = Some(error);
+                        self.hub.tell_all(&Command::Drain);
+                        stop_at.get_or_insert_with(|| self.stop_time());
+                    }
+                }
+                Some(Errand::Signal(Signal::Drain)) => {
+                    tracing::info!(target: "hotsocket", "draining: nothing new is accepted, sessions are closed with 1001");
+                    self.hub.tell_all(&Command::Drain);
+                    stop_at.get_or_insert_with(|| self.stop_time());
+                }
+                Some(Errand::Signal(Signal::Reload)) => self.reload_config(),
+                Some(Errand::Control(request, reply)) => self.answer(request, reply),
+                Some(Errand::Finished(instance)) => instance.destroy(),
+                Some(Errand::Hint) | None => {}
+            }
+            if stop_at.is_some_and(|at| at <= Instant::now()) {
+                self.hub.tell_all(&Command::Stop);
+                stop_at = Some(Instant::now() + Duration::from_secs(3600));
+            }
+            self.look();
+            self.deployment.drain_due(Instant::now());
+        }
+        for thread in threads {
+            // Its end has been told already.
+            let _ = thread.join();
+        }
+        self.farewell();
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    fn stop_time(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.deployment.config().limits.drain_host_ms)
+    }
+
+    /// Waits for an errand, as long as nothing else is due.
+    fn next_errand(&mut self, stop_at: Option<Instant>) -> Option<Errand> {
+        let now = Instant::now();
+        let next = self.watch.next_look(now);
+        let next = [self.deployment.next_drain(), stop_at]
+            .into_iter()
+            .flatten()
+            .fold(next, Instant::min);
+        match self.inbox.recv_timeout(next.saturating_duration_since(now)) {
+            Ok(errand) => Some(errand),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// Looks at the plugin directory when it is time to.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if let Some(step) = self.watch.poll(now) {
+            self.apply(step, now);
+        }
+    }
+
+    fn apply(&mut self, step: Step, now: Instant) {
+        for file in self.registry.apply(step, &mut self.deployment) {
+            self.watch.unsettle(&file, now);
+        }
+    }
+
+    /// Takes the config as it is now, whole or not at all.
+    fn reload_config(&mut self) {
+        let mut config = match (self.reload)() {
+            Ok(config) => config,
+            Err(error) => {
+                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
+            }
+        };
+        super::derive_max_connections(&mut config.limits);
+        let changes = match diff(self.deployment.config(), &config) {
+            Ok(changes) => changes,
+            Err(error) => return tracing::error!(target: "hotsocket::config", "{error}"),
+        };
+        let log = config.log.clone();
+        if let Err(refusal) = self.deployment.reconfigure(config) {
+            return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
+        }
+        self.log.apply(&log);
+        let limits = &self.deployment.config().limits;
+        self.registry.opener().set_limits(limits);
+        tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
+    }
+
+    fn answer(&mut self, request: ControlRequest, reply: Reply) {
+        match request {
+            ControlRequest::PluginList {} => match serde_json::to_value(self.registry.list()) {
+                Ok(rows) => reply.tell("plugins", rows),
+                Err(error) => reply.refuse(error.to_string(), "report this as a fault of the host"),
+            },
+            ControlRequest::PluginReload { name, force } => {
+                match self.registry.reload(&name, force, &mut self.deployment) {
+                    Ok(_) => reply.done(),
+                    Err(refusal) => reply.refuse(
+                        format!(
+                            "{}: {}: {}",
+                            refusal.file.display(),
+                            refusal.stage.name(),
+                            refusal.cause
+                        ),
+                        refusal.mend,
+                    ),
+                }
+            }
+            ControlRequest::LogLevels {} => reply.tell("log", self.log.levels()),
+            ControlRequest::LogLevel {
+                level,
+                target,
+                plugin,
+            } => match self.log.set_words(&level, target, plugin) {
+                Ok(()) => reply.done(),
+                Err(error) => reply.refuse(error.to_string(), ""),
+            },
+        }
+    }
+
+    /// The service threads are gone: instances that only they used are freed.
+    fn farewell(self) {
+        drop(self.deployment);
+        while let Ok(errand) = self.inbox.try_recv() {
+            if let Errand::Finished(instance) = errand {
+                instance.destroy();
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The service threads: made before there is anything to serve, since plugins need the way to them first.
+
+use std::{
+    io,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use mio::net::TcpListener;
+
+use crate::{
+    context::{hub::Hub, routes::Routes, serving::Context},
+    limits::Limits,
+    net::{
+        event_loop::{EventLoop, Loop},
+        io::Shared,
+        listener,
+        mailbox::Mailbox,
+        settings::Settings,
+    },
+};
+
+/// Stack of a service thread. An overflow in a plugin would end the host, so there is room.
+const STACK_BYTES: usize = 8 << 20;
+
+/// Listeners and polls of the service threads, before they run.
+pub(crate) struct Threads {
+    polls: Vec<Loop>,
+    /// By thread: its listener for each address.
+    listeners: Vec<Vec<TcpListener>>,
+    /// Where the host listens, with the ports that the system chose.
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) hub: Arc<Hub>,
+}
+
+impl Threads {
+    /// Binds all addresses for `count` threads.
+    pub(crate) fn bind(
+        listen: &[SocketAddr],
+        count: usize,
+        limits: &Limits,
+    ) -> Result<Self, StartError> {
+        let mut listeners: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
+        let mut addresses = Vec::new();
+        for &address in listen {
+            let fail = |source| StartError::Bind { address, source };
+            let bound = listener::bind(address, count).map_err(fail)?;
+            addresses.push(bound[0].local_addr().map_err(fail)?);
+            for (thread, listener) in listeners.iter_mut().zip(bound) {
+                thread.push(listener);
+            }
+        }
+        let mut polls = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in 0..count {
+            let poll = Loop::new().map_err(StartError::Poll)?;
+            let waker = poll.waker().map_err(StartError::Poll)?;
+            let commands = usize::try_from(limits.commands_count).unwrap_or(usize::MAX);
+            mailboxes.push(Mailbox::new(waker, commands, limits.commands_bytes));
+            polls.push(poll);
+        }
+        Ok(Self {
+            polls,
+            listeners,
+            addresses,
+            hub: Arc::new(Hub::new(mailboxes)),
+        })
+    }
+
+    /// Begins to serve; `ended` is called on each thread when it is done.
+    pub(crate) fn run(
+        self,
+        limits: &Limits,
+        routes: &Arc<Routes>,
+        ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
+    ) -> Result<Vec<JoinHandle<()>>, StartError> {
+        let shared = Shared::default();
+        let threads = self.polls.into_iter().zip(self.listeners).enumerate();
+        let spawned = threads.map(|(at, (poll, listeners))| {
+            let (hub, routes) = (Arc::clone(&self.hub), Arc::clone(routes));
+            let (limits, shared) = (limits.clone(), shared.clone());
+            let ended = ended.clone();
+            let serve = move || {
+                let context = Context::new(at, hub, routes, limits.message_bytes);
+                let settings = Settings::from(&limits);
+                EventLoop::new(poll, at as u8, listeners, context, settings, shared)?.run()
+            };
+            std::thread::Builder::new()
+                .name(format!("service-{at}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || ended(outcome(serve)))
+                .map_err(StartError::Poll)
+        });
+        spawned.collect()
+    }
+}
+
+/// How a service thread ended. A panic here is a fault of the host, and the host ends by it in order.
+fn outcome(serve: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(serve)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it panicked".into()),
+    }
+}
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error(
+        "cannot listen on {address}; is another host running there? choose another with --listen"
+    )]
+    Bind {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system has no more of something.
+    #[error("cannot make a service thread; is the limit of open files or threads too low?")]
+    Poll(#[source] io::Error),
+}

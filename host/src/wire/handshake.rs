@@ -1,0 +1,540 @@
+//! The opening handshake, both sides. RFC 6455 section 4.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha1::{Digest as _, Sha1};
+
+use super::header_list::{ExtensionOffer, extensions, has_element, tokens};
+use super::request_head::RequestHead;
+use super::response_head::{put_field, put_status};
+
+/// Section 1.3: what a server appends to the key, so that its answer cannot come from anything else.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The only version there is.
+const VERSION: &[u8] = b"13";
+/// The longest response head that a client reads.
+const RESPONSE_HEAD_BYTES: usize = 16 << 10;
+const RESPONSE_FIELD_COUNT: usize = 64;
+
+/// An opening handshake that may be accepted.
+#[derive(Debug)]
+pub struct Upgrade<'a> {
+    /// The value of `Sec-WebSocket-Accept` that answers its key.
+    pub accept: String,
+    /// The subprotocols it offers, the preferred one first.
+    pub subprotocols: Vec<&'a str>,
+    /// The extensions it offers, the preferred one first.
+    pub extensions: Vec<ExtensionOffer<'a>>,
+    /// The page it comes from, if a browser sent it.
+    pub origin: Option<&'a str>,
+}
+
+/// Why a request is no opening handshake, or not one that can be accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It does not ask for a WebSocket: an ordinary request.
+    #[error("this is a WebSocket server: connect with a WebSocket client")]
+    NotUpgrade,
+    /// It breaks a rule of section 4.1.
+    #[error("bad opening handshake: {0}")]
+    Malformed(&'static str),
+    /// Its method is not GET.
+    #[error("bad opening handshake: its method must be GET")]
+    Method,
+    /// Its version is missing or not 13.
+    #[error("WebSocket version not supported: use Sec-WebSocket-Version: 13")]
+    Version,
+}
+
+impl Refusal {
+    /// The status code of the answer.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::NotUpgrade | Self::Version => 426,
+            Self::Malformed(_) => 400,
+            Self::Method => 405,
+        }
+    }
+
+    /// Fields that the answer must have (section 4.4, RFC 9110 sections 7.8, 15.5.6 and 15.5.22).
+    pub const fn fields(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::NotUpgrade => &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
+            Self::Version => &[
+                ("Sec-WebSocket-Version", "13"),
+                ("Upgrade", "websocket"),
+                ("Connection", "Upgrade"),
+            ],
+            Self::Method => &[("Allow", "GET")],
+            Self::Malformed(_) => &[],
+        }
+    }
+}
+
+/// Judges a request (section 4.2.1).
+///
+/// # Errors
+/// [`Refusal`], with the answer to give.
+pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal> {
+    if !head
+        .fields("Upgrade")
+        .any(|value| has_element(value, "websocket"))
+    {
+        return Err(Refusal::NotUpgrade);
+    }
+    if !head
+        .fields("Connection")
+        .any(|value| has_element(value, "upgrade"))
+    {
+        return Err(Refusal::Malformed("Connection does not say Upgrade"));
+    }
+    if head.minor_version < 1 {
+        return Err(Refusal::Malformed("HTTP version below 1.1"));
+    }
+    if head.method != "GET" {
+        return Err(Refusal::Method);
+    }
+    // What follows the head would be taken for frames by us and for content by whoever stands between.
+    let has_content = head.field("Transfer-Encoding").is_some()
+        || head.fields("Content-Length").any(|value| value != b"0");
+    if has_content {
+        return Err(Refusal::Malformed("it has content"));
+    }
+    // Before the key: the drafts had neither this version nor this key.
+    let version = only(
+        head,
+        "Sec-WebSocket-Version",
+        "two Sec-WebSocket-Version fields",
+    )?;
+    if version != Some(VERSION) {
+        return Err(Refusal::Version);
+    }
+    let key = only(head, "Sec-WebSocket-Key", "two Sec-WebSocket-Key fields")?
+        .ok_or(Refusal::Malformed("no Sec-WebSocket-Key field"))?;
+    if !is_key(key) {
+        return Err(Refusal::Malformed(
+            "Sec-WebSocket-Key is not 16 bytes in base64",
+        ));
+    }
+    let origin = only(head, "Origin", "two Origin fields")?
+        .map(std::str::from_utf8)
+        .transpose()
+        .map_err(|_| Refusal::Malformed("Origin is not UTF-8"))?;
+    Ok(Upgrade {
+        accept: accept_of(key),
+        subprotocols: offered_subprotocols(head)?,
+        extensions: offered_extensions(head)?,
+        origin,
+    })
+}
+
+/// Appends the 101 answer (section 4.2.2). `extensions` is the value of their field, empty for none; `fields` come
+/// besides.
+pub fn put_switching_protocols(
+    out: &mut Vec<u8>,
+    accept: &str,
+    subprotocol: Option<&str>,
+    extensions: &str,
+    fields: &[(&str, &str)],
+) {
+    put_status(out, 101);
+    put_field(out, "Upgrade", "websocket");
+    put_field(out, "Connection", "Upgrade");
+    put_field(out, "Sec-WebSocket-Accept", accept);
+    if let Some(subprotocol) = subprotocol {
+        put_field(out, "Sec-WebSocket-Protocol", subprotocol);
+    }
+    if !extensions.is_empty() {
+        put_field(out, "Sec-WebSocket-Extensions", extensions);
+    }
+    for (name, value) in fields {
+        put_field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientHandshake<'a> {
+    /// Host and port, as in the URL.
+    pub host: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// Sixteen random bytes, new for each connection.
+    pub nonce: [u8; 16],
+    /// The subprotocols to offer, the preferred one first.
+    pub subprotocols: &'a [&'a str],
+    /// The value of the extensions field, empty for none.
+    pub extensions: &'a str,
+    /// Further fields, such as Origin.
+    pub fields: &'a [(&'a str, &'a str)],
+}
+
+/// A server's answer that was accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted<'a> {
+    /// Bytes of the response head; frames follow.
+    pub len: usize,
+    /// The subprotocol it chose, one of those offered.
+    pub subprotocol: Option<&'a str>,
+    /// The extensions it chose, each of a name that was offered. Their parameters are not judged here.
+    pub extensions: Vec<ExtensionOffer<'a>>,
+}
+
+/// Why a server's answer is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// It answered with another status, such as a refusal or a redirect.
+    #[error("the server answered with status {0} in place of 101")]
+    Status(u16),
+    /// It breaks a rule of section 4.1.
+    #[error("bad answer to the opening handshake: {0}")]
+    Malformed(&'static str),
+}
+
+impl ClientHandshake<'_> {
+    /// Appends the request (section 4.1).
+    pub fn put_request(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("GET {} HTTP/1.1\r\n", self.target).as_bytes());
+        put_field(out, "Host", self.host);
+        put_field(out, "Upgrade", "websocket");
+        put_field(out, "Connection", "Upgrade");
+        put_field(out, "Sec-WebSocket-Key", BASE64.encode(self.nonce));
+        put_field(out, "Sec-WebSocket-Version", "13");
+        if !self.subprotocols.is_empty() {
+            put_field(out, "Sec-WebSocket-Protocol", self.subprotocols.join(", "));
+        }
+        if !self.extensions.is_empty() {
+            put_field(out, "Sec-WebSocket-Extensions", self.extensions);
+        }
+        for (name, value) in self.fields {
+            put_field(out, name, value);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// Judges the answer (section 4.1); `None` while its head is not complete.
+    ///
+    /// # Errors
+    /// [`AnswerError`]; the connection is of no use then.
+    pub fn judge_response<'a>(&self, input: &'a [u8]) -> Result<Option<Accepted<'a>>, AnswerError> {
+        let mut fields = [httparse::EMPTY_HEADER; RESPONSE_FIELD_COUNT];
+        let mut response = httparse::Response::new(&mut fields);
+        let len = match response.parse(input) {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) if input.len() < RESPONSE_HEAD_BYTES => return Ok(None),
+            Ok(httparse::Status::Partial) => return Err(AnswerError::Malformed("head too large")),
+            Err(_) => return Err(AnswerError::Malformed("not an HTTP response")),
+        };
+        match response.code {
+            Some(101) => {}
+            status => return Err(AnswerError::Status(status.unwrap_or_default())),
+        }
+        self.judge_fields(len, response.headers)
+    }
+
+    fn judge_fields<'a>(
+        &self,
+        len: usize,
+        fields: &[httparse::Header<'a>],
+    ) -> Result<Option<Accepted<'a>>, AnswerError> {
+        let named = |name: &'static str| {
+            fields
+                .iter()
+                .filter(move |field| field.name.eq_ignore_ascii_case(name))
+                .map(|field| field.value)
+        };
+        if !named("Upgrade").any(|value| has_element(value, "websocket")) {
+            return Err(AnswerError::Malformed("Upgrade is not websocket"));
+        }
+        if !named("Connection").any(|value| has_element(value, "upgrade")) {
+            return Err(AnswerError::Malformed("Connection does not say Upgrade"));
+        }
+        let accept = accept_of(BASE64.encode(self.nonce).as_bytes());
+        if !named("Sec-WebSocket-Accept").eq([accept.as_bytes()]) {
+            return Err(AnswerError::Malformed(
+                "Sec-WebSocket-Accept does not answer the key",
+            ));
+        }
+        let mut chosen = named("Sec-WebSocket-Protocol");
+        let subprotocol = match (chosen.next(), chosen.next()) {
+            (None, _) => None,
+            (Some(value), None) => Some(
+                std::str::from_utf8(value)
+                    .ok()
+                    .filter(|value| self.subprotocols.contains(value))
+                    .ok_or(AnswerError::Malformed("a subprotocol that was not offered"))?,
+            ),
+            _ => return Err(AnswerError::Malformed("two subprotocols")),
+        };
+        let mut accepted = Vec::new();
+        for value in named("Sec-WebSocket-Extensions") {
+            extensions(value, &mut accepted)
+                .map_err(|_| AnswerError::Malformed("Sec-WebSocket-Extensions"))?;
+        }
+        if !accepted.iter().all(|extension| self.offers(extension.name)) {
+            return Err(AnswerError::Malformed("an extension that was not offered"));
+        }
+        Ok(Some(Accepted {
+            len,
+            subprotocol,
+            extensions: accepted,
+        }))
+    }
+
+    fn offers(&self, extension: &str) -> bool {
+        let mut offered = Vec::new();
+        let parsed = extensions(self.extensions.as_bytes(), &mut offered);
+        parsed.is_ok() && offered.iter().any(|offer| offer.name == extension)
+    }
+}
+
+/// The value of a field that may stand at most once.
+fn only<'a>(
+    head: &RequestHead<'a>,
+    name: &str,
+    twice: &'static str,
+) -> Result<Option<&'a [u8]>, Refusal> {
+    let mut values = head.fields(name);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Refusal::Malformed(twice)),
+        (value, None) => Ok(value),
+    }
+}
+
+fn offered_subprotocols<'a>(head: &RequestHead<'a>) -> Result<Vec<&'a str>, Refusal> {
+    head.fields("Sec-WebSocket-Protocol")
+        .flat_map(tokens)
+        .collect::<Result<_, _>>()
+        .map_err(|_| Refusal::Malformed("Sec-WebSocket-Protocol is not a list of tokens"))
+}
+
+fn offered_extensions<'a>(head: &RequestHead<'a>) -> Result<Vec<ExtensionOffer<'a>>, Refusal> {
+    let mut offers = Vec::new();
+    for value in head.fields("Sec-WebSocket-Extensions") {
+        extensions(value, &mut offers)
+            .map_err(|_| Refusal::Malformed("Sec-WebSocket-Extensions is not a list of them"))?;
+    }
+    Ok(offers)
+}
+
+/// Section 4.2.1: a nonce of sixteen bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    key.len() == 24 && BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+}
+
+fn accept_of(key: &[u8]) -> String {
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::request_head::HeadParsed;
+    use super::*;
+    use crate::limits::Limits;
+
+    /// The example of section 1.3.
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+    const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    const FIELDS: [(&str, &str); 5] = [
+        ("Host", "server.example.com"),
+        ("Upgrade", "websocket"),
+        ("Connection", "keep-alive, Upgrade"),
+        ("Sec-WebSocket-Key", KEY),
+        ("Sec-WebSocket-Version", "13"),
+    ];
+
+    fn request(line: &str, fields: &[(&str, &str)]) -> String {
+        let field = |(name, value): &(&str, &str)| format!("{name}: {value}\r\n");
+        format!(
+            "{line}\r\n{}\r\n",
+            fields.iter().map(field).collect::<String>()
+        )
+    }
+
+    fn with_head<R>(request: &str, look: impl FnOnce(&RequestHead<'_>) -> R) -> R {
+        match RequestHead::parse(request.as_bytes(), &Limits::default()) {
+            HeadParsed::Done(head) => look(&head),
+            other => panic!("{request:?}: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str, fields: &[(&str, &str)]) -> Refusal {
+        with_head(&request(line, fields), |head| {
+            judge_request(head).unwrap_err()
+        })
+    }
+
+    /// The fields with one of them changed, or left out if the value is empty.
+    fn changed<'a>(name: &str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+        let change = |field: (&'static str, &'static str)| {
+            if field.0 == name {
+                (field.0, value)
+            } else {
+                field
+            }
+        };
+        FIELDS
+            .into_iter()
+            .map(change)
+            .filter(|field| !field.1.is_empty())
+            .collect()
+    }
+
+    fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        FIELDS.iter().chain(more).copied().collect()
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_accepted() {
+        let fields = with(&[
+            ("Origin", "http://example.com"),
+            ("Sec-WebSocket-Protocol", "chat, superchat"),
+            ("Sec-WebSocket-Protocol", "third"),
+            ("Sec-WebSocket-Extensions", "foo; a=1, bar"),
+        ]);
+        with_head(&request("GET /chat HTTP/1.1", &fields), |head| {
+            let upgrade = judge_request(head).unwrap();
+            assert_eq!(upgrade.accept, ACCEPT);
+            assert_eq!(upgrade.subprotocols, ["chat", "superchat", "third"]);
+            assert_eq!(upgrade.extensions.len(), 2);
+            assert_eq!(upgrade.origin, Some("http://example.com"));
+        });
+    }
+
+    #[test]
+    fn the_answer_switches_protocols() {
+        let mut out = Vec::new();
+        put_switching_protocols(&mut out, ACCEPT, Some("chat"), "foo", &[("Server", "s")]);
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
+            Sec-WebSocket-Extensions: foo\r\nServer: s\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_answer() {
+        let get = "GET / HTTP/1.1";
+        assert_eq!(refusal(get, &changed("Upgrade", "")), Refusal::NotUpgrade);
+        assert_eq!(
+            refusal(get, &changed("Upgrade", "h2c")),
+            Refusal::NotUpgrade
+        );
+        assert_eq!(refusal(get, &changed("Connection", "close")).status(), 400);
+        assert_eq!(refusal("GET / HTTP/1.0", &FIELDS).status(), 400);
+        assert_eq!(refusal("POST / HTTP/1.1", &FIELDS), Refusal::Method);
+        assert_eq!(
+            refusal(get, &changed("Sec-WebSocket-Version", "")),
+            Refusal::Version
+        );
+        assert_eq!(
+            refusal(get, &changed("Sec-WebSocket-Version", "8")),
+            Refusal::Version
+        );
+        for key in [
+            "",
+            "c2hvcnQ=",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "not base64 at all, no no!",
+            "dGhlIHNhbXBsZSBub25jZSBsb25n",
+        ] {
+            assert_eq!(
+                refusal(get, &changed("Sec-WebSocket-Key", key)).status(),
+                400,
+                "{key}"
+            );
+        }
+        for more in [
+            ("Sec-WebSocket-Key", KEY),
+            ("Sec-WebSocket-Version", "13"),
+            ("Content-Length", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("Sec-WebSocket-Protocol", "a b"),
+            ("Sec-WebSocket-Extensions", "a;"),
+        ] {
+            assert_eq!(refusal(get, &with(&[more])).status(), 400, "{more:?}");
+        }
+        let origins = [("Origin", "http://a"), ("Origin", "http://b")];
+        assert_eq!(refusal(get, &with(&origins)).status(), 400);
+    }
+
+    #[test]
+    fn a_handshake_of_the_drafts_gets_the_version_to_use() {
+        let fields = [
+            ("Host", "a"),
+            ("Upgrade", "WebSocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key1", "4 @1  46546xW%0l 1 5"),
+        ];
+        let refusal = refusal("GET / HTTP/1.1", &fields);
+        assert_eq!(refusal.status(), 426);
+        assert!(refusal.fields().contains(&("Sec-WebSocket-Version", "13")));
+    }
+
+    const CLIENT: ClientHandshake<'_> = ClientHandshake {
+        host: "server.example.com",
+        target: "/chat?a",
+        nonce: *b"the sample nonce",
+        subprotocols: &["chat", "superchat"],
+        extensions: "foo; a=1",
+        fields: &[("Origin", "http://example.com")],
+    };
+
+    fn answer(subprotocol: Option<&str>, extensions: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_switching_protocols(&mut out, ACCEPT, subprotocol, extensions, &[]);
+        out
+    }
+
+    #[test]
+    fn client_and_server_agree() {
+        let mut sent = Vec::new();
+        CLIENT.put_request(&mut sent);
+        with_head(std::str::from_utf8(&sent).unwrap(), |head| {
+            let upgrade = judge_request(head).unwrap();
+            assert_eq!(upgrade.subprotocols, CLIENT.subprotocols);
+            assert_eq!((head.path(), upgrade.accept.as_str()), ("/chat", ACCEPT));
+        });
+        let answered = answer(Some("chat"), "foo");
+        for cut in 0..answered.len() {
+            assert_eq!(CLIENT.judge_response(&answered[..cut]), Ok(None));
+        }
+        let accepted = CLIENT.judge_response(&answered).unwrap().unwrap();
+        assert_eq!(
+            (accepted.len, accepted.subprotocol),
+            (answered.len(), Some("chat"))
+        );
+        assert_eq!(accepted.extensions[0].name, "foo");
+    }
+
+    #[test]
+    fn a_client_refuses_what_it_did_not_ask_for() {
+        let refused = |answer: &[u8]| CLIENT.judge_response(answer).unwrap_err();
+        assert!(matches!(
+            refused(&answer(Some("other"), "")),
+            AnswerError::Malformed(_)
+        ));
+        assert!(matches!(
+            refused(&answer(None, "bar")),
+            AnswerError::Malformed(_)
+        ));
+        let text = String::from_utf8(answer(None, "")).unwrap();
+        for (from, to) in [
+            ("Upgrade: websocket", "Upgrade: h2c"),
+            ("Connection: Upgrade", "Connection: close"),
+            ("s3pPLM", "s3pPLN"),
+            ("Sec-WebSocket-Accept", "X-Accept"),
+        ] {
+            let answer = text.replace(from, to);
+            assert!(
+                matches!(refused(answer.as_bytes()), AnswerError::Malformed(_)),
+                "{to}"
+            );
+        }
+        assert_eq!(
+            refused(b"HTTP/1.1 403 Forbidden\r\n\r\n"),
+            AnswerError::Status(403)
+        );
+        assert!(matches!(refused(&[b'x'; 100]), AnswerError::Malformed(_)));
+    }
+}

@@ -1,0 +1,382 @@
+//! The head of an HTTP/1.x request: strict about whatever two readers could understand differently.
+//! RFC 9112 sections 2 to 5.
+
+use httparse::{EMPTY_HEADER, Header, Status};
+
+use crate::limits::Limits;
+
+/// A request head, borrowed from the bytes it came in.
+#[derive(Debug)]
+pub struct RequestHead<'a> {
+    /// The method; letters count (`get` is not `GET`).
+    pub method: &'a str,
+    /// The request target as it was sent.
+    pub target: &'a str,
+    /// 0 for HTTP/1.0, 1 for HTTP/1.1.
+    pub minor_version: u8,
+    /// Bytes of the head, with the empty line.
+    pub len: usize,
+    fields: Vec<Header<'a>>,
+}
+
+/// What the input turned out to be.
+#[derive(Debug)]
+pub enum HeadParsed<'a> {
+    /// A request head.
+    Done(RequestHead<'a>),
+    /// Good so far.
+    Partial,
+    /// Refused.
+    Wrong(HeadError),
+}
+
+/// Why a head is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// Not a request as RFC 9112 has it.
+    #[error("bad request: {0}")]
+    Malformed(&'static str),
+    /// Above `limits.request_target_bytes`.
+    #[error("request target too long: see limits.request_target_bytes")]
+    TargetTooLong,
+    /// Above `limits.request_head_bytes` or `limits.request_field_count`.
+    #[error("request head too large: see limits.request_head_bytes and limits.request_field_count")]
+    TooLarge,
+    /// Neither HTTP/1.0 nor HTTP/1.1.
+    #[error("HTTP version not supported: use HTTP/1.1")]
+    Version,
+}
+
+impl HeadError {
+    /// The status code of the answer.
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::TargetTooLong => 414,
+            Self::TooLarge => 431,
+            Self::Version => 505,
+        }
+    }
+}
+
+impl<'a> RequestHead<'a> {
+    /// Reads a head from the beginning of `input`.
+    pub fn parse(input: &'a [u8], limits: &Limits) -> HeadParsed<'a> {
+        match Self::try_parse(input, limits) {
+            Ok(Some(head)) => HeadParsed::Done(head),
+            Ok(None) => HeadParsed::Partial,
+            Err(error) => HeadParsed::Wrong(error),
+        }
+    }
+
+    /// The value of a field, the first one if it is repeated.
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields(name).next()
+    }
+
+    /// The values of a field, in order. The name is in any case of letters.
+    pub fn fields(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    }
+
+    /// The target without its query; for the absolute form without scheme and authority too.
+    pub fn path(&self) -> &'a str {
+        let (_, path) = self.split_target();
+        path.split_once('?').map_or(path, |(path, _)| path)
+    }
+
+    /// What follows the question mark of the target.
+    pub fn query(&self) -> Option<&'a str> {
+        let (_, path) = self.split_target();
+        path.split_once('?').map(|(_, query)| query)
+    }
+
+    /// Whom the request is for: the authority of the target if it has one, else the Host field (RFC 9112 section 3.3).
+    pub fn host(&self) -> &'a str {
+        let (authority, _) = self.split_target();
+        let field = || std::str::from_utf8(self.field("Host").unwrap_or_default());
+        authority.unwrap_or_else(|| field().unwrap_or_default())
+    }
+
+    /// Authority and path of the target: `http://host/path` (absolute form), or `/path`, or `*`.
+    fn split_target(&self) -> (Option<&'a str>, &'a str) {
+        let Some((_, rest)) = absolute_form(self.target) else {
+            return (None, self.target);
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        (Some(authority), if path.is_empty() { "/" } else { path })
+    }
+
+    fn try_parse(input: &'a [u8], limits: &Limits) -> Result<Option<Self>, HeadError> {
+        let most = usize::try_from(limits.request_head_bytes).unwrap_or(usize::MAX);
+        let most_fields = usize::try_from(limits.request_field_count).unwrap_or(usize::MAX);
+        // As many as there could be: a field takes four bytes at least.
+        let mut fields = vec![EMPTY_HEADER; most_fields.min(input.len() / 4 + 1)];
+        let mut request = httparse::Request::new(&mut fields);
+        let len = match request.parse(&input[..input.len().min(most)]) {
+            Ok(Status::Complete(len)) => len,
+            Ok(Status::Partial) if input.len() < most => {
+                // What is wrong already is refused already.
+                refuse_loose_lines(input)?;
+                refuse_long_target(input, limits)?;
+                return Ok(None);
+            }
+            Ok(Status::Partial) => {
+                refuse_long_target(input, limits)?;
+                return Err(HeadError::TooLarge);
+            }
+            Err(error) => return Err(refused(error)),
+        };
+        let (Some(method), Some(target), Some(minor_version)) =
+            (request.method, request.path, request.version)
+        else {
+            return Err(HeadError::Malformed("no request line"));
+        };
+        let count = request.headers.len();
+        fields.truncate(count);
+        let head = Self {
+            method,
+            target,
+            minor_version,
+            len,
+            fields,
+        };
+        refuse_loose_lines(&input[..len])?;
+        head.refuse_target(limits)?;
+        head.refuse_host()?;
+        Ok(Some(head))
+    }
+
+    /// Section 3.2, and RFC 3986 for the letters.
+    fn refuse_target(&self, limits: &Limits) -> Result<(), HeadError> {
+        if self.target.len() as u64 > limits.request_target_bytes {
+            return Err(HeadError::TargetTooLong);
+        }
+        if !self.target.bytes().all(|byte| byte.is_ascii_graphic()) || self.target.contains('#') {
+            return Err(HeadError::Malformed("character in the request target"));
+        }
+        let known_form = self.target.starts_with('/')
+            || (self.target == "*" && self.method == "OPTIONS")
+            || self.method == "CONNECT"
+            || absolute_form(self.target).is_some_and(|(_, rest)| {
+                let authority = rest.split(['/', '?']).next().unwrap_or_default();
+                !authority.is_empty() && is_authority(authority.as_bytes())
+            });
+        if known_form {
+            Ok(())
+        } else {
+            Err(HeadError::Malformed("form of the request target"))
+        }
+    }
+
+    /// Section 3.2: exactly one Host field in HTTP/1.1, never two, and a valid value.
+    fn refuse_host(&self) -> Result<(), HeadError> {
+        let mut hosts = self.fields("Host");
+        match (hosts.next(), hosts.next()) {
+            (None, _) if self.minor_version == 0 => Ok(()),
+            (None, _) => Err(HeadError::Malformed("no Host field")),
+            (Some(_), Some(_)) => Err(HeadError::Malformed("two Host fields")),
+            (Some(host), None) if is_authority(host) => Ok(()),
+            (Some(_), None) => Err(HeadError::Malformed("value of the Host field")),
+        }
+    }
+}
+
+/// Scheme and rest of a target in absolute form.
+fn absolute_form(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let known = ["http", "https", "ws", "wss"];
+    known
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+        .then_some((scheme, rest))
+}
+
+/// A host with an optional port, without user information: the characters of RFC 3986 section 3.2.2.
+fn is_authority(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+}
+
+/// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
+fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
+    let mut before = 0;
+    for byte in head {
+        match (before, byte) {
+            (b'\r', b'\n') => {}
+            (b'\r', _) => return Err(HeadError::Malformed("CR without LF")),
+            (_, b'\n') => return Err(HeadError::Malformed("LF without CR")),
+            (_, 0) => return Err(HeadError::Malformed("NUL")),
+            _ => {}
+        }
+        before = *byte;
+    }
+    Ok(())
+}
+
+/// A request line that is not complete, and whose target is above the limit already.
+fn refuse_long_target(input: &[u8], limits: &Limits) -> Result<(), HeadError> {
+    let line = input.trim_ascii_start();
+    let line = line.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let target = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    if target.len() as u64 > limits.request_target_bytes {
+        Err(HeadError::TargetTooLong)
+    } else {
+        Ok(())
+    }
+}
+
+fn refused(error: httparse::Error) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooLarge,
+        httparse::Error::Version => HeadError::Version,
+        httparse::Error::HeaderName => HeadError::Malformed("field name, or a folded line"),
+        httparse::Error::HeaderValue => HeadError::Malformed("field value"),
+        httparse::Error::NewLine => HeadError::Malformed("end of a line"),
+        httparse::Error::Token | httparse::Error::Status => HeadError::Malformed("request line"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        "GET /chat?room=1&x HTTP/1.1\r\nHost: example.org:80\r\nA: 1\r\na:  2 \r\n\r\n";
+
+    fn parse(input: &str) -> HeadParsed<'_> {
+        RequestHead::parse(input.as_bytes(), Box::leak(Box::default()))
+    }
+
+    fn head(input: &str) -> RequestHead<'_> {
+        match parse(input) {
+            HeadParsed::Done(head) => head,
+            other => panic!("{input:?}: {other:?}"),
+        }
+    }
+
+    fn wrong_with(input: &str, limits: &Limits) -> HeadError {
+        match RequestHead::parse(input.as_bytes(), limits) {
+            HeadParsed::Wrong(error) => error,
+            other => panic!("{input:?}: {other:?}"),
+        }
+    }
+
+    fn wrong(input: &str) -> HeadError {
+        wrong_with(input, &Limits::default())
+    }
+
+    #[test]
+    fn a_head_is_read_and_what_follows_is_left() {
+        let input = GOOD.to_owned() + "rest";
+        let head = head(&input);
+        assert_eq!(
+            (head.method, head.minor_version, head.len),
+            ("GET", 1, GOOD.len())
+        );
+        assert_eq!((head.path(), head.query()), ("/chat", Some("room=1&x")));
+        assert_eq!(head.host(), "example.org:80");
+        assert_eq!(head.fields("a").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(head.field("none"), None);
+    }
+
+    #[test]
+    fn a_head_is_partial_until_its_last_byte() {
+        for cut in 0..GOOD.len() {
+            assert!(matches!(parse(&GOOD[..cut]), HeadParsed::Partial), "{cut}");
+        }
+    }
+
+    #[test]
+    fn the_absolute_form_names_the_host() {
+        let head = head("GET http://other:1/p?q HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        assert_eq!(
+            (head.host(), head.path(), head.query()),
+            ("other:1", "/p", Some("q"))
+        );
+        let head = self::head("GET ws://other?q HTTP/1.1\r\nHost: example.org\r\n\r\n");
+        assert_eq!((head.host(), head.query()), ("other", Some("q")));
+    }
+
+    #[test]
+    fn http_1_0_needs_no_host_and_1_1_needs_exactly_one() {
+        assert_eq!(head("GET / HTTP/1.0\r\n\r\n").host(), "");
+        for fields in [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a b\r\n",
+            "Host: a/b\r\n",
+            "Host: u@a\r\n",
+        ] {
+            let error = wrong(&format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+            assert_eq!(error.status(), 400, "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_two_readers_could_understand_differently_is_refused() {
+        for input in [
+            "GET / HTTP/1.1\nHost: a\n\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /#f HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http:// HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\x16\x03\x01\x02\x00\x01",
+        ] {
+            assert_eq!(wrong(input).status(), 400, "{input:?}");
+        }
+        for line in ["GET / HTTP/2.0", "GET / HTTP/1.2", "GET /a b HTTP/1.1"] {
+            let input = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(wrong(&input).status(), 505, "{line}");
+        }
+    }
+
+    #[test]
+    fn limits_have_their_own_answers() {
+        let limits = Limits {
+            request_head_bytes: 100,
+            request_target_bytes: 20,
+            request_field_count: 2,
+            ..Limits::default()
+        };
+        let target = "x".repeat(20);
+        let long_target = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wrong_with(&long_target, &limits).status(), 414);
+        assert_eq!(wrong_with(&long_target[..26], &limits).status(), 414);
+        let long_value = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
+            target.repeat(5)
+        );
+        assert_eq!(wrong_with(&long_value, &limits).status(), 431);
+        assert_eq!(wrong_with(&long_value[..100], &limits).status(), 431);
+        let many = "GET / HTTP/1.1\r\nHost: a\r\nB: b\r\nC: c\r\n\r\n";
+        assert_eq!(wrong_with(many, &limits).status(), 431);
+    }
+
+    #[test]
+    fn no_byte_at_any_place_makes_it_panic() {
+        for place in 0..GOOD.len() {
+            for byte in 0..=255 {
+                let mut input = GOOD.as_bytes().to_vec();
+                input[place] = byte;
+                if let HeadParsed::Done(head) = RequestHead::parse(&input, &Limits::default()) {
+                    let _ = (head.host(), head.path(), head.query());
+                }
+            }
+        }
+    }
+}

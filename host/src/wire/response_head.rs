@@ -1,0 +1,118 @@
+//! A small complete response: status line, fields and content. RFC 9112 sections 4 and 6.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+/// A response that ends the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// The status code.
+    pub status: u16,
+    /// Fields besides Content-Length and Connection.
+    pub fields: &'a [(&'a str, &'a str)],
+    /// The content.
+    pub content: &'a [u8],
+}
+
+impl Response<'_> {
+    /// Appends the response. The answer to a HEAD request has the fields and leaves the content out.
+    pub fn encode(&self, out: &mut Vec<u8>, to_head_request: bool) {
+        put_status(out, self.status);
+        for (name, value) in self.fields {
+            put_field(out, name, value);
+        }
+        put_field(out, "Content-Length", self.content.len());
+        put_field(out, "Connection", "close");
+        out.extend_from_slice(b"\r\n");
+        if !to_head_request {
+            out.extend_from_slice(self.content);
+        }
+    }
+}
+
+/// Appends the status line.
+pub fn put_status(out: &mut Vec<u8>, status: u16) {
+    put(
+        out,
+        format_args!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)),
+    );
+}
+
+/// Appends a field. Control characters in its value become blanks, so that no value can end its line.
+pub fn put_field(out: &mut Vec<u8>, name: &str, value: impl Display) {
+    put(out, format_args!("{name}: "));
+    let start = out.len();
+    put(out, format_args!("{value}"));
+    for byte in &mut out[start..] {
+        if byte.is_ascii_control() {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What people read beside the status code.
+pub const fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        101 => "Switching Protocols",
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+/// A `Vec` takes all that is written.
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(response: Response<'_>, to_head_request: bool) -> String {
+        let mut out = Vec::new();
+        response.encode(&mut out, to_head_request);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_response_is_complete_and_ends_the_connection() {
+        let response = Response {
+            status: 405,
+            fields: &[("Allow", "GET")],
+            content: b"no",
+        };
+        let head = "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";
+        assert_eq!(encoded(response, false), format!("{head}no"));
+        assert_eq!(encoded(response, true), head);
+    }
+
+    #[test]
+    fn a_value_cannot_end_its_line() {
+        let response = Response {
+            status: 404,
+            fields: &[("X", "a\r\nSet-Cookie: b")],
+            content: b"",
+        };
+        assert!(encoded(response, false).contains("X: a  Set-Cookie: b\r\n"));
+    }
+}

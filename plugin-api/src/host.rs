@@ -1,0 +1,150 @@
+//! The host as a plugin sees it.
+
+use std::{ffi::c_void, fmt, ptr, time::Duration};
+
+use crate::{SessionHandle, SessionId, Sessions, abi};
+
+/// The host, as an instance of a protocol sees it. Valid for ever, on all threads; cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Host {
+    raw: &'static abi::Host,
+}
+
+impl Host {
+    /// # Safety
+    ///
+    /// `raw` and its calls stay valid for ever, and the calls may be made from any thread.
+    pub(crate) const unsafe fn from_raw(raw: *const abi::Host) -> Self {
+        Self {
+            // SAFETY: the caller promises that it is valid for ever.
+            raw: unsafe { &*raw },
+        }
+    }
+
+    /// Writes a line to the host's log, which adds plugin, version and generation. The macros of `log` and `tracing`
+    /// come out there too, unless the plugin is linked into a program, which then has its own logger.
+    pub fn log(&self, level: log::Level, text: &str) {
+        self.log_as(level, env!("CARGO_PKG_NAME"), text);
+    }
+
+    /// The most detailed level that is logged for this plugin now; it may change while the host runs.
+    #[must_use]
+    pub fn log_level(&self) -> log::LevelFilter {
+        // SAFETY: `Host::from_raw` promises the calls.
+        match unsafe { (self.calls().log_level)(self.raw.context) } {
+            0 => log::LevelFilter::Off,
+            abi::LOG_ERROR => log::LevelFilter::Error,
+            abi::LOG_WARN => log::LevelFilter::Warn,
+            abi::LOG_INFO => log::LevelFilter::Info,
+            abi::LOG_DEBUG => log::LevelFilter::Debug,
+            _ => log::LevelFilter::Trace,
+        }
+    }
+
+    /// Adds `by` to the counter `name` of this plugin, which begins at 0 when it is first named. False when the plugin
+    /// has as many counters as it may.
+    pub fn count(&self, name: &str, by: u64) -> bool {
+        let name = abi::Bytes::new(name.as_bytes());
+        // SAFETY: `Host::from_raw` promises the calls; the name outlives this one.
+        unsafe { (self.calls().count)(self.raw.context, name, by) == abi::STATUS_OK }
+    }
+
+    /// The time on a clock that never goes back, with milliseconds.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        // SAFETY: `Host::from_raw` promises the calls.
+        Duration::from_millis(unsafe { (self.calls().now_ms)(self.raw.context) })
+    }
+
+    /// The name of the vhost of this instance.
+    #[must_use]
+    pub fn vhost(&self) -> &'static str {
+        self.fact(abi::HOST_FACT_VHOST)
+    }
+
+    /// The name of the protocol of this instance.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        self.fact(abi::HOST_FACT_PROTOCOL)
+    }
+
+    /// The version of the host.
+    #[must_use]
+    pub fn version(&self) -> &'static str {
+        self.fact(abi::HOST_FACT_VERSION)
+    }
+
+    /// All sessions of this protocol on this vhost, on all service threads and of all generations.
+    #[must_use]
+    pub const fn sessions(&self) -> Sessions {
+        Sessions::new(*self)
+    }
+
+    /// The session of that id, whether it is still there or not.
+    #[must_use]
+    pub const fn session(&self, id: SessionId) -> SessionHandle {
+        SessionHandle::new(*self, id)
+    }
+
+    pub(crate) fn log_as(&self, level: log::Level, target: &str, text: &str) {
+        let target = abi::Bytes::new(target.as_bytes());
+        let text = abi::Bytes::new(text.as_bytes());
+        // SAFETY: `Host::from_raw` promises the calls; the texts outlive this one.
+        unsafe { (self.calls().log)(self.raw.context, level as u32, target, text) }
+    }
+
+    /// Tells why the hook that is running is about to fail.
+    pub(crate) fn fail(&self, text: &str) {
+        // SAFETY: `Host::from_raw` promises the calls; the text outlives this one.
+        unsafe { (self.calls().fail)(self.raw.context, abi::Bytes::new(text.as_bytes())) }
+    }
+
+    pub(crate) fn post(&self, id: u64, operation: u32, number: u32, payload: &[u8]) -> abi::Status {
+        let payload = abi::Bytes::new(payload);
+        // SAFETY: `Host::from_raw` promises the calls; the payload outlives this one.
+        unsafe { (self.calls().post)(self.raw.context, id, operation, number, payload) }
+    }
+
+    pub(crate) fn post_all(&self, operation: u32, number: u32, payload: &[u8]) -> abi::Status {
+        let payload = abi::Bytes::new(payload);
+        // SAFETY: `Host::from_raw` promises the calls; the payload outlives this one.
+        unsafe { (self.calls().post_all)(self.raw.context, operation, number, payload) }
+    }
+
+    /// # Safety
+    ///
+    /// `visit` may be called with `data` until this returns, and does not unwind.
+    pub(crate) unsafe fn for_each(&self, visit: abi::Visit, data: *mut c_void) -> abi::Status {
+        // SAFETY: `Host::from_raw` promises the calls, the caller that `visit` and `data` fit.
+        unsafe { (self.calls().for_each)(self.raw.context, visit, data) }
+    }
+
+    pub(crate) const fn as_raw(&self) -> *const abi::Host {
+        ptr::from_ref(self.raw)
+    }
+
+    fn fact(&self, key: u32) -> &'static str {
+        let mut out = abi::Bytes::empty();
+        // SAFETY: `Host::from_raw` promises the calls; `out` is ours to write.
+        let status = unsafe { (self.calls().fact_bytes)(self.raw.context, key, &raw mut out) };
+        if status != abi::STATUS_OK {
+            return "";
+        }
+        // SAFETY: the host lends its facts for ever.
+        str::from_utf8(unsafe { out.as_slice() }).unwrap_or_default()
+    }
+
+    const fn calls(&self) -> &'static abi::HostCalls {
+        // SAFETY: `Host::from_raw` promises that the calls stay valid for ever.
+        unsafe { &*self.raw.calls }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("vhost", &self.vhost())
+            .field("protocol", &self.protocol())
+            .finish()
+    }
+}

@@ -1,0 +1,389 @@
+//! A session as its own hooks see it.
+
+use std::{
+    any::Any,
+    cell::{RefCell, RefMut},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use crate::{
+    CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, abi,
+    handle::{code_to_abi, kind_to_abi, whole},
+};
+
+/// The session that a hook is called for: valid during the hook, on its thread.
+///
+/// `send` and its kin queue at once; everything else that is asked is done after the hook has returned. To reach the
+/// session later, or from another thread, keep its [`handle`](Self::handle).
+pub struct Session {
+    raw: abi::Session,
+}
+
+/// What a service thread keeps for an instance; [`abi::Session::thread`] points to it. That the host is found here
+/// and not in each session is why a session costs no more memory than its value.
+pub(crate) struct ThreadState {
+    pub(crate) host: Host,
+    pub(crate) value: RefCell<Box<dyn Any>>,
+}
+
+/// Sending.
+impl Session {
+    /// Queues a message: all of it, or nothing. Give it the message that was received, `&str` or `&String` for text,
+    /// `&[u8]` or `&Vec<u8>` for binary.
+    #[inline]
+    pub fn send<'m>(&self, message: impl Into<Message<'m>>) -> Sent {
+        let message = message.into();
+        self.send_flagged(whole(message.kind()), message.as_bytes())
+    }
+
+    /// Queues a text message.
+    pub fn text(&self, text: impl AsRef<str>) -> Sent {
+        self.send(Message::Text(text.as_ref()))
+    }
+
+    /// Queues a binary message.
+    pub fn binary(&self, bytes: impl AsRef<[u8]>) -> Sent {
+        self.send(Message::Binary(bytes.as_ref()))
+    }
+
+    /// Queues one fragment of a message, so that a long one need not exist as a whole. `first` and `last` say where the
+    /// message begins and ends, `kind` is the same in all of them; until the last one only pings, pongs and a close may
+    /// come between. Text as a whole is UTF-8, which the host checks no more.
+    pub fn send_piece(&self, kind: Kind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        let mut flags = kind_to_abi(kind);
+        if first {
+            flags |= abi::MESSAGE_FIRST;
+        }
+        if last {
+            flags |= abi::MESSAGE_LAST;
+        }
+        self.send_flagged(flags, payload)
+    }
+
+    /// Queues a ping of at most 125 bytes. The host pings idle peers by itself.
+    pub fn ping(&self, payload: &[u8]) -> Sent {
+        self.send_flagged(abi::MESSAGE_PING | abi::MESSAGE_WHOLE, payload)
+    }
+
+    /// Queues a pong of at most 125 bytes that nobody asked for. The host answers pings by itself.
+    pub fn pong(&self, payload: &[u8]) -> Sent {
+        self.send_flagged(abi::MESSAGE_PONG | abi::MESSAGE_WHOLE, payload)
+    }
+
+    /// Begins the closing handshake, after what was queued before. `reason` has at most 123 bytes. Nothing can be sent
+    /// afterwards; [`on_close`](crate::Protocol::on_close) comes when the session has ended.
+    pub fn close(&self, code: impl Into<CloseCode>, reason: &str) -> Sent {
+        let reason = abi::Bytes::new(reason.as_bytes());
+        let code = code_to_abi(code.into());
+        // SAFETY: the calls are valid during the hook; the reason outlives this one.
+        sent(unsafe { (self.calls().close)(self.raw.context, code, reason) })
+    }
+
+    /// Ends the transport without a closing handshake. What is queued may be lost.
+    pub fn hang_up(&self) {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().hang_up)(self.raw.context) }
+    }
+}
+
+/// Flow control and time.
+impl Session {
+    /// Bytes that were sent and that the peer's transport has not taken yet.
+    #[must_use]
+    pub fn queued_bytes(&self) -> u64 {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().queued_bytes)(self.raw.context) }
+    }
+
+    /// Asks for one [`on_writable`](crate::Protocol::on_writable), when there is room to send: in the next turn of the
+    /// service loop if there is room already. Asking again before it came changes nothing.
+    pub fn ask_writable(&self) {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().ask_writable)(self.raw.context) }
+    }
+
+    /// Stops reading from the peer: after this hook no message comes until [`resume`](Self::resume), and the transport
+    /// pushes back on the peer. All other hooks go on.
+    pub fn pause(&self) {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().pause)(self.raw.context) }
+    }
+
+    /// Undoes [`pause`](Self::pause). What was read before comes first.
+    pub fn resume(&self) {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().resume)(self.raw.context) }
+    }
+
+    /// Has the session closed with 1008 and `reason` after that time, unless this is called again before or the
+    /// deadline is cleared. False when the reason is above 123 bytes; then nothing changes.
+    pub fn set_deadline(&self, after: Duration, reason: &str) -> bool {
+        // 0 would take the deadline back.
+        let after_ms = milliseconds(after).max(1);
+        let reason = abi::Bytes::new(reason.as_bytes());
+        // SAFETY: the calls are valid during the hook; the reason outlives this one.
+        unsafe { (self.calls().set_deadline)(self.raw.context, after_ms, reason) == abi::STATUS_OK }
+    }
+
+    /// Takes the deadline back.
+    pub fn clear_deadline(&self) {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().set_deadline)(self.raw.context, 0, abi::Bytes::empty()) };
+    }
+
+    /// Sets a timer, or sets it anew: [`on_timer`](crate::Protocol::on_timer) is called once, not before that time,
+    /// to the millisecond. False when the session has as many timers as it may.
+    pub fn set_timer(&self, timer: TimerId, after: Duration) -> bool {
+        let after_ms = milliseconds(after);
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().set_timer)(self.raw.context, timer.0, after_ms) == abi::STATUS_OK }
+    }
+
+    /// Takes a timer back: its hook is not called, even if it was due. False when it was not set.
+    pub fn cancel_timer(&self, timer: TimerId) -> bool {
+        // SAFETY: the calls are valid during the hook.
+        unsafe { (self.calls().cancel_timer)(self.raw.context, timer.0) == abi::STATUS_OK }
+    }
+}
+
+/// What it belongs to.
+impl Session {
+    /// This session for other threads, other sessions and later.
+    #[must_use]
+    pub fn handle(&self) -> SessionHandle {
+        SessionHandle::new(self.host(), self.id())
+    }
+
+    /// The host.
+    ///
+    /// # Panics
+    ///
+    /// Never with a host that keeps the contract.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        self.thread_state().host
+    }
+
+    /// All sessions of this protocol on this vhost, this one included.
+    #[must_use]
+    pub fn all(&self) -> Sessions {
+        Sessions::new(self.host())
+    }
+
+    /// The state that [`Instance::thread`](crate::Instance::thread) made on this service thread. None when it is of
+    /// another type than `T`, or lent already.
+    #[must_use]
+    pub fn thread<T: 'static>(&self) -> Option<RefMut<'_, T>> {
+        let value = self.thread_state().value.try_borrow_mut().ok()?;
+        RefMut::filter_map(value, |value| value.downcast_mut()).ok()
+    }
+}
+
+/// Facts.
+impl Session {
+    /// Names this session; never used again for another one while the host runs.
+    ///
+    /// # Panics
+    ///
+    /// Never with a host that keeps the contract.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.number(abi::FACT_ID)
+            .and_then(SessionId::new)
+            .expect("the host gives each session an id")
+    }
+
+    /// The name of its vhost.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        self.words(abi::FACT_VHOST).unwrap_or_default()
+    }
+
+    /// The name of its protocol.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        self.words(abi::FACT_PROTOCOL).unwrap_or_default()
+    }
+
+    /// [`Protocol::ID`](crate::Protocol::ID).
+    #[must_use]
+    pub fn protocol_id(&self) -> u32 {
+        self.number(abi::FACT_PROTOCOL_ID)
+            .and_then(|id| id.try_into().ok())
+            .unwrap_or_default()
+    }
+
+    /// The path of the request target, as it came, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.words(abi::FACT_PATH).unwrap_or_default()
+    }
+
+    /// What follows the `?` of the request target, as it came.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.words(abi::FACT_QUERY)
+    }
+
+    /// The address of the peer; none on a unix socket.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        let port = self.number(abi::FACT_PEER_PORT)?.try_into().ok()?;
+        let ip = self.bytes(abi::FACT_PEER_IP)?;
+        let ip = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
+            (Ok(ip), _) => IpAddr::V4(Ipv4Addr::from(ip)),
+            (_, Ok(ip)) => IpAddr::V6(Ipv6Addr::from(ip)),
+            _ => return None,
+        };
+        Some(SocketAddr::new(ip, port))
+    }
+
+    /// The subprotocol that was agreed on.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.words(abi::FACT_SUBPROTOCOL)
+    }
+
+    /// Which side of the connection we are.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.number(abi::FACT_ROLE) {
+            Some(abi::ROLE_CLIENT) => Role::Client,
+            _ => Role::Server,
+        }
+    }
+
+    /// What carries the connection.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match self.number(abi::FACT_TRANSPORT) {
+            Some(abi::TRANSPORT_TCP) => Transport::Tcp,
+            Some(abi::TRANSPORT_UNIX) => Transport::Unix,
+            _ => Transport::Other,
+        }
+    }
+
+    /// Whether the transport is encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.number(abi::FACT_ENCRYPTED) == Some(1)
+    }
+
+    fn number(&self, key: u32) -> Option<u64> {
+        let mut out = 0;
+        // SAFETY: the calls are valid during the hook; `out` is ours to write.
+        let status = unsafe { (self.calls().fact_number)(self.raw.context, key, &raw mut out) };
+        (status == abi::STATUS_OK).then_some(out)
+    }
+
+    fn bytes(&self, key: u32) -> Option<&[u8]> {
+        let mut out = abi::Bytes::empty();
+        // SAFETY: the calls are valid during the hook; `out` is ours to write.
+        let status = unsafe { (self.calls().fact_bytes)(self.raw.context, key, &raw mut out) };
+        // SAFETY: the host lends facts until the hook returns, which this borrow of the session does not outlive.
+        (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
+    }
+
+    fn words(&self, key: u32) -> Option<&str> {
+        str::from_utf8(self.bytes(key)?).ok()
+    }
+}
+
+impl Session {
+    /// # Safety
+    ///
+    /// `raw` is what the host gave to the hook that is running, and this value ends with it.
+    pub(crate) const unsafe fn from_raw(raw: abi::Session) -> Self {
+        Self { raw }
+    }
+
+    #[inline]
+    fn send_flagged(&self, flags: u32, payload: &[u8]) -> Sent {
+        let payload = abi::Bytes::new(payload);
+        // SAFETY: the calls are valid during the hook; the payload outlives this one.
+        sent(unsafe { (self.calls().send)(self.raw.context, flags, payload) })
+    }
+
+    fn thread_state(&self) -> &ThreadState {
+        let state: *const ThreadState = self.raw.thread.cast();
+        // SAFETY: the host hands back what `thread_create` of this instance made on this thread, and frees it after
+        // the last session there.
+        unsafe { state.as_ref() }
+            .expect("the host makes the thread's state before the first session")
+    }
+
+    #[inline]
+    const fn calls(&self) -> &abi::SessionCalls {
+        // SAFETY: `Session::from_raw` promises that the calls are valid during the hook.
+        unsafe { &*self.raw.calls }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("id", &self.id())
+            .field("vhost", &self.vhost())
+            .field("protocol", &self.protocol())
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a `send`. Need not be looked at: a session that is closing ends by itself, and a protocol that sends
+/// no faster than it receives is held back by the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// All of it is queued.
+    Queued,
+    /// Nothing is: the connection is above its high mark. [`Session::ask_writable`] tells when to try again.
+    Full,
+    /// Nothing is: the session is closing.
+    Closed,
+    /// Nothing is: it makes no sense. A ping above 125 bytes, a message begun inside another, a close code that
+    /// must not be sent, a reason above 123 bytes.
+    Refused,
+}
+
+/// Names a timer within its session; the number is the author's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimerId(pub u64);
+
+/// A side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The peer opened the connection.
+    Server,
+    /// We opened the connection.
+    Client,
+}
+
+/// What carries a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// A unix socket.
+    Unix,
+    /// Something that this version of the crate does not know.
+    Other,
+}
+
+#[inline]
+const fn sent(status: abi::Status) -> Sent {
+    match status {
+        abi::STATUS_OK => Sent::Queued,
+        abi::STATUS_FULL => Sent::Full,
+        abi::STATUS_CLOSED => Sent::Closed,
+        _ => Sent::Refused,
+    }
+}
+
+/// Rounded up, so that nothing is due too early.
+fn milliseconds(duration: Duration) -> u64 {
+    let rounded = duration.as_nanos().div_ceil(1_000_000);
+    u64::try_from(rounded).unwrap_or(u64::MAX)
+}
