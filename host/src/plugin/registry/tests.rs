@@ -182,19 +182,15 @@ impl Scene {
 fn a_new_version_takes_over_and_the_one_before_drains() {
     let mut scene = Scene::new();
     scene.drop_in("echo.so", "echo", "1", &["echo"]);
-    let lease = scene.registry.plugins["echo"]
-        .serving
-        .as_ref()
-        .unwrap()
-        .generation
-        .lease();
+    let first = Arc::clone(&scene.registry.serving("echo").unwrap().generation);
+    first.enter();
     scene.drop_in("echo.so", "echo", "2", &["echo"]);
     assert_eq!(scene.told(), ["install echo 1 (1)", "install echo 2 (2)"]);
     assert_eq!(
         scene.states(),
         [(Some(2), RowState::Serving), (Some(1), RowState::Draining)]
     );
-    drop(lease);
+    first.leave();
     assert_eq!(scene.states()[1], (Some(1), RowState::Retired));
 }
 
