@@ -160,6 +160,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         self.log.apply(&log);
         let limits = &self.deployment.config().limits;
         self.registry.opener().set_limits(limits);
+        self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
     }
 
