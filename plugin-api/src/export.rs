@@ -17,6 +17,29 @@ pub use crate::manifest::Manifest;
 /// The plugin is named after its package, without a leading `hotsocket-`, and has the package's version. The macro is
 /// used once in a crate, which is a `cdylib`. It also defines `pub fn plugin()`, by which a program can link
 /// the plugin instead of loading it from a file: make the crate an `rlib` as well for that.
+///
+/// A name that is no token does not compile, nor do two protocols of one name, nor `panic = "abort"`:
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// impl Protocol for Chat {
+///     const NAME: &'static str = "chat room";
+/// }
+///
+/// export_plugin!(Chat);
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// # impl Protocol for Chat {
+/// #     const NAME: &'static str = "chat";
+/// # }
+/// export_plugin!(Chat, Chat);
+/// ```
 #[macro_export]
 macro_rules! export_plugin {
     ($($protocol:ty),+ $(,)?) => {

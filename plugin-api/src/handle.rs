@@ -10,6 +10,8 @@ use std::{
     ptr,
 };
 
+use serde::Deserialize;
+
 use crate::{CloseCode, Host, Kind, Message, abi};
 
 /// Names a session. Never used again for another one while the host runs.
@@ -228,12 +230,14 @@ impl Sessions {
     }
 }
 
-/// What a broadcast does with a session that is above its high mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a broadcast does with a session that is above its high mark. As an option: `"drop"` or `"close"`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "lowercase")]
 pub enum SlowPolicy {
     /// Leaves this message out for it.
     Drop,
-    /// Closes it with 1013.
+    /// Closes it with 1013, so that no session misses a message without noticing.
+    #[default]
     Close,
 }
 

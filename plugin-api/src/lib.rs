@@ -1,7 +1,121 @@
-//! Plugins for Hotsocket.
-pub mod abi {
-    pub use hotsocket_abi::*;
-}
+//! Write protocols for the Hotsocket server as plugins.
+//!
+//! A plugin is a `cdylib` crate with this one as its dependency:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//!
+//! [dependencies]
+//! hotsocket-plugin = "0.1"
+//! ```
+//!
+//! Its code is ordinary Rust, without `unsafe`. This is a whole plugin; built and dropped into the directory that a
+//! host watches, it serves, and a newer build dropped over it takes over with no connection lost:
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Echo;
+//!
+//! impl Protocol for Echo {
+//!     const NAME: &'static str = "echo";
+//!     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+//!         session.send(message);
+//!     }
+//! }
+//!
+//! export_plugin!(Echo);
+//! ```
+//!
+//! One value of [`Protocol`] is one session. The hooks and their rules are in its documentation; what a hook can ask
+//! for is in [`Session`].
+//!
+//! # What sessions share
+//!
+//! A protocol with options, or with state that its sessions share, has an [`Instance`]: one value per vhost, made from
+//! typed options. A [`SessionHandle`] reaches a session from anywhere; [`Sessions`] are all of a protocol.
+//!
+//! ```standalone_crate
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use hotsocket_plugin::{prelude::*, testing::{Outgoing, TestHost}};
+//! use serde::Deserialize;
+//!
+//! /// A room: who comes in is counted and announced to all.
+//! struct Room {
+//!     greeting: String,
+//!     guests: AtomicU64,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! #[serde(deny_unknown_fields, default)]
+//! struct Options {
+//!     greeting: String,
+//! }
+//!
+//! impl Default for Options {
+//!     fn default() -> Self {
+//!         Self { greeting: "welcome".to_owned() }
+//!     }
+//! }
+//!
+//! struct Guest {
+//!     number: u64,
+//! }
+//!
+//! impl Instance for Room {
+//!     type Session = Guest;
+//!     type Options = Options;
+//!     type Thread = ();
+//!
+//!     fn new(_host: &Host, options: Options) -> Result<Self, PluginError> {
+//!         Ok(Self { greeting: options.greeting, guests: AtomicU64::new(0) })
+//!     }
+//!
+//!     fn thread(&self, _host: &Host) {}
+//!
+//!     fn open(&self, session: &mut Session) -> Result<Guest, PluginError> {
+//!         session.text(&self.greeting);
+//!         Ok(Guest { number: self.guests.fetch_add(1, Ordering::Relaxed) + 1 })
+//!     }
+//! }
+//!
+//! impl Protocol for Guest {
+//!     const NAME: &'static str = "room";
+//!
+//!     fn on_open(&mut self, session: &mut Session) {
+//!         let news = format!("guest {} came in", self.number);
+//!         if session.all().broadcast(&news, SlowPolicy::Drop).is_err() {
+//!             session.close(CloseCode::TRY_AGAIN_LATER, "the room is busy");
+//!         }
+//!     }
+//! }
+//!
+//! export_plugin!(Room);
+//!
+//! // The feature `testing` has a host for tests: it drives the plugin as the real one does.
+//! let host = TestHost::new(plugin());
+//! host.configure("room", r#"{"greeting": "hello"}"#).unwrap();
+//! let guest = host.open("room");
+//! assert_eq!(guest.sent(), [Outgoing::text("hello"), Outgoing::text("guest 1 came in")]);
+//!
+//! let refused = host.configure("room", r#"{"greting": "hello"}"#).unwrap_err();
+//! assert_eq!(refused, "option `greting`: unknown field `greting`, expected `greeting`");
+//! ```
+//!
+//! # What the host takes care of
+//!
+//! The WebSocket itself: handshakes, pings, close frames, limits, TLS. What the plugin logs by the macros of `log` or
+//! `tracing` becomes lines of the host's log, with plugin, version and generation. A panic ends the session it
+//! happened in, with 1011 for the peer and a line in the log; it never ends the host, provided that the plugin is
+//! built with unwinding, which [`export_plugin!`] insists on.
+//!
+//! # Linked instead of loaded
+//!
+//! [`export_plugin!`] also defines `pub fn plugin()`, which a program that embeds the host passes to it. Such a plugin
+//! leaves the program's panic hook and loggers alone.
 
 mod bridge;
 mod error;
@@ -16,6 +130,11 @@ mod options;
 mod protocol;
 mod session;
 mod shim;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+/// The binary contract beneath; authors need none of it.
+pub use hotsocket_abi as abi;
 
 pub use error::PluginError;
 pub use export::StaticPlugin;

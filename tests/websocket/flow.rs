@@ -102,7 +102,8 @@ fn output_that_does_not_move_ends_the_transport() {
     let setup = Setup::new().plugin(&plugin("probe")).config(&config);
     let server = setup.start();
     let mut stuck = server.open("/probe?stuck");
-    stuck.text("flood 100000");
+    // More in all than the kernel takes for both ends.
+    stuck.frames(&vec![Frame::text("flood 100000"); 100]);
     let mut other = server.open("/probe");
     eventually("the stuck session is ended", DEADLINE, || {
         other.ask("closes").contains("stuck")

@@ -68,6 +68,10 @@ pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => escaped(text),
+        Value::Object(refusal) => {
+            let word = |key| refusal.get(key).and_then(Value::as_str).unwrap_or_default();
+            escaped(&format!("{}: {}", word("stage"), word("cause")))
+        }
         other => other.to_string(),
     }
 }

@@ -5,8 +5,10 @@
 pub mod budget;
 pub mod buffers;
 pub mod deadline;
+pub mod event;
 pub mod inbound;
 pub mod outbound;
+pub mod sending;
 pub mod websocket;
 pub mod write_queue;
 

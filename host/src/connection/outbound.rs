@@ -218,8 +218,10 @@ fn put_frame(
     }
     .encode();
     out.reserve(HEADER_BYTES + payload.len());
-    out.extend_from_slice(&header[..len]);
-    let start = out.len();
+    // All of it and then its length: a copy of a known size needs no call.
+    let start = out.len() + len;
+    out.extend_from_slice(&header);
+    out.truncate(start);
     out.extend_from_slice(payload);
     if let Some(key) = key {
         apply_mask(&mut out[start..], key);

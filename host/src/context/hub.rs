@@ -227,7 +227,8 @@ impl Hub {
     fn to_each_thread(&self, command: impl Fn() -> Command) -> Result<(), PostError> {
         let mut result = Ok(());
         for thread in 0..self.threads.len() {
-            result = result.and(self.queue(thread, command()));
+            let queued = self.queue(thread, command());
+            result = result.and(queued);
         }
         result
     }

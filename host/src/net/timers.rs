@@ -21,29 +21,28 @@ pub(crate) type Timers = TimerWheel<Due>;
 
 /// The timers that a session has set; nothing on the heap while there are none.
 #[derive(Debug, Default)]
-pub(crate) struct SessionTimers(Option<Box<Vec<(u64, TimerKey)>>>);
+pub(crate) struct SessionTimers(Vec<(u64, TimerKey)>);
 
 impl SessionTimers {
     /// How many are set.
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |set| set.len())
+        self.0.len()
     }
 
     /// Notes that `id` is set.
     pub(crate) fn add(&mut self, id: u64, key: TimerKey) {
-        self.0.get_or_insert_default().push((id, key));
+        self.0.push((id, key));
     }
 
     /// Forgets `id`; gives its key when it was set.
     pub(crate) fn remove(&mut self, id: u64) -> Option<TimerKey> {
-        let set = self.0.as_mut()?;
-        let at = set.iter().position(|&(other, _)| other == id)?;
-        Some(set.swap_remove(at).1)
+        let at = self.0.iter().position(|&(other, _)| other == id)?;
+        Some(self.0.swap_remove(at).1)
     }
 
     /// Takes all of them back.
     pub(crate) fn cancel_all(&mut self, timers: &mut Timers) {
-        for (_, key) in self.0.take().into_iter().flat_map(|set| *set) {
+        for (_, key) in self.0.drain(..) {
             timers.cancel(key);
         }
     }

@@ -213,9 +213,8 @@ impl ProtocolHandler for Instance {
             MessageKind::Text => MESSAGE_TEXT,
             MessageKind::Binary => MESSAGE_BINARY,
         };
-        let flags = kind
-            | MESSAGE_FIRST * u32::from(message.first)
-            | MESSAGE_LAST * u32::from(message.last);
+        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+        let flags = kind | flag(message.first, MESSAGE_FIRST) | flag(message.last, MESSAGE_LAST);
         let payload = Bytes::new(message.payload);
         self.hook("message", call, |session| {
             // SAFETY: see the module; the payload is lent for the call.

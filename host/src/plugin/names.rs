@@ -38,13 +38,16 @@ pub(crate) fn judge(
     if holder.hold == Hold::Gone {
         return Ok(());
     }
+    if held_by == file {
+        return judge_loss(manifest, holder, is_mounted);
+    }
     if holder.generation.plugin != manifest.plugin {
         return match shared_protocol(manifest, holder.manifest) {
             Some(name) => Err(taken(&format!("the protocol {name}"), file, held_by)),
             None => Ok(()),
         };
     }
-    if held_by != file && holder.hold == Hold::Firm {
+    if holder.hold == Hold::Firm {
         let what = format!("the plugin name {}", manifest.plugin);
         return Err(taken(&what, file, held_by));
     }

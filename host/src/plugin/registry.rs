@@ -71,6 +71,15 @@ struct Serving {
     is_gone: bool,
 }
 
+/// What became of a file that had settled.
+enum Taken {
+    Installed,
+    /// It serves already, or is refused.
+    Left,
+    /// It was written to after all.
+    Unsettled,
+}
+
 impl<O: Opener> Registry<O> {
     /// No plugins yet.
     pub fn new(opener: O) -> Self {
@@ -99,16 +108,19 @@ impl<O: Opener> Registry<O> {
             file.hash = None;
             file.refuse(refusal);
         }
+        let mut names_may_be_free = !step.removed.is_empty();
         let mut unsettled = Vec::new();
         for candidate in step.changed {
-            if !self.take(&candidate, installer) {
-                unsettled.push(candidate.file);
+            match self.take(&candidate, installer) {
+                Taken::Installed => names_may_be_free = true,
+                Taken::Left => {}
+                Taken::Unsettled => unsettled.push(candidate.file),
             }
         }
-        if !step.removed.is_empty() {
+        if names_may_be_free {
             self.retry_blocked(installer);
-            self.withdraw_gone(installer, |_| true);
         }
+        self.withdraw(installer, |serving| serving.is_gone);
         unsettled
     }
 
@@ -129,7 +141,10 @@ impl<O: Opener> Registry<O> {
         let loaded = self.load(&file, None, force, installer);
         let record = self.files.entry(file).or_default();
         match &loaded {
-            Ok(generation) => record.accept(generation, asked),
+            Ok(generation) => {
+                record.accept(generation, asked);
+                self.retry_blocked(installer);
+            }
             Err(refusal) => {
                 record.refusal = None; // asked for, so told even if it is the same again
                 record.refuse(refusal.clone());
@@ -187,8 +202,7 @@ impl<O: Opener> Registry<O> {
         rows
     }
 
-    /// Takes a file that settled. False when it has not settled after all.
-    fn take<I: Installer>(&mut self, candidate: &Candidate, installer: &mut I) -> bool {
+    fn take<I: Installer>(&mut self, candidate: &Candidate, installer: &mut I) -> Taken {
         let Candidate {
             file,
             hash,
@@ -198,27 +212,24 @@ impl<O: Opener> Registry<O> {
         let record = self.files.entry(file.clone()).or_default();
         if is_known {
             record.refusal = None;
-            return true;
         }
-        if record.is_hopeless(*hash) {
-            return true;
+        if is_known || record.is_hopeless(*hash) {
+            return Taken::Left;
         }
-        match self.load(file, Some(*hash), false, installer) {
+        let loaded = self.load(file, Some(*hash), false, installer);
+        let record = self.files.entry(file.clone()).or_default();
+        match loaded {
             Ok(generation) => {
-                self.files
-                    .entry(file.clone())
-                    .or_default()
-                    .accept(&generation, *settled);
-                self.retry_blocked(installer);
+                record.accept(&generation, *settled);
+                Taken::Installed
             }
-            Err(refusal) if refusal.stage == Stage::Settle => return false,
+            Err(refusal) if refusal.stage == Stage::Settle => Taken::Unsettled,
             Err(refusal) => {
-                let record = self.files.entry(file.clone()).or_default();
                 record.hash = Some(*hash);
                 record.refuse(refusal);
+                Taken::Left
             }
         }
-        true
     }
 
     /// From a file to a generation that serves.
@@ -259,9 +270,10 @@ impl<O: Opener> Registry<O> {
             hash,
         ));
         let prepared = installer.prepare(&generation, opened)?;
-        self.withdraw_gone(installer, |rival| {
-            rival.generation.plugin != manifest.plugin
-                && names::shared_protocol(manifest, &rival.manifest).is_some()
+        self.withdraw(installer, |rival| {
+            let is_other = rival.generation.plugin != manifest.plugin;
+            let is_in_the_way = || names::shared_protocol(manifest, &rival.manifest).is_some();
+            is_other && (rival.generation.file == file || rival.is_gone && is_in_the_way())
         });
         installer.install(prepared);
         let plugin = self.plugins.entry(manifest.plugin.clone()).or_default();
@@ -318,17 +330,10 @@ impl<O: Opener> Registry<O> {
         }
     }
 
-    /// Withdraws the plugins whose file is gone, `if_also` says so.
-    fn withdraw_gone<I: Installer>(
-        &mut self,
-        installer: &mut I,
-        if_also: impl Fn(&Serving) -> bool,
-    ) {
+    /// Ends the service of the plugins that are meant. Their file was removed, or holds another plugin now.
+    fn withdraw<I: Installer>(&mut self, installer: &mut I, is_meant: impl Fn(&Serving) -> bool) {
         for plugin in self.plugins.values_mut() {
-            let gone = plugin
-                .serving
-                .take_if(|serving| serving.is_gone && if_also(serving));
-            if let Some(serving) = gone {
+            if let Some(serving) = plugin.serving.take_if(|serving| is_meant(serving)) {
                 installer.withdraw(&serving.generation);
                 log_withdrawn(&serving.generation);
                 plugin.retire(serving.generation);
@@ -399,10 +404,14 @@ impl<O: Opener> Registry<O> {
         }
         let is_meant = |(path, file): &(&PathBuf, &FileRecord)| {
             let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+            let names = [
+                name.to_owned(),
+                format!("{name}.so"),
+                format!("lib{name}.so"),
+            ];
             file.plugin.as_deref() == Some(name)
                 || **path == Path::new(name)
-                || file_name == name
-                || file_name.trim_start_matches("lib").strip_suffix(".so") == Some(name)
+                || names.contains(&file_name.into_owned())
         };
         let found = self.files.iter().find(is_meant);
         found.map(|(path, _)| path.clone()).ok_or_else(|| {
@@ -430,7 +439,7 @@ fn log_withdrawn(generation: &Generation) {
         version = generation.version,
         generation = generation.number,
         file = %generation.file.display(),
-        "plugin withdrawn: its file was removed"
+        "plugin withdrawn: its file is gone"
     );
 }
 

@@ -107,6 +107,7 @@ fn symbol(fixed: &[u8]) -> Result<String, Fault> {
     const START: usize = offset_of!(Stamp, declaration);
     let padded = &fixed[START..START + size_of::<Stamp>() - START];
     let name = padded.split(|&byte| byte == 0).next().unwrap_or_default();
+    // It carries the name of a package, which may contain more than an identifier of Rust or C.
     if name.is_empty() || name.len() == padded.len() || !name.iter().all(u8::is_ascii_graphic) {
         return Err(damaged(format!(
             "the declaration symbol \"{}\" is none",
@@ -165,7 +166,7 @@ pub(crate) fn plugin_file(manifest: &str, edit: impl FnOnce(&mut Vec<u8>)) -> Ve
     section.extend(0_u32.to_le_bytes());
     section.extend(b"rustc 1.95.0");
     section.resize(offset_of!(Stamp, declaration), 0);
-    section.extend(b"hotsocket_plugin_decl_echo");
+    section.extend(b"hotsocket_plugin_decl_my-echo");
     section.resize(size_of::<Stamp>(), 0);
     section.extend(manifest.as_bytes());
     edit(&mut section);
@@ -189,7 +190,7 @@ mod tests {
     fn a_good_file_tells_its_manifest_symbol_and_toolchain() {
         let stamped = Stamped::parse(&plugin_file(ECHO, |_| {})).unwrap();
         assert_eq!(stamped.manifest.plugin, "echo");
-        assert_eq!(stamped.declaration, "hotsocket_plugin_decl_echo");
+        assert_eq!(stamped.declaration, "hotsocket_plugin_decl_my-echo");
         assert_eq!(stamped.toolchain, "rustc 1.95.0");
         assert!(stamped.rust);
     }

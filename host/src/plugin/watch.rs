@@ -72,6 +72,11 @@ impl Watch {
         &self.directory
     }
 
+    /// A changed `limits.plugin_file_bytes` holds for the next file.
+    pub fn set_plugin_file_bytes(&mut self, limit: u64) {
+        self.plugin_file_bytes = limit;
+    }
+
     /// When [`Watch::poll`] has something to do, unless a hint comes before.
     pub fn next_look(&mut self, now: Instant) -> Instant {
         self.take_hints(now);

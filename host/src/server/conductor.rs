@@ -3,10 +3,7 @@
 
 use std::{
     error::Error,
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError},
-    },
+    sync::{Arc, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -120,10 +117,9 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             .into_iter()
             .flatten()
             .fold(next, Instant::min);
-        match self.inbox.recv_timeout(next.saturating_duration_since(now)) {
-            Ok(errand) => Some(errand),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        let patience = next.saturating_duration_since(now);
+        // The channel outlives this: it is the conductor's own errands that keep it open.
+        self.inbox.recv_timeout(patience).ok()
     }
 
     /// Looks at the plugin directory when it is time to.
@@ -160,6 +156,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         self.log.apply(&log);
         let limits = &self.deployment.config().limits;
         self.registry.opener().set_limits(limits);
+        self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
     }
 

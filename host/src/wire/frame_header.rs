@@ -64,27 +64,22 @@ impl FrameHeader {
                 return Decoded::Wrong(Failure::protocol("fragmented control frame"));
             }
         }
-        let length_bytes = match short {
-            LENGTH_16 => 2,
-            LENGTH_64 => 8,
-            _ => 0,
-        };
         let masked = second & MASKED != 0;
-        let wanted = length_bytes + if masked { 4 } else { 0 };
+        let wanted = length_bytes(short) + if masked { 4 } else { 0 };
         if rest.len() < wanted {
             return Decoded::Need(wanted - rest.len());
         }
-        let (extended, rest) = rest.split_at(length_bytes);
-        let payload_len = match payload_len(short, extended) {
+        let payload_len = match payload_len(short, rest) {
             Ok(payload_len) => payload_len,
             Err(why) => return Decoded::Wrong(Failure::protocol(why)),
         };
+        let key = rest[length_bytes(short)..].first_chunk::<4>();
         Decoded::Done {
             header: Self {
                 fin,
                 rsv: (first >> 4) & 0x7,
                 opcode,
-                key: rest.first_chunk::<4>().copied().filter(|_| masked),
+                key: key.copied().filter(|_| masked),
                 payload_len,
             },
             len: 2 + wanted,
@@ -120,19 +115,34 @@ impl FrameHeader {
     }
 }
 
+/// Bytes of the extended payload length.
+#[inline]
+const fn length_bytes(short: u8) -> usize {
+    match short {
+        LENGTH_16 => 2,
+        LENGTH_64 => 8,
+        _ => 0,
+    }
+}
+
 /// The payload length: the shortest form is the only one allowed, and the highest bit of the longest is 0.
 #[inline]
 fn payload_len(short: u8, extended: &[u8]) -> Result<u64, &'static str> {
-    let mut wide = [0; 8];
-    wide[8 - extended.len()..].copy_from_slice(extended);
-    let long = u64::from_be_bytes(wide);
-    match short {
-        LENGTH_16 if long < 126 => Err("payload length not in its shortest form"),
-        LENGTH_64 if long <= 0xFFFF => Err("payload length not in its shortest form"),
-        LENGTH_64 if long > i64::MAX as u64 => Err("payload length above 63 bits"),
-        LENGTH_16 | LENGTH_64 => Ok(long),
-        _ => Ok(u64::from(short)),
+    let (least, long) = match (short, extended) {
+        (LENGTH_16, [a, b, ..]) => (126, u64::from(u16::from_be_bytes([*a, *b]))),
+        (LENGTH_64, [a, b, c, d, e, f, g, h, ..]) => (
+            0x1_0000,
+            u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]),
+        ),
+        _ => (0, u64::from(short)),
+    };
+    if long < least {
+        return Err("payload length not in its shortest form");
     }
+    if long > i64::MAX as u64 {
+        return Err("payload length above 63 bits");
+    }
+    Ok(long)
 }
 
 #[cfg(test)]

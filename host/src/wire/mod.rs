@@ -3,6 +3,7 @@
 //! Knows no connection, no clock and no policy. What must outlive one call (a half-read code point, the phase of a
 //! mask) is a small value that the caller keeps.
 
+pub mod client_handshake;
 pub mod close_code;
 pub mod extension;
 pub mod frame_header;

@@ -89,8 +89,9 @@ impl Utf8 {
     }
 }
 
+/// Whether these bytes are a whole text.
 #[inline]
-fn is_utf8(bytes: &[u8]) -> bool {
+pub fn is_utf8(bytes: &[u8]) -> bool {
     if bytes.len() < VECTOR_BYTES {
         std::str::from_utf8(bytes).is_ok()
     } else {

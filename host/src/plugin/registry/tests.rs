@@ -182,19 +182,15 @@ impl Scene {
 fn a_new_version_takes_over_and_the_one_before_drains() {
     let mut scene = Scene::new();
     scene.drop_in("echo.so", "echo", "1", &["echo"]);
-    let lease = scene.registry.plugins["echo"]
-        .serving
-        .as_ref()
-        .unwrap()
-        .generation
-        .lease();
+    let first = Arc::clone(&scene.registry.serving("echo").unwrap().generation);
+    first.enter();
     scene.drop_in("echo.so", "echo", "2", &["echo"]);
     assert_eq!(scene.told(), ["install echo 1 (1)", "install echo 2 (2)"]);
     assert_eq!(
         scene.states(),
         [(Some(2), RowState::Serving), (Some(1), RowState::Draining)]
     );
-    drop(lease);
+    first.leave();
     assert_eq!(scene.states()[1], (Some(1), RowState::Retired));
 }
 
@@ -311,6 +307,22 @@ fn a_new_version_under_another_file_name_takes_over_when_the_old_file_is_not_the
     scene.apply(step);
     scene.remove("echo-1.so");
     assert_eq!(scene.told(), ["install echo 1 (1)", "install echo 2 (2)"]);
+}
+
+#[test]
+fn another_plugin_in_the_same_file_takes_its_place_if_it_has_its_protocols() {
+    let mut scene = Scene::new();
+    scene.drop_in("a.so", "one", "1", &["echo"]);
+    scene.drop_in("a.so", "two", "1", &["chat"]);
+    assert!(
+        scene
+            .cause_of("a.so")
+            .unwrap()
+            .contains("lacks the protocol echo")
+    );
+    scene.told();
+    scene.drop_in("a.so", "three", "1", &["chat", "echo"]);
+    assert_eq!(scene.told(), ["withdraw one 1 (1)", "install three 1 (1)"]);
 }
 
 #[test]

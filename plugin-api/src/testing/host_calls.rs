@@ -1,0 +1,244 @@
+//! The calls of the test host that any thread may make.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ffi::c_void,
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use crate::abi::{self, Bytes, Status};
+
+/// What is queued for a session, or for all of a protocol.
+pub(super) struct Post {
+    target: Target,
+    pub(super) operation: u32,
+    pub(super) number: u32,
+    pub(super) payload: Vec<u8>,
+}
+
+enum Target {
+    Session(u64),
+    Protocol(String),
+}
+
+impl Post {
+    pub(super) fn is_for(&self, session: u64, protocol: &str) -> bool {
+        match &self.target {
+            Target::Session(id) => *id == session,
+            Target::Protocol(name) => name == protocol,
+        }
+    }
+}
+
+/// What any thread may reach. Leaked with its test, as a host is valid for ever.
+#[derive(Default)]
+pub(super) struct Shared {
+    now_ms: AtomicU64,
+    /// How much less than all is logged.
+    unlogged_levels: AtomicU32,
+    posts: Mutex<VecDeque<Post>>,
+    sessions: Mutex<BTreeSet<(String, u64)>>,
+    log: Mutex<Vec<String>>,
+    counters: Mutex<BTreeMap<String, u64>>,
+    failure: Mutex<Option<String>>,
+}
+
+/// The context of one host: of a protocol, or of the plugin as a whole.
+struct Context {
+    shared: &'static Shared,
+    protocol: String,
+}
+
+impl Shared {
+    pub(super) fn host(&'static self, protocol: &str) -> *const abi::Host {
+        let context = Box::leak(Box::new(Context {
+            shared: self,
+            protocol: protocol.to_owned(),
+        }));
+        Box::leak(Box::new(abi::Host {
+            context: (&raw mut *context).cast(),
+            calls: &CALLS,
+        }))
+    }
+
+    pub(super) fn opened(&self, protocol: &str, session: u64) {
+        lock(&self.sessions).insert((protocol.to_owned(), session));
+    }
+
+    pub(super) fn ended(&self, protocol: &str, session: u64) {
+        lock(&self.sessions).remove(&(protocol.to_owned(), session));
+    }
+
+    pub(super) fn next_post(&self) -> Option<Post> {
+        lock(&self.posts).pop_front()
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_now_ms(&self, now_ms: u64) {
+        self.now_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_log_level(&self, level: log::LevelFilter) {
+        let unlogged = abi::LOG_TRACE - level as u32;
+        self.unlogged_levels.store(unlogged, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_log(&self) -> Vec<String> {
+        mem::take(&mut lock(&self.log))
+    }
+
+    pub(super) fn counter(&self, name: &str) -> u64 {
+        lock(&self.counters).get(name).copied().unwrap_or_default()
+    }
+
+    pub(super) fn take_failure(&self) -> Option<String> {
+        lock(&self.failure).take()
+    }
+
+    fn is_open(&self, session: u64) -> bool {
+        lock(&self.sessions).iter().any(|(_, id)| *id == session)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static CALLS: abi::HostCalls = abi::HostCalls {
+    size: size_of::<abi::HostCalls>(),
+    log,
+    log_level,
+    count,
+    now_ms,
+    post,
+    post_all,
+    for_each,
+    fact_bytes,
+    fail,
+};
+
+/// # Safety
+///
+/// `context` is that of a host made by [`Shared::host`].
+unsafe fn context(context: *mut c_void) -> &'static Context {
+    // SAFETY: the caller promises it; contexts are leaked and never written.
+    unsafe { &*context.cast::<Context>() }
+}
+
+/// # Safety
+///
+/// `bytes` are lent for this call.
+unsafe fn text(bytes: Bytes<'_>) -> String {
+    // SAFETY: the caller promises it.
+    String::from_utf8_lossy(unsafe { bytes.as_slice() }).into_owned()
+}
+
+unsafe extern "C" fn log(host: *mut c_void, level: u32, _target: Bytes<'_>, line: Bytes<'_>) {
+    // SAFETY: the plugin hands back its host's context, and lends the line.
+    let (host, line) = unsafe { (context(host), text(line)) };
+    let level = match level {
+        abi::LOG_ERROR => "ERROR",
+        abi::LOG_WARN => "WARN",
+        abi::LOG_INFO => "INFO",
+        abi::LOG_DEBUG => "DEBUG",
+        _ => "TRACE",
+    };
+    lock(&host.shared.log).push(format!("{level} {line}"));
+}
+
+unsafe extern "C" fn log_level(host: *mut c_void) -> u32 {
+    // SAFETY: the plugin hands back its host's context.
+    let shared = unsafe { context(host) }.shared;
+    abi::LOG_TRACE - shared.unlogged_levels.load(Ordering::Relaxed)
+}
+
+unsafe extern "C" fn count(host: *mut c_void, name: Bytes<'_>, by: u64) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the name.
+    let (host, name) = unsafe { (context(host), text(name)) };
+    *lock(&host.shared.counters).entry(name).or_default() += by;
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn now_ms(host: *mut c_void) -> u64 {
+    // SAFETY: the plugin hands back its host's context.
+    unsafe { context(host) }.shared.now_ms()
+}
+
+unsafe extern "C" fn post(
+    host: *mut c_void,
+    session: u64,
+    operation: u32,
+    number: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the payload.
+    let (shared, payload) = unsafe { (context(host).shared, payload.as_slice()) };
+    if !shared.is_open(session) {
+        return abi::STATUS_STALE;
+    }
+    lock(&shared.posts).push_back(Post {
+        target: Target::Session(session),
+        operation,
+        number,
+        payload: payload.to_vec(),
+    });
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn post_all(
+    host: *mut c_void,
+    operation: u32,
+    number: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the payload.
+    let (host, payload) = unsafe { (context(host), payload.as_slice()) };
+    if host.protocol.is_empty() {
+        return abi::STATUS_NONE;
+    }
+    lock(&host.shared.posts).push_back(Post {
+        target: Target::Protocol(host.protocol.clone()),
+        operation,
+        number,
+        payload: payload.to_vec(),
+    });
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn for_each(host: *mut c_void, visit: abi::Visit, data: *mut c_void) -> Status {
+    // SAFETY: the plugin hands back its host's context.
+    let host = unsafe { context(host) };
+    let sessions = lock(&host.shared.sessions).clone();
+    for (_, id) in sessions.iter().filter(|(name, _)| *name == host.protocol) {
+        // SAFETY: the plugin gave both for this.
+        unsafe { (visit.0)(data, *id) };
+    }
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn fact_bytes(host: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status {
+    // SAFETY: the plugin hands back its host's context.
+    let host = unsafe { context(host) };
+    let fact = match key {
+        abi::HOST_FACT_VERSION => env!("CARGO_PKG_VERSION"),
+        abi::HOST_FACT_VHOST if !host.protocol.is_empty() => "test",
+        abi::HOST_FACT_PROTOCOL if !host.protocol.is_empty() => &host.protocol,
+        _ => return abi::STATUS_NONE,
+    };
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(Bytes::new(fact.as_bytes())) };
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn fail(host: *mut c_void, why: Bytes<'_>) {
+    // SAFETY: the plugin hands back its host's context, and lends the text.
+    let (host, why) = unsafe { (context(host), text(why)) };
+    *lock(&host.shared.failure) = Some(why);
+}

@@ -1,0 +1,229 @@
+//! A session of the test host, as its peer sees it.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use super::{
+    Inner,
+    record::{Incoming, Record},
+};
+use crate::{CloseCode, ClosedBy, Kind, Message, Piece, abi};
+
+/// A session, seen from its peer. Dropped while it is open, the peer goes away without a Close frame.
+pub struct TestSession {
+    record: Rc<Record>,
+}
+
+impl TestSession {
+    pub(super) fn open(host: &Rc<Inner>, index: usize, handshake: Handshake) -> Self {
+        let record = Record::open(host, index, handshake);
+        host.turn();
+        Self { record }
+    }
+
+    /// The peer sends a message. While the session is paused it waits.
+    pub fn receive<'m>(&self, message: impl Into<Message<'m>>) {
+        let message = message.into();
+        self.receive_piece(Piece {
+            kind: message.kind(),
+            first: true,
+            last: true,
+            remaining: 0,
+            payload: message.as_bytes(),
+        });
+    }
+
+    /// The peer sends a piece of a message, for a protocol that takes pieces.
+    pub fn receive_piece(&self, piece: Piece<'_>) {
+        self.record.receive(Incoming::new(piece));
+        self.record.host().turn();
+    }
+
+    /// The peer sends a pong.
+    pub fn receive_pong(&self, payload: &[u8]) {
+        self.record.receive_pong(payload);
+        self.record.host().turn();
+    }
+
+    /// The peer closes: its closing handshake is answered.
+    pub fn receive_close(&self, code: impl Into<CloseCode>, reason: &str) {
+        self.record.end(Ending {
+            by: ClosedBy::Peer,
+            code: code.into(),
+            clean: true,
+            reason: reason.to_owned(),
+        });
+        self.record.host().turn();
+    }
+
+    /// What the session sent since the last call.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Outgoing> {
+        self.record.take_sent()
+    }
+
+    /// Whether the connection is above its high mark. When it no longer is, the writable hook is called if it was
+    /// asked for.
+    pub fn set_full(&self, full: bool) {
+        self.record.full.set(full);
+        self.record.host().turn();
+    }
+
+    /// Whether nothing is read from the peer.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.record.paused.get()
+    }
+
+    /// How the session ended, if it did.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.record.ending()
+    }
+
+    /// Why hooks of this session failed, as the host would log it.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        self.record.failures.borrow().clone()
+    }
+
+    /// The number of its [`SessionId`](crate::SessionId).
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.record.id()
+    }
+}
+
+impl Drop for TestSession {
+    fn drop(&mut self) {
+        self.record.end(Ending {
+            by: ClosedBy::Peer,
+            code: CloseCode::ABNORMAL,
+            clean: false,
+            reason: String::new(),
+        });
+    }
+}
+
+/// What is known of a session from its opening handshake and its transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The path of the request target.
+    pub path: String,
+    /// What follows its `?`.
+    pub query: Option<String>,
+    /// The subprotocol that was agreed on.
+    pub subprotocol: Option<String>,
+    /// The peer; none for a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Whether the transport is encrypted.
+    pub encrypted: bool,
+}
+
+impl Handshake {
+    /// A plain one at `path`, over TCP from a port of this machine.
+    #[must_use]
+    pub fn at(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            query: None,
+            subprotocol: None,
+            peer: Some(([127, 0, 0, 1], 50_000).into()),
+            encrypted: false,
+        }
+    }
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// Who began it.
+    pub by: ClosedBy,
+    /// The close code.
+    pub code: CloseCode,
+    /// Close frames went both ways.
+    pub clean: bool,
+    /// The close reason.
+    pub reason: String,
+}
+
+impl Ending {
+    /// What the peer of a session sees whose hook failed.
+    pub(super) const fn failed() -> Self {
+        Self {
+            by: ClosedBy::Host,
+            code: CloseCode::INTERNAL_ERROR,
+            clean: true,
+            reason: String::new(),
+        }
+    }
+}
+
+/// Something a session sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// A fragment of a message.
+    Piece {
+        /// The kind of the message.
+        kind: Kind,
+        /// The message begins here.
+        first: bool,
+        /// The message ends here.
+        last: bool,
+        /// The payload of the fragment.
+        payload: Vec<u8>,
+    },
+    /// A ping.
+    Ping(Vec<u8>),
+    /// A pong.
+    Pong(Vec<u8>),
+}
+
+impl Outgoing {
+    /// A text message.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+
+    /// A binary message.
+    #[must_use]
+    pub fn binary(bytes: &[u8]) -> Self {
+        Self::Binary(bytes.to_vec())
+    }
+
+    /// None for flags that make no sense.
+    pub(super) fn new(flags: u32, payload: &[u8]) -> Option<Self> {
+        let whole = flags & abi::MESSAGE_WHOLE == abi::MESSAGE_WHOLE;
+        let bytes = payload.to_vec();
+        let is_control = whole && payload.len() <= 125;
+        match flags & !abi::MESSAGE_WHOLE {
+            abi::MESSAGE_PING if is_control => Some(Self::Ping(bytes)),
+            abi::MESSAGE_PONG if is_control => Some(Self::Pong(bytes)),
+            abi::MESSAGE_TEXT if whole => Some(Self::Text(String::from_utf8(bytes).ok()?)),
+            abi::MESSAGE_BINARY if whole => Some(Self::Binary(bytes)),
+            kind @ (abi::MESSAGE_TEXT | abi::MESSAGE_BINARY) => Some(Self::Piece {
+                kind: if kind == abi::MESSAGE_TEXT {
+                    Kind::Text
+                } else {
+                    Kind::Binary
+                },
+                first: flags & abi::MESSAGE_FIRST != 0,
+                last: flags & abi::MESSAGE_LAST != 0,
+                payload: bytes,
+            }),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) | Self::Ping(bytes) | Self::Pong(bytes) => bytes.len(),
+            Self::Piece { payload, .. } => payload.len(),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Sizes and offsets of the blocks, pinned: a change of the contract shows up here. On 64 bits.
+#![cfg(target_pointer_width = "64")]
+
+use std::mem::{offset_of, size_of};
+
+use hotsocket_plugin::abi::{
+    Bytes, Close, Declaration, Host, HostCalls, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
+    ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp, StampedManifest,
+};
+
+/// Checks that the fields follow each other in this order, eight bytes apart, and that nothing comes after them.
+macro_rules! assert_words {
+    ($block:ty: $($field:ident)+) => {
+        let mut offset = 0;
+        $(
+            assert_eq!(offset_of!($block, $field), offset, stringify!($block::$field));
+            offset += 8;
+        )+
+        assert_eq!(size_of::<$block>(), offset, stringify!($block));
+    };
+}
+
+#[test]
+fn tables_are_where_they_were() {
+    assert_words!(Declaration: size layouts plugin protocols protocol_count);
+    assert_words!(ProtocolEntry: size instance session);
+    assert_words!(Layouts: size header blocks count);
+    assert_words!(PluginBlock: size start);
+    assert_words!(InstanceBlock: size create retire destroy thread_create thread_destroy);
+    assert_words!(SessionBlock: size open message writable timer notify pong close destroy);
+    assert_words!(Host: context calls);
+    assert_words!(Session: context calls thread);
+    assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
+        set_deadline set_timer cancel_timer fact_number fact_bytes fail);
+    assert_words!(HostCalls: size log log_level count now_ms post post_all for_each fact_bytes fail);
+}
+
+#[test]
+fn values_are_where_they_were() {
+    assert_eq!(size_of::<Bytes<'_>>(), 16);
+    assert_eq!(offset_of!(Bytes<'_>, data), 0);
+    assert_eq!(offset_of!(Bytes<'_>, len), 8);
+    assert_eq!(size_of::<Close<'_>>(), 32);
+    assert_eq!(offset_of!(Close<'_>, by), 0);
+    assert_eq!(offset_of!(Close<'_>, code), 4);
+    assert_eq!(offset_of!(Close<'_>, clean), 8);
+    assert_eq!(offset_of!(Close<'_>, reason), 16);
+}
+
+#[test]
+fn the_stamp_is_where_it_was() {
+    assert_eq!(offset_of!(Stamp, magic), 0);
+    assert_eq!(offset_of!(Stamp, size), 16);
+    assert_eq!(offset_of!(Stamp, abi_major), 20);
+    assert_eq!(offset_of!(Stamp, abi_minor), 24);
+    assert_eq!(offset_of!(Stamp, flags), 28);
+    assert_eq!(offset_of!(Stamp, layout_hash), 32);
+    assert_eq!(offset_of!(Stamp, manifest_len), 40);
+    assert_eq!(offset_of!(Stamp, toolchain), 48);
+    assert_eq!(offset_of!(Stamp, declaration), 112);
+    assert_eq!(size_of::<Stamp>(), 240);
+    assert_eq!(offset_of!(StampedManifest<1>, manifest), size_of::<Stamp>());
+}
+
+#[test]
+fn each_block_tells_its_size_and_its_layout() {
+    let declaration = linked_left::plugin().declaration();
+    assert_eq!(declaration.size, size_of::<Declaration>());
+    assert_eq!(declaration.protocol_count, 1);
+    // SAFETY: the pointers of a declaration lead to static tables.
+    unsafe {
+        let entry = *declaration.protocols;
+        assert_eq!(entry.size, size_of::<ProtocolEntry>());
+        assert_eq!((*declaration.plugin).size, size_of::<PluginBlock>());
+        assert_eq!((*entry.instance).size, size_of::<InstanceBlock>());
+        assert_eq!((*entry.session).size, size_of::<SessionBlock>());
+        assert_eq!((*declaration.layouts).size, size_of::<Layouts>());
+        assert_eq!((*declaration.layouts).count, LAYOUT_NAMES.len());
+    }
+}
