@@ -136,7 +136,9 @@ impl<S: Service> EventLoop<S> {
 
     /// How long the poll may wait.
     fn patience(&self, asked: Option<Duration>) -> Option<Duration> {
-        let accepts = self.io.listeners.iter().any(|listener| listener.is_ready);
+        // One that waits for descriptors is tried again by its timer, whatever else arrives there.
+        let mut listeners = self.io.listeners.iter();
+        let accepts = listeners.any(|listener| listener.is_ready && !listener.is_waiting);
         if self.is_pressed || accepts || !self.io.listed.is_empty() {
             return Some(Duration::ZERO);
         }

@@ -318,6 +318,10 @@ impl<T> Io<T> {
             return;
         };
         let Some(earliest) = link.deadlines.earliest(self.now) else {
+            // Nothing is awaited any more, and an idle host is not woken to find that out.
+            if let Some((key, _)) = link.timer.take() {
+                self.timers.cancel(key);
+            }
             return;
         };
         // A timer that fires too early finds out and is armed again; traffic moves no timer.
