@@ -15,6 +15,7 @@
 //! unmapped: *retired* means that nobody uses it any more.
 
 pub mod adapter;
+mod bounded;
 mod elf;
 pub mod generation;
 pub mod host_calls;
