@@ -203,6 +203,13 @@ impl Hub {
         }
     }
 
+    /// The service threads have ended: what they were told and did not take is dropped.
+    pub(crate) fn forget_commands(&self) {
+        for thread in &self.threads {
+            thread.mailbox.take(&mut Vec::new());
+        }
+    }
+
     /// How many service threads there are.
     #[must_use]
     pub fn thread_count(&self) -> usize {
