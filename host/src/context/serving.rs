@@ -354,7 +354,11 @@ impl Service for Context {
         };
         match instance.handler.open(&mut call) {
             Ok(state) => session.state = Some(state),
-            Err(fault) => self.fail(instance, session, port, &fault),
+            Err(fault) => {
+                // Nobody is to find a session that never was one.
+                self.hub.roster(self.thread).leave(port.id());
+                self.fail(instance, session, port, &fault);
+            }
         }
     }
 
