@@ -101,7 +101,14 @@ impl Deflater {
         }
         let chunk = &mut compressors.chunk;
         if !last {
-            run(&mut compressor, input, DeflateFlush::NoFlush, chunk, 0, &mut sink)?;
+            run(
+                &mut compressor,
+                input,
+                DeflateFlush::NoFlush,
+                chunk,
+                0,
+                &mut sink,
+            )?;
             self.compressor = Some(compressor);
             return Ok(());
         }
@@ -130,7 +137,14 @@ impl Deflater {
     ) -> Result<(), E> {
         if let Some(compressor) = &mut self.compressor {
             let chunk = &mut compressors.chunk;
-            run(compressor, &[], DeflateFlush::SyncFlush, chunk, 0, &mut sink)?;
+            run(
+                compressor,
+                &[],
+                DeflateFlush::SyncFlush,
+                chunk,
+                0,
+                &mut sink,
+            )?;
         }
         Ok(())
     }

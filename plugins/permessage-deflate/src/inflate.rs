@@ -126,10 +126,13 @@ impl Inflater {
             return Ok(());
         }
         if !message.at_end {
-            message.run(&TAIL, chunk, &mut keep)?;
-            message.run(&END, chunk, &mut keep)?;
-            if !message.at_end {
-                return Err(InflateError::Invalid("the message ends inside a block"));
+            let ended = message
+                .run(&TAIL, chunk, &mut keep)
+                .and_then(|()| message.run(&END, chunk, &mut keep));
+            match ended {
+                Err(InflateError::Refused(refusal)) => return Err(InflateError::Refused(refusal)),
+                Ok(()) if message.at_end => {}
+                _ => return Err(InflateError::Invalid("the message ends inside a block")),
             }
         }
         decompressors.give_back(message.decompressor);
@@ -178,16 +181,14 @@ impl Message {
         let mut full = false;
         while full || !input.is_empty() {
             let before = (decompressor.total_in(), decompressor.total_out());
-            let status = decompressor
-                .decompress(input, chunk, InflateFlush::SyncFlush)
-                .map_err(|error| {
-                    InflateError::Invalid(decompressor.error_message().unwrap_or(error.as_str()))
-                })?;
+            let status = decompressor.decompress(input, chunk, InflateFlush::SyncFlush);
             input = &input[(decompressor.total_in() - before.0) as usize..];
             let produced = (decompressor.total_out() - before.1) as usize;
             if produced > 0 {
                 sink(&chunk[..produced])?;
             }
+            // After the output, which in another split would have come before.
+            let status = status.map_err(|_| InflateError::Invalid(cause(decompressor)))?;
             full = produced == chunk.len();
             self.at_end = status == Status::StreamEnd;
             if self.at_end {
@@ -198,5 +199,13 @@ impl Message {
             }
         }
         Ok(())
+    }
+}
+
+/// What zlib-rs says about an error. Its fast path overwrites the cause with a note about itself.
+fn cause(decompressor: &Inflate) -> &'static str {
+    match decompressor.error_message() {
+        None | Some("repeated call with bad state") => "a code or a reference has no meaning",
+        Some(message) => message,
     }
 }

@@ -161,22 +161,17 @@ pub fn confirm<'a>(
         }
         _ => {}
     }
-    let client_bits = match (
-        offer.client_max_window_bits,
-        response.client_max_window_bits,
-    ) {
-        (_, Some(ClientBits::Any)) => return Err(Refusal::WindowBits(CLIENT_MAX_WINDOW_BITS)),
-        (None, Some(_)) => return Err(Refusal::NotOffered(CLIENT_MAX_WINDOW_BITS)),
-        // Section 7.1.2.2: our value is what we keep to, whatever the server grants beyond it.
-        (_, Some(ClientBits::Max(bits))) => bits.min(options.client_max_window_bits),
-        (_, None) => options.client_max_window_bits,
+    // The offer had client_max_window_bits, so the response may. Section 7.1.2.2.
+    let client_bits = match response.client_max_window_bits {
+        None => WindowBits::MAX,
+        Some(ClientBits::Max(bits)) => bits,
+        Some(ClientBits::Any) => return Err(Refusal::WindowBits(CLIENT_MAX_WINDOW_BITS)),
     };
     Ok(Agreed {
         our_takeover: options.client_context_takeover && !response.client_no_context_takeover,
-        our_window_bits: client_bits,
+        // What we offered is what we keep to, whatever the server grants beyond it.
+        our_window_bits: client_bits.min(options.client_max_window_bits),
         peer_takeover: !response.server_no_context_takeover,
-        peer_window_bits: response
-            .server_max_window_bits
-            .unwrap_or(WindowBits::MAX),
+        peer_window_bits: response.server_max_window_bits.unwrap_or(WindowBits::MAX),
     })
 }

@@ -51,9 +51,6 @@ pub enum Refusal {
     /// A window size that is missing, not a number from 8 to 15, or has a leading zero.
     #[error("{0} needs a number from 8 to 15")]
     WindowBits(&'static str),
-    /// A response carries what the offer did not allow.
-    #[error("{0} was not offered")]
-    NotOffered(&'static str),
     /// A response lacks what the offer demanded.
     #[error("{0} was demanded but is missing")]
     Missing(&'static str),
