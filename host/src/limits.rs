@@ -42,7 +42,7 @@ limits! {
     idle_ping_ms = 30_000;
     /// After that ping the peer has so many milliseconds to send anything. After it the connection fails with 1006.
     pong_ms = 10_000;
-    /// From our Close frame to the end of the transport, in milliseconds. After it the transport is closed.
+    /// From when our Close frame has left to the end of the transport, in milliseconds. After it the transport is closed.
     close_ms = 1_000;
     /// Output that waits and does not move for so many milliseconds ends the transport.
     stalled_write_ms = 30_000;

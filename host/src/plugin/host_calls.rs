@@ -1,6 +1,6 @@
 //! The host calls that a plugin may make from any thread.
 //!
-//! A [`HostContext`] is made for each generation and for each instance of a protocol, and is never freed: a thread of
+//! A `HostContext` is made for each generation and for each instance of a protocol, and is never freed: a thread of
 //! a plugin, or a handle it kept, may call at any time. There are as many as generations and instances, which are
 //! bounded.
 
