@@ -1,11 +1,12 @@
 //! What the context asks of whoever implements a protocol: host-side traits, so that this floor knows no plugin.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
     context::session::SessionCall,
     net::service::Delivered,
+    wire::extension::Extension,
 };
 
 /// Who answers for a handler in logs and lists.
@@ -30,6 +31,32 @@ pub struct ProtocolFacts {
     pub delivery: Delivery,
     /// Whether it is told of pongs.
     pub pongs: bool,
+    /// Which extensions may be used with it.
+    pub extensions: AllowedExtensions,
+}
+
+/// Which extensions a protocol's manifest lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AllowedExtensions {
+    /// All.
+    #[default]
+    All,
+    /// These.
+    Only(Vec<String>),
+    /// All but these.
+    Except(Vec<String>),
+}
+
+impl AllowedExtensions {
+    /// Whether the extension of this name is let through.
+    #[must_use]
+    pub fn allow(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|only| only == name),
+            Self::Except(names) => names.iter().all(|except| except != name),
+        }
+    }
 }
 
 /// The handler's own state of a session: a word that means something to the handler only.
@@ -72,14 +99,13 @@ impl Fault {
     }
 }
 
-/// A protocol on one vhost, of one generation. Shared by the service threads; a session's hooks are called on the
-/// service thread that owns it, never two at once, never nested.
-pub trait ProtocolHandler: Send + Sync {
+/// What a plugin made for one vhost: an instance of a protocol or of an extension. Shared by the service threads.
+pub trait Hosted: Send + Sync {
     /// Who this is.
     fn label(&self) -> &Label;
 
-    /// What it is.
-    fn facts(&self) -> &ProtocolFacts;
+    /// The name of the protocol or extension.
+    fn name(&self) -> &str;
 
     /// Another one serves new sessions from now on. Not on a service thread.
     ///
@@ -92,7 +118,7 @@ pub trait ProtocolHandler: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the hook failed; the handler then has no sessions on that thread.
+    /// When the hook failed; there is nothing of this on that thread then.
     fn thread_create(&self) -> Result<ThreadState, Fault>;
 
     /// Frees the state of a service thread, on it.
@@ -101,6 +127,26 @@ pub trait ProtocolHandler: Send + Sync {
     ///
     /// When the hook failed; the state is gone all the same.
     fn thread_destroy(&self, thread: ThreadState) -> Result<(), Fault>;
+}
+
+/// A protocol on one vhost, of one generation. A session's hooks are called on the service thread that owns it, never
+/// two at once, never nested.
+pub trait ProtocolHandler: Hosted {
+    /// What it is.
+    fn facts(&self) -> &ProtocolFacts;
+
+    /// Whether an extension may be used with a session to be, beside what [`ProtocolFacts::extensions`] says.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; the offer is passed over.
+    fn allows_extension(
+        &self,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        name: &str,
+        parameters: &str,
+    ) -> Result<bool, Fault>;
 
     /// A session begins.
     ///
@@ -182,4 +228,58 @@ pub trait ProtocolHandler: Send + Sync {
     ///
     /// When the hook failed; the state is gone all the same.
     fn destroy(&self, state: SessionState, call: &mut SessionCall<'_, '_>) -> Result<(), Fault>;
+}
+
+/// An extension on one vhost, of one generation.
+pub trait ExtensionHandler: Hosted {
+    /// Judges an offer of the peer: none when it is declined.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; the offer is passed over.
+    fn accept(
+        self: Arc<Self>,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        parameters: &str,
+    ) -> Result<Option<Agreed>, Fault>;
+}
+
+/// An extension that was agreed on for one connection.
+pub struct Agreed {
+    /// It, with its state.
+    pub extension: Box<dyn Extension>,
+    /// The parameters of the answer: `name` or `name=value`, with `"; "` between them.
+    pub parameters: String,
+}
+
+/// What is known of a connection before there is a session.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'a> {
+    /// The name of its vhost.
+    pub vhost: &'a str,
+    /// The request target, as it came.
+    pub target: &'a str,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// The protocol it was bound to.
+    pub protocol: &'a ProtocolFacts,
+    /// Whether the protocol's name was agreed on as the subprotocol.
+    pub subprotocol: bool,
+}
+
+impl<'a> RequestFacts<'a> {
+    /// The path of the request target.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.target
+            .split_once('?')
+            .map_or(self.target, |(path, _)| path)
+    }
+
+    /// What follows the `?` of the request target.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
 }

@@ -3,43 +3,51 @@
 
 use std::sync::Arc;
 
-use crate::context::{
-    handler::{Fault, ProtocolHandler, ThreadState},
-    routes::{Route, Routes},
-};
+use crate::context::handler::{Fault, Hosted, ThreadState};
 
 /// An instance on this service thread.
-pub(crate) struct Instance {
+pub(crate) struct Instance<H: ?Sized> {
     /// Tells instances apart.
-    pub(crate) key: u64,
-    pub(crate) handler: Arc<dyn ProtocolHandler>,
+    key: u64,
+    pub(crate) handler: Arc<H>,
     pub(crate) thread: ThreadState,
-    pub(crate) sessions: u32,
+    sessions: u32,
     retired: bool,
 }
 
 /// All of them, by an index that stays for as long as an instance has sessions.
-#[derive(Default)]
-pub(crate) struct Instances {
-    slots: Vec<Option<Instance>>,
+pub(crate) struct Instances<H: ?Sized> {
+    slots: Vec<Option<Instance<H>>>,
 }
 
-impl Instances {
+impl<H: ?Sized> Default for Instances<H> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+impl<H: Hosted + ?Sized> Instances<H> {
     /// The instance at an index that a session keeps.
     #[inline]
-    pub(crate) fn get(&self, at: u32) -> Option<&Instance> {
+    pub(crate) fn get(&self, at: u32) -> Option<&Instance<H>> {
         self.slots.get(at as usize)?.as_ref()
     }
 
-    /// Counts a session in: the index of its instance, with its thread state made when it is the first one here.
-    pub(crate) fn enter(&mut self, route: &Route) -> Result<u32, Fault> {
+    /// Whether the instance at this index is one of `keys`.
+    pub(crate) fn is_among(&self, at: u32, keys: &[u64]) -> bool {
+        self.get(at)
+            .is_some_and(|instance| keys.contains(&instance.key))
+    }
+
+    /// Counts a session in: the index of the instance, with its thread state made when it is the first one here.
+    pub(crate) fn enter(&mut self, key: u64, handler: &Arc<H>) -> Result<u32, Fault> {
         let known = self
             .slots
             .iter()
-            .position(|slot| slot.as_ref().is_some_and(|i| i.key == route.instance));
+            .position(|slot| slot.as_ref().is_some_and(|known| known.key == key));
         let at = match known {
             Some(at) => at,
-            None => self.add(route)?,
+            None => self.add(key, handler)?,
         };
         if let Some(instance) = &mut self.slots[at] {
             instance.sessions += 1;
@@ -47,11 +55,11 @@ impl Instances {
         Ok(at as u32)
     }
 
-    fn add(&mut self, route: &Route) -> Result<usize, Fault> {
+    fn add(&mut self, key: u64, handler: &Arc<H>) -> Result<usize, Fault> {
         let instance = Some(Instance {
-            key: route.instance,
-            handler: Arc::clone(&route.handler),
-            thread: route.handler.thread_create()?,
+            key,
+            handler: Arc::clone(handler),
+            thread: handler.thread_create()?,
             sessions: 0,
             retired: false,
         });
@@ -78,12 +86,11 @@ impl Instances {
         free_if_done(slot);
     }
 
-    /// From now on new sessions are bound by `routes`; what is not in there is retired.
-    pub(crate) fn install(&mut self, routes: &Routes) {
+    /// From now on new sessions are bound to those that `serves` names; the others are retired.
+    pub(crate) fn install(&mut self, serves: impl Fn(u64) -> bool) {
         for slot in &mut self.slots {
             if let Some(instance) = slot {
-                let serves = |route: &Route| route.instance == instance.key;
-                instance.retired = !routes.protocols.values().any(serves);
+                instance.retired = !serves(instance.key);
             }
             free_if_done(slot);
         }
@@ -101,16 +108,16 @@ impl Instances {
     }
 }
 
-fn free_if_done(slot: &mut Option<Instance>) {
-    let done = |instance: &mut Instance| instance.retired && instance.sessions == 0;
+fn free_if_done<H: Hosted + ?Sized>(slot: &mut Option<Instance<H>>) {
+    let done = |instance: &mut Instance<H>| instance.retired && instance.sessions == 0;
     if let Some(instance) = slot.take_if(done)
         && let Err(fault) = instance.handler.thread_destroy(instance.thread)
     {
-        report(instance.handler.as_ref(), &fault);
+        report(&*instance.handler, &fault);
     }
 }
 
 /// One line for a hook that did not end well.
-pub(crate) fn report(handler: &dyn ProtocolHandler, fault: &Fault) {
-    fault.log(handler.label(), &handler.facts().name);
+pub(crate) fn report<H: Hosted + ?Sized>(handler: &H, fault: &Fault) {
+    fault.log(handler.label(), handler.name());
 }
