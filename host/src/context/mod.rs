@@ -7,6 +7,7 @@ mod broadcast;
 pub mod handler;
 pub mod hub;
 mod instances;
+mod negotiation;
 pub mod origin;
 pub mod page;
 mod request;

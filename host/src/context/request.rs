@@ -17,7 +17,7 @@ use crate::{
 /// An opening handshake and the protocol it gets.
 pub(crate) struct Opening<'r, 'h> {
     pub(crate) bound: Bound<'r>,
-    upgrade: Upgrade<'h>,
+    pub(crate) upgrade: Upgrade<'h>,
 }
 
 /// Finds the protocol for an opening handshake; whatever else it is, the answer has been written.
@@ -68,9 +68,9 @@ pub(crate) fn answer<'r, 'h>(
 }
 
 /// Writes the answer that makes the connection a WebSocket.
-pub(crate) fn accept(opening: &Opening<'_, '_>, out: &mut Vec<u8>) {
+pub(crate) fn accept(opening: &Opening<'_, '_>, extensions: &str, out: &mut Vec<u8>) {
     let subprotocol = opening.bound.subprotocol.then_some(&**opening.bound.name);
-    handshake::put_switching_protocols(out, &opening.upgrade.accept, subprotocol, "", &[]);
+    handshake::put_switching_protocols(out, &opening.upgrade.accept, subprotocol, extensions, &[]);
 }
 
 /// Writes the answer for a protocol that cannot serve.

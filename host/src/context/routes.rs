@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use crate::context::{handler::ProtocolHandler, origin::AllowedOrigins, roster::SetId};
+use crate::context::{
+    handler::{ExtensionHandler, ProtocolHandler},
+    origin::AllowedOrigins,
+    roster::SetId,
+};
 
 /// A protocol bound to a vhost.
 #[derive(Clone)]
@@ -25,6 +29,24 @@ impl fmt::Debug for Route {
     }
 }
 
+/// An extension that a vhost offers.
+#[derive(Clone)]
+pub struct ExtensionRoute {
+    /// Tells instances apart; never used again.
+    pub instance: u64,
+    /// What answers.
+    pub handler: Arc<dyn ExtensionHandler>,
+}
+
+impl fmt::Debug for ExtensionRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtensionRoute")
+            .field("instance", &self.instance)
+            .field("label", self.handler.label())
+            .finish()
+    }
+}
+
 /// What a vhost serves.
 #[derive(Debug)]
 pub struct Routes {
@@ -32,6 +54,8 @@ pub struct Routes {
     pub vhost: Arc<str>,
     /// By protocol name, which is also the path `/NAME`.
     pub protocols: HashMap<Arc<str>, Route>,
+    /// In the order in which they are negotiated.
+    pub extensions: Vec<ExtensionRoute>,
     /// What a request gets that names no protocol.
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.

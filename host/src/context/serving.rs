@@ -9,10 +9,11 @@ use crate::{
     },
     context::{
         broadcast::Set,
-        handler::{Fault, SessionState},
+        handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
         hub::{Command, Hub, Operation, SlowPolicy, TurnQueue},
         instances::{Instance, Instances, report},
-        request,
+        negotiation::{Negotiated, Negotiator},
+        request::{self, Opening},
         roster::SetId,
         routes::Routes,
         session::{Session, SessionCall},
@@ -40,7 +41,8 @@ pub struct Context {
     thread: usize,
     hub: Arc<Hub>,
     routes: Arc<Routes>,
-    instances: Instances,
+    instances: Instances<dyn ProtocolHandler>,
+    extensions: Instances<dyn ExtensionHandler>,
     sets: Vec<Set>,
     /// Indices of the sets that have frames to deliver in this turn.
     gathered: Vec<usize>,
@@ -59,6 +61,7 @@ impl Context {
             hub,
             routes,
             instances: Instances::default(),
+            extensions: Instances::default(),
             sets: Vec::new(),
             gathered: Vec::new(),
             message_bytes,
@@ -73,7 +76,7 @@ impl Context {
         &self,
         session: &mut Session,
         port: &mut Port<'_>,
-        hook: impl FnOnce(&Instance, SessionState, &mut SessionCall<'_, '_>) -> Result<(), Fault>,
+        hook: impl FnOnce(&Instance<dyn ProtocolHandler>, SessionState, &mut SessionCall<'_, '_>) -> Result<(), Fault>,
     ) {
         let Some(state) = session.state else {
             return;
@@ -100,8 +103,8 @@ impl Context {
 
     /// A hook did not end well: the session ends with 1011, all others go on.
     #[cold]
-    fn fail(&self, instance: &Instance, session: &mut Session, port: &mut Port<'_>, fault: &Fault) {
-        report(instance.handler.as_ref(), fault);
+    fn fail(&self, instance: &Instance<dyn ProtocolHandler>, session: &mut Session, port: &mut Port<'_>, fault: &Fault) {
+        report(&*instance.handler, fault);
         port.fail(INTERNAL_ERROR, "the protocol failed");
         if fault.panicked
             && let Some(state) = session.state.take()
@@ -114,7 +117,7 @@ impl Context {
     /// Frees the state of a session.
     fn destroy(
         &self,
-        instance: &Instance,
+        instance: &Instance<dyn ProtocolHandler>,
         session: &mut Session,
         id: ConnectionId,
         peer: SocketAddr,
@@ -122,14 +125,14 @@ impl Context {
     ) {
         let mut call = self.farewell(instance, session, id, peer);
         if let Err(fault) = instance.handler.destroy(state, &mut call) {
-            report(instance.handler.as_ref(), &fault);
+            report(&*instance.handler, &fault);
         }
     }
 
     /// A call for a session whose connection is gone.
     fn farewell<'a>(
         &'a self,
-        instance: &'a Instance,
+        instance: &'a Instance<dyn ProtocolHandler>,
         session: &'a mut Session,
         id: ConnectionId,
         peer: SocketAddr,
@@ -146,6 +149,36 @@ impl Context {
             fault: String::new(),
             ip: [0; 16],
         }
+    }
+
+    /// Agrees on extensions with the peer.
+    fn negotiate(
+        &mut self,
+        instance: u32,
+        request: &RequestHead<'_>,
+        peer: SocketAddr,
+        opening: &Opening<'_, '_>,
+    ) -> Negotiated {
+        let offers = &opening.upgrade.extensions;
+        let Some(instance) = self.instances.get(instance) else {
+            return Negotiated::default();
+        };
+        if offers.is_empty() || self.routes.extensions.is_empty() {
+            return Negotiated::default();
+        }
+        let negotiator = Negotiator {
+            protocol: &*instance.handler,
+            thread: instance.thread,
+            request: RequestFacts {
+                vhost: &self.routes.vhost,
+                target: request.target,
+                peer,
+                protocol: instance.handler.facts(),
+                subprotocol: opening.bound.subprotocol,
+            },
+            instances: &mut self.extensions,
+        };
+        negotiator.negotiate(&self.routes.extensions, offers)
     }
 
     /// The index of a set on this thread.
@@ -171,7 +204,10 @@ impl Context {
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
             Command::Install(routes) => {
-                self.instances.install(&routes);
+                let protocols = |key| routes.protocols.values().any(|route| route.instance == key);
+                self.instances.install(protocols);
+                let extensions = |key| routes.extensions.iter().any(|route| route.instance == key);
+                self.extensions.install(extensions);
                 self.routes = routes;
             }
             Command::Limits(limits) => {
@@ -278,8 +314,10 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let instance = self.instances.get(session.instance);
-            if instance.is_some_and(|instance| keys.contains(&instance.key)) {
+            let mut extensions = session.extensions.iter();
+            if self.instances.is_among(session.instance, keys)
+                || extensions.any(|at| self.extensions.is_among(*at, keys))
+            {
                 io.with(id, |_, port| {
                     port.close(ClosedBy::Drain, RESTART, "the plugin was replaced")
                 });
@@ -335,25 +373,35 @@ impl Service for Context {
             return Answer::End;
         };
         let bound = &opening.bound;
-        let instance = match self.instances.enter(bound.route) {
+        let entered = self
+            .instances
+            .enter(bound.route.instance, &bound.route.handler);
+        let instance = match entered {
             Ok(at) => at,
             Err(fault) => {
-                report(bound.route.handler.as_ref(), &fault);
+                report(&*bound.route.handler, &fault);
                 request::fail(request, answer);
                 return Answer::End;
             }
         };
-        request::accept(&opening, answer);
+        let Negotiated {
+            chain,
+            answer: extensions,
+            instances,
+        } = self.negotiate(instance, request, peer, &opening);
+        request::accept(&opening, &extensions, answer);
         let set = self.set_index(bound.route.set);
-        Answer::Upgrade(Session {
+        let session = Session {
             state: None,
             target: request.target.into(),
             instance,
+            extensions: instances.into(),
             set: set as u32,
             member: self.sets[set].members.len() as u32,
             cursor: self.sets[set].frames().len() as u32,
             subprotocol: bound.subprotocol,
-        })
+        };
+        Answer::Upgrade(session, chain)
     }
 
     fn rules(&self, session: &Session) -> InboundRules {
@@ -442,11 +490,14 @@ impl Service for Context {
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
-                report(instance.handler.as_ref(), &fault);
+                report(&*instance.handler, &fault);
             }
             self.destroy(instance, &mut session, id, peer, state);
         }
         self.instances.leave(session.instance);
+        for at in &session.extensions {
+            self.extensions.leave(*at);
+        }
     }
 
     fn turn_begins(&mut self) {
@@ -485,5 +536,6 @@ impl Service for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.instances.clear();
+        self.extensions.clear();
     }
 }

@@ -24,6 +24,8 @@ pub struct Session {
     pub(crate) target: Box<str>,
     /// Its instance on this service thread.
     pub(crate) instance: u32,
+    /// The instances of its extensions on this service thread.
+    pub(crate) extensions: Box<[u32]>,
     /// Its set on this service thread.
     pub(crate) set: u32,
     /// Its place among the members of the set.

@@ -17,6 +17,7 @@ use crate::{
     },
     wire::{
         close_code::TRY_AGAIN_LATER,
+        extension::ExtensionChain,
         request_head::{HeadParsed, RequestHead},
         response_head::Response,
     },
@@ -308,7 +309,7 @@ impl<T> Io<T> {
             HeadParsed::Partial => 0,
             HeadParsed::Done(head) => {
                 match service.request(&head, peer, &mut self.out) {
-                    Answer::Upgrade(session) => self.upgrade(service, id, session),
+                    Answer::Upgrade(session, chain) => self.upgrade(service, id, session, chain),
                     Answer::End => self.finish(id),
                 }
                 head.len
@@ -320,13 +321,19 @@ impl<T> Io<T> {
         }
     }
 
-    fn upgrade<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId, session: T) {
+    fn upgrade<S: Service<Session = T>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        session: T,
+        chain: ExtensionChain,
+    ) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
         link.deadlines.clear(DeadlineName::OpeningHandshake);
         link.stage = Stage::Open(Box::new(Open {
-            websocket: WebSocket::default(),
+            websocket: WebSocket::with_extensions(chain),
             session,
             timers: SessionTimers::default(),
             held_back: WriteQueue::default(),

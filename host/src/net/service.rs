@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
     net::{io::Io, port::Port, token::ConnectionId},
-    wire::{MessageKind, request_head::RequestHead},
+    wire::{MessageKind, extension::ExtensionChain, request_head::RequestHead},
 };
 
 /// What becomes of a connection after its request.
-#[derive(Debug)]
 pub enum Answer<T> {
-    /// It is a WebSocket from now on; the 101 answer has been written.
-    Upgrade(T),
+    /// It is a WebSocket from now on, with these extensions; the 101 answer has been written.
+    Upgrade(T, ExtensionChain),
     /// The answer has been written; the connection ends when it is sent.
     End,
 }

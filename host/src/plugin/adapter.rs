@@ -23,7 +23,7 @@ use crate::{
     },
     net::service::Delivered,
     plugin::{
-        extension_calls::Offering,
+        extension_calls::HookContext,
         host_calls::Services,
         instance::{self, InstancePlan, outcome, pointer},
         session_calls::SESSION_CALLS,
@@ -119,16 +119,16 @@ impl ProtocolHandler for Protocol {
         let Some(handshake) = &self.handshake else {
             return Ok(true);
         };
-        let mut offering = Offering::new(request, thread);
+        let mut hook = HookContext::of_request(request, thread);
         let (name, parameters) = (Bytes::new(name.as_bytes()), Bytes::new(parameters.as_bytes()));
-        let status = offering.call(|call| {
+        let status = hook.call(|call| {
             // SAFETY: see the module; all that is given is lent for the call.
             unsafe { (handshake.extension)(self.instance.pointer(), call, name, parameters) }
         });
         match status {
             STATUS_OK => Ok(true),
             STATUS_NONE => Ok(false),
-            _ => outcome(status, "extension", || offering.fault).map(|()| true),
+            _ => outcome(status, "extension", || hook.fault).map(|()| true),
         }
     }
 

@@ -97,8 +97,8 @@ impl Services {
 pub(crate) struct HostContext {
     pub(crate) services: Arc<Services>,
     pub(crate) label: Label,
-    /// For an instance: its vhost, its protocol, and the set of its sessions.
-    pub(crate) instance: Option<(Arc<str>, String, SetId)>,
+    /// For an instance: its vhost, its protocol or extension, and the set of its sessions if it is a protocol.
+    pub(crate) instance: Option<(Arc<str>, String, Option<SetId>)>,
 }
 
 impl HostContext {
@@ -246,7 +246,7 @@ unsafe extern "C" fn post_all(
     // SAFETY: lent for this call.
     let payload = unsafe { payload.as_slice() };
     let body = |context: &HostContext| {
-        let Some((_, _, set)) = context.instance else {
+        let Some((_, _, Some(set))) = context.instance else {
             return STATUS_NONE;
         };
         let hub = &context.services.hub;
@@ -281,7 +281,7 @@ fn broadcast(hub: &Hub, set: SetId, number: u32, payload: &[u8]) -> Status {
 
 unsafe extern "C" fn for_each(context: *mut c_void, visit: Visit, data: *mut c_void) -> Status {
     let body = |context: &HostContext| {
-        let Some((_, _, set)) = context.instance else {
+        let Some((_, _, Some(set))) = context.instance else {
             return STATUS_NONE;
         };
         context.services.hub.for_each(set, &mut |id| {

@@ -17,10 +17,13 @@
 pub mod adapter;
 mod bounded;
 mod elf;
+pub mod extension_adapter;
+mod extension_calls;
 pub mod generation;
 pub mod host_calls;
 pub mod image;
 mod layout;
+pub mod instance;
 pub mod library;
 pub mod loader;
 pub mod manifest;

@@ -22,7 +22,7 @@ use crate::{
         test_peer::{Peer, until},
         token::ConnectionId,
     },
-    wire::{MessageKind, Role, request_head::RequestHead},
+    wire::{MessageKind, Role, extension::ExtensionChain, request_head::RequestHead},
 };
 
 /// Does what messages ask for, echoes the others, and writes everything down.
@@ -113,7 +113,7 @@ impl Service for Probe {
             }
             None => {
                 answer.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
-                Answer::Upgrade(())
+                Answer::Upgrade((), ExtensionChain::default())
             }
         }
     }
