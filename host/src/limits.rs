@@ -42,7 +42,7 @@ limits! {
     idle_ping_ms = 30_000;
     /// After that ping the peer has so many milliseconds to send anything. After it the connection fails with 1006.
     pong_ms = 10_000;
-    /// From our Close frame to the end of the transport, in milliseconds. After it the transport is closed.
+    /// From when our Close frame has left to the end of the transport, in milliseconds. After it the transport is closed.
     close_ms = 1_000;
     /// Output that waits and does not move for so many milliseconds ends the transport.
     stalled_write_ms = 30_000;
@@ -72,6 +72,9 @@ limits! {
 
     /// Size of a plugin file, in bytes. A larger one is refused.
     plugin_file_bytes = 256 << 20;
+    /// How long a plugin may take to be opened, to start, to make an instance, and to give one up, in milliseconds each.
+    /// A version that is not ready by then is refused; what is late after that is logged and waited for no longer.
+    plugin_start_ms = 10_000;
     /// Versions of plugins that stay mapped. At the limit a new version is refused until the host is restarted.
     retained_generations_count = 256;
     /// Thread-specific keys of the C library that must be free before a plugin is opened. Below it: refused.

@@ -86,6 +86,7 @@ unsafe extern "C" fn create<I: Instance>(
 }
 
 unsafe extern "C" fn retire<I: Instance>(instance: *mut c_void, host: *const abi::Host) -> Status {
+    adopt_thread();
     // SAFETY: `create` of the same block made it, and hooks only share it; the host as in `create`.
     let (instance, host) = unsafe { (&*instance.cast::<I>(), Host::from_raw(host)) };
     status(guard(

@@ -41,12 +41,26 @@ pub(crate) fn echo() -> PathBuf {
 
 /// The bytes of the plugin `marker` that answers with `version`.
 pub(crate) fn marker(version: u32) -> Vec<u8> {
-    let bytes = fs::read(plugin("marker")).expect("a built plugin");
+    let bytes = fs::read(stripped_marker()).expect("a built plugin");
     replaced(
         &bytes,
         marker_text(0).as_bytes(),
         marker_text(version).as_bytes(),
     )
+}
+
+/// The plugin `marker` without debug information, which would make each of its many versions several times as long.
+fn stripped_marker() -> &'static Path {
+    static STRIPPED: OnceLock<PathBuf> = OnceLock::new();
+    STRIPPED.get_or_init(|| {
+        let built = plugin("marker");
+        let stripped = binary_directory().join("stripped_marker.so");
+        run(Command::new("strip")
+            .arg("--strip-debug")
+            .arg("-o")
+            .args([&stripped, &built]));
+        stripped
+    })
 }
 
 /// The bytes of the plugin `marker` that `fails` or `panics` when it is started.

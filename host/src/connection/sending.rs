@@ -47,6 +47,19 @@ pub enum State {
     Abandoned,
 }
 
+/// When frames that were encoded before can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framed {
+    /// Now.
+    Now,
+    /// Behind the message that was begun: RFC 6455 section 5.4 lets no other message come between its fragments.
+    AfterMessage,
+    /// Never: extensions have to see the message.
+    Extended,
+    /// Never: the closing handshake has begun.
+    Closed,
+}
+
 /// What is to be done with the transport once the output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -113,13 +126,19 @@ impl Sending {
             .extended_message(out, mask, chain, frame, usize::MAX)
     }
 
-    /// Whether a whole message framed by [`encode_message`](super::outbound::encode_message) may be appended to the
-    /// output as it is: open, with no message begun and no extension.
+    /// Whether whole messages framed by [`encode_message`](super::outbound::encode_message) may be appended to the
+    /// output as they are.
     #[inline]
-    pub fn takes_framed(&self) -> bool {
-        self.state == State::Open
-            && self.extensions.is_none()
-            && self.outbound.is_between_messages()
+    pub fn takes_framed(&self) -> Framed {
+        if self.state != State::Open {
+            Framed::Closed
+        } else if self.extensions.is_some() {
+            Framed::Extended
+        } else if self.outbound.is_between_messages() {
+            Framed::Now
+        } else {
+            Framed::AfterMessage
+        }
     }
 
     /// A ping.
@@ -181,6 +200,7 @@ impl Sending {
     /// Ends it without a Close frame: the transport is gone, or is given up.
     pub fn abandon(&mut self, by: ClosedBy, reason: &str) {
         if matches!(self.state, State::Open | State::CloseSent) {
+            self.outbound.end();
             self.state = State::Abandoned;
             self.begin_report(by, ABNORMAL, reason);
         }

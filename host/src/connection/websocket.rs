@@ -3,7 +3,7 @@
 use super::buffers::BufferPool;
 use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
-pub use super::sending::{CloseReport, ClosedBy, Sending, State, Transport};
+pub use super::sending::{CloseReport, ClosedBy, Framed, Sending, State, Transport};
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.

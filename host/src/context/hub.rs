@@ -9,7 +9,7 @@ use crate::{
     },
     limits::Limits,
     net::{
-        mailbox::{Mailbox, Weight},
+        mailbox::{Mailbox, MailboxFull, Weight},
         token::ConnectionId,
     },
     wire::MessageKind,
@@ -113,11 +113,31 @@ thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
 
-/// What the hooks of the running turn have queued for their own service thread: it needs no lock and no waking.
+/// What the hooks of the running turn have queued for their own service thread: it needs no lock and no waking, but
+/// has the bounds of a mailbox.
 struct Turn {
     hub: *const Hub,
     thread: usize,
-    queue: VecDeque<Command>,
+    queue: TurnQueue,
+}
+
+/// Commands of a service thread to itself.
+#[derive(Debug, Default)]
+pub(crate) struct TurnQueue {
+    commands: VecDeque<Command>,
+    bytes: u64,
+}
+
+impl TurnQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front()?;
+        self.bytes -= command.bytes();
+        Some(command)
+    }
 }
 
 impl Hub {
@@ -183,6 +203,13 @@ impl Hub {
         }
     }
 
+    /// The service threads have ended: what they were told and did not take is dropped.
+    pub(crate) fn forget_commands(&self) {
+        for thread in &self.threads {
+            thread.mailbox.take(&mut Vec::new());
+        }
+    }
+
     /// How many service threads there are.
     #[must_use]
     pub fn thread_count(&self) -> usize {
@@ -198,7 +225,7 @@ impl Hub {
     }
 
     /// From here to [`Self::end_turn`] this thread runs a turn of service thread `thread`.
-    pub(crate) fn begin_turn(&self, thread: usize, queue: VecDeque<Command>) {
+    pub(crate) fn begin_turn(&self, thread: usize, queue: TurnQueue) {
         let turn = Turn {
             hub: ptr::from_ref(self),
             thread,
@@ -208,7 +235,7 @@ impl Hub {
     }
 
     /// The turn is over; gives its queue back.
-    pub(crate) fn end_turn(&self) -> VecDeque<Command> {
+    pub(crate) fn end_turn(&self) -> TurnQueue {
         TURN.with(|slot| slot.borrow_mut().take())
             .map(|turn| turn.queue)
             .unwrap_or_default()
@@ -216,12 +243,16 @@ impl Hub {
 
     /// How many commands the hooks of this turn have queued for this thread.
     pub(crate) fn waiting_in_turn(&self) -> usize {
-        TURN.with(|slot| slot.borrow().as_ref().map_or(0, |turn| turn.queue.len()))
+        TURN.with(|slot| {
+            slot.borrow()
+                .as_ref()
+                .map_or(0, |turn| turn.queue.commands.len())
+        })
     }
 
     /// The next command that a hook of this turn has queued for this thread.
     pub(crate) fn next_of_turn(&self) -> Option<Command> {
-        TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop_front())
+        TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop())
     }
 
     fn to_each_thread(&self, command: impl Fn() -> Command) -> Result<(), PostError> {
@@ -234,19 +265,20 @@ impl Hub {
     }
 
     fn queue(&self, thread: usize, command: Command) -> Result<(), PostError> {
-        let command = TURN.with(|slot| match slot.borrow_mut().as_mut() {
+        let mailbox = &self.threads[thread].mailbox;
+        TURN.with(|slot| match slot.borrow_mut().as_mut() {
             Some(turn) if ptr::eq(turn.hub, self) && turn.thread == thread => {
-                turn.queue.push_back(command);
-                None
+                let queue = &mut turn.queue;
+                let bytes = queue.bytes.saturating_add(command.bytes());
+                if !mailbox.has_room(queue.commands.len(), bytes) {
+                    return Err(MailboxFull);
+                }
+                queue.bytes = bytes;
+                queue.commands.push_back(command);
+                Ok(())
             }
-            _ => Some(command),
-        });
-        match command {
-            Some(command) => self.threads[thread]
-                .mailbox
-                .post(command)
-                .map_err(|_| PostError::Full),
-            None => Ok(()),
-        }
+            _ => mailbox.post(command),
+        })
+        .map_err(|MailboxFull| PostError::Full)
     }
 }

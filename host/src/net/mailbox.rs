@@ -52,11 +52,16 @@ impl<C: Weight> Mailbox<C> {
     pub fn post(&self, command: C) -> Result<(), MailboxFull> {
         let queue = self.lock();
         let bytes = queue.bytes.saturating_add(command.bytes());
-        if queue.commands.len() >= self.most_count || bytes > self.most_bytes {
+        if !self.has_room(queue.commands.len(), bytes) {
             return Err(MailboxFull);
         }
         self.push(queue, command, bytes);
         Ok(())
+    }
+
+    /// Whether one more command may wait beside `count` others, when that makes so many `bytes`.
+    pub(crate) fn has_room(&self, count: usize, bytes: u64) -> bool {
+        count < self.most_count && bytes <= self.most_bytes
     }
 
     /// Queues a command of the host itself, which no bound may hold up.

@@ -1,6 +1,6 @@
 //! The host calls that a plugin may make from any thread.
 //!
-//! A [`HostContext`] is made for each generation and for each instance of a protocol, and is never freed: a thread of
+//! A `HostContext` is made for each generation and for each instance of a protocol, and is never freed: a thread of
 //! a plugin, or a handle it kept, may call at any time. There are as many as generations and instances, which are
 //! bounded.
 
@@ -117,9 +117,24 @@ thread_local! {
     static FAULT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// What the last hook on this thread said through `fail`.
+/// What the hook on this thread said through `fail`.
 pub(crate) fn take_fault() -> String {
-    FAULT.with(|fault| fault.take())
+    FAULT.take()
+}
+
+/// Before a hook: what another one said that did not fail after all is nothing of this one.
+pub(crate) fn forget_fault() {
+    FAULT.with_borrow_mut(String::clear);
+}
+
+/// Adds to what a hook said before it failed: a panic, and then one of what was dropped because of it.
+pub(crate) fn add_fault(fault: &mut String, text: Bytes<'_>) {
+    // SAFETY: lent for the call of `fail` that is running.
+    let text = unsafe { text.as_slice() };
+    if !fault.is_empty() {
+        fault.push_str("; then ");
+    }
+    fault.push_str(&String::from_utf8_lossy(text));
 }
 
 static HOST_CALLS: HostCalls = HostCalls {
@@ -308,10 +323,10 @@ unsafe extern "C" fn fact_bytes(
     STATUS_OK
 }
 
-unsafe extern "C" fn fail(_context: *mut c_void, text: Bytes<'_>) {
-    // SAFETY: lent for this call.
-    let text = unsafe { text.as_slice() };
-    FAULT.with(|fault| fault.replace(String::from_utf8_lossy(text).into_owned()));
+unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
+    let body = |_: &HostContext| FAULT.with_borrow_mut(|fault| add_fault(fault, text));
+    // SAFETY: see `with`.
+    unsafe { with(context, (), body) }
 }
 
 fn status(posted: Result<(), PostError>) -> Status {

@@ -153,6 +153,11 @@ impl<O: Opener> Registry<O> {
         loaded
     }
 
+    /// There is another config: tries the files once more that did not take their options, or were one too many.
+    pub fn retry_configured<I: Installer>(&mut self, installer: &mut I) {
+        self.retry(installer, FileRecord::awaits_config);
+    }
+
     /// Installs a plugin that is linked into the program. It has no file, and stays.
     ///
     /// # Errors
@@ -343,13 +348,13 @@ impl<O: Opener> Registry<O> {
 
     /// Tries the files once more that were refused for a name that may be free now.
     fn retry_blocked<I: Installer>(&mut self, installer: &mut I) {
-        let blocked: Vec<_> = self
-            .files
-            .iter()
-            .filter(|(_, file)| file.is_blocked())
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in blocked {
+        self.retry(installer, FileRecord::is_blocked);
+    }
+
+    fn retry<I: Installer>(&mut self, installer: &mut I, is_meant: impl Fn(&FileRecord) -> bool) {
+        let meant = self.files.iter().filter(|(_, file)| is_meant(file));
+        let meant: Vec<_> = meant.map(|(path, _)| path.clone()).collect();
+        for path in meant {
             let now = Instant::now();
             let loaded = self.load(&path, None, false, installer);
             let record = self.files.entry(path).or_default();

@@ -259,6 +259,23 @@ fn a_version_whose_instance_cannot_be_made_is_refused() {
 }
 
 #[test]
+fn a_version_that_did_not_take_its_options_is_tried_again_with_other_ones() {
+    let mut scene = Scene::new();
+    scene.server.fails = true;
+    scene.drop_in("echo.so", "echo", "1", &["echo"]);
+    scene.registry.retry_configured(&mut scene.server);
+    assert_eq!(scene.cause_of("echo.so").unwrap(), "bad options");
+    scene.server.fails = false;
+    scene.drop_in("echo.so", "echo", "1", &["echo"]);
+    assert!(scene.told().is_empty(), "the same content, not asked for");
+    scene.registry.retry_configured(&mut scene.server);
+    assert_eq!(scene.told(), ["install echo 3 (1)"]);
+    assert_eq!(scene.cause_of("echo.so"), None);
+    scene.registry.retry_configured(&mut scene.server);
+    assert!(scene.told().is_empty());
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_loaded_has_to_settle_again() {
     let mut scene = Scene::new();
     scene.put("echo.so", "echo", "1", &["echo"]);
