@@ -164,8 +164,9 @@ impl Context {
             Command::One(id, operation) => self.operate(id, &operation, io),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
-                for id in self.sets[at].members.clone() {
-                    self.operate(id, &operation, io);
+                // Nobody leaves meanwhile: those who end are told later.
+                for member in 0..self.sets[at].members.len() {
+                    self.operate(self.sets[at].members[member], &operation, io);
                 }
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
