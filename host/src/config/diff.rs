@@ -10,6 +10,8 @@ use super::{Config, ProtocolConfig};
 pub enum Change {
     /// Other options for the protocol of this name: a new instance, old sessions keep theirs.
     Options(String),
+    /// Other options for extensions, others of them, or another order: new instances, old sessions keep theirs.
+    Extensions,
     /// Another default protocol, or none.
     DefaultProtocol,
     /// Other origins.
@@ -84,6 +86,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         .cloned()
         .map(Change::Options);
     let rest = [
+        (Change::Extensions, running.extensions != new.extensions),
         (
             Change::DefaultProtocol,
             running.default_protocol != new.default_protocol,

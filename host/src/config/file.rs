@@ -8,7 +8,7 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::reader::{Located, Reader};
 use super::source::Source;
-use super::{LogFormat, ProtocolConfig};
+use super::{ExtensionConfig, LogFormat, ProtocolConfig};
 use crate::limits::Limits;
 
 /// A config file as it was written: nothing filled in, nothing looked up.
@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
+    pub(super) extensions: Vec<(String, ExtensionConfig)>,
     /// By key of [`Limits`].
     pub(super) limits: Vec<(String, Located<u64>)>,
     pub(super) log: WrittenLog,
@@ -45,6 +46,7 @@ const KEYS: &[&str] = &[
     "default_protocol",
     "allowed_origins",
     "protocols",
+    "extensions",
     "limits",
     "log",
 ];
@@ -100,6 +102,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
                     reader.strings(value, "allowed_origins", "https://example.org");
             }
             "protocols" => file.protocols = protocols(value, reader),
+            "extensions" => file.extensions = extensions(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),
             _ => reader.refuse_key(&key, KEYS),
@@ -146,6 +149,29 @@ fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolCon
         protocols.push((name.value.to_owned(), protocol));
     }
     protocols
+}
+
+fn extensions(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ExtensionConfig)> {
+    let mut extensions = Vec::new();
+    for (name, value) in reader.properties(value, "extensions") {
+        let mut extension = ExtensionConfig::default();
+        for (key, value) in reader.properties(value, name.value) {
+            match key.value {
+                "options" => extension.options = reader.json(value),
+                "offer" => match reader.json(value).as_bool() {
+                    Some(offer) => extension.offer = offer,
+                    None => reader.refuse(
+                        key.range,
+                        "`offer` is neither true nor false",
+                        "write true, or false to leave the extension out",
+                    ),
+                },
+                _ => reader.refuse_key(&key, &["options", "offer"]),
+            }
+        }
+        extensions.push((name.value.to_owned(), extension));
+    }
+    extensions
 }
 
 fn limits(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, Located<u64>)> {

@@ -46,6 +46,9 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// What is set for protocols by name. One that is not listed is served with empty options.
     pub protocols: BTreeMap<String, ProtocolConfig>,
+    /// What is set for extensions, in the order in which they are negotiated. One that is not listed is offered
+    /// behind these, with empty options.
+    pub extensions: Vec<(String, ExtensionConfig)>,
     /// The bounds.
     pub limits: Limits,
     /// Levels and format of the log.
@@ -63,6 +66,24 @@ impl Default for ProtocolConfig {
     fn default() -> Self {
         Self {
             options: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// What is set for one extension.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExtensionConfig {
+    /// Its options, handed to the plugin as they are. An empty object when none are written.
+    pub options: serde_json::Value,
+    /// Whether it is offered at all.
+    pub offer: bool,
+}
+
+impl Default for ExtensionConfig {
+    fn default() -> Self {
+        Self {
+            options: serde_json::Value::Object(serde_json::Map::new()),
+            offer: true,
         }
     }
 }

@@ -102,6 +102,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .filter_map(|origin| allowed_origin(origin, reader))
             .collect(),
         protocols: written.protocols.into_iter().collect(),
+        extensions: written.extensions,
         limits: limits(&written.limits, reader),
         log: log(written.log, overrides),
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use abi_stable::StableAbi;
 use hotsocket_abi::{
-    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, InstanceBlock, PluginBlock,
+    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, InstanceBlock, PluginBlock,
     ProtocolEntry, SessionBlock,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -47,6 +47,8 @@ pub struct ProtocolBlocks {
     pub instance: InstanceBlock,
     /// State per session, and the hooks of a session.
     pub session: SessionBlock,
+    /// What the protocol has to say before there is a session.
+    pub handshake: Option<HandshakeBlock>,
 }
 
 /// The blocks of one extension.
@@ -107,55 +109,63 @@ fn read_tables(
         ("ProtocolEntry", "protocols"),
         (declaration.protocols, declaration.protocol_count),
         manifest.protocols.len(),
-        |entry: ProtocolEntry| (entry.size, entry.instance, entry.session),
+        |entry: &ProtocolEntry| entry.size,
+        |entry| {
+            Ok(ProtocolBlocks {
+                instance: read_block(entry.instance)?,
+                session: read_block(entry.session)?,
+                handshake: match entry.handshake.is_null() {
+                    true => None,
+                    false => Some(read_block(entry.handshake)?),
+                },
+            })
+        },
     )?;
     let extensions = read_entries(
         ("ExtensionEntry", "extensions"),
         (declaration.extensions, declaration.extension_count),
         manifest.extensions.len(),
-        |entry: ExtensionEntry| (entry.size, entry.instance, entry.extension),
+        |entry: &ExtensionEntry| entry.size,
+        |entry| {
+            Ok(ExtensionBlocks {
+                instance: read_block(entry.instance)?,
+                extension: read_block(entry.extension)?,
+            })
+        },
     )?;
-    let protocols = protocols
-        .into_iter()
-        .map(|(instance, session)| ProtocolBlocks { instance, session });
-    let extensions = extensions
-        .into_iter()
-        .map(|(instance, extension)| ExtensionBlocks {
-            instance,
-            extension,
-        });
     Ok(Opened {
         plugin: read_block(declaration.plugin)?,
         manifest: Arc::new(manifest),
         declaration,
-        protocols: protocols.collect(),
-        extensions: extensions.collect(),
+        protocols: protocols.into(),
+        extensions: extensions.into(),
         linked,
     })
 }
 
-/// Reads the entries of a declaration, as many as the manifest names, and the two blocks of each.
-fn read_entries<E: Copy, B: StableAbi + Copy>(
+/// Reads the entries of a declaration, as many as the manifest names, and the blocks of each.
+fn read_entries<E: Copy, B>(
     (name, plural): (&str, &str),
     (mut at, count): (*const E, usize),
     expected: usize,
-    parts: impl Fn(E) -> (usize, *const InstanceBlock, *const B),
-) -> Result<Vec<(InstanceBlock, B)>, Fault> {
+    size: impl Fn(&E) -> usize,
+    blocks: impl Fn(E) -> Result<B, Fault>,
+) -> Result<Vec<B>, Fault> {
     if count != expected {
         return Err(declaration_fault(format!(
             "the declaration has {count} {plural}, the manifest {expected}"
         )));
     }
-    let mut blocks = Vec::with_capacity(expected);
+    let mut all = Vec::with_capacity(expected);
     for _ in 0..expected {
         // SAFETY: the declaration says that so many entries stand there, each as far from the next as it is long.
         unsafe { check_size(at.cast(), size_of::<E>(), name) }?;
         // SAFETY: as above, and it is at least as long as the one we know.
-        let (size, instance, block) = parts(unsafe { at.read() });
-        blocks.push((read_block(instance)?, read_block(block)?));
-        at = at.wrapping_byte_add(size);
+        let entry = unsafe { at.read() };
+        all.push(blocks(entry)?);
+        at = at.wrapping_byte_add(size(&entry));
     }
-    Ok(blocks)
+    Ok(all)
 }
 
 /// Refuses a table that is not there, or shorter than the `known` bytes that are about to be read of it.

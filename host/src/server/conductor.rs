@@ -24,7 +24,7 @@ use crate::{
     control::{ControlRequest, Reply},
     logging::LogControl,
     plugin::{
-        adapter::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
+        instance::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
     },
     server::deployment::Deployment,
 };

@@ -12,16 +12,18 @@ use crate::{
     config::Config,
     connection::inbound,
     context::{
-        handler::ProtocolFacts,
+        handler::{AllowedExtensions, Fault, ProtocolFacts},
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
-        routes::{Route, Routes},
+        routes::{ExtensionRoute, Route, Routes},
     },
     plugin::{
-        adapter::{self, Finished, Instance, InstancePlan},
+        adapter::Protocol,
+        extension_adapter::HostedExtension,
         generation::Generation,
         host_calls::Services,
+        instance::{self, Finished, InstancePlan},
         library::Opened,
         manifest::{Delivery, ProtocolManifest},
         refusal::{Refusal, Stage},
@@ -41,16 +43,17 @@ pub(crate) struct Deployment {
     config: Config,
     /// By protocol. A protocol keeps its set for ever, so that its sessions of all generations are found together.
     sets: HashMap<String, SetId>,
-    serving: BTreeMap<String, Served>,
+    protocols: BTreeMap<String, Served<Route>>,
+    extensions: BTreeMap<String, Served<ExtensionRoute>>,
     last_instance: u64,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
 }
 
-/// A protocol that is served.
+/// A protocol or extension that is served.
 #[derive(Clone)]
-struct Served {
-    route: Route,
+struct Served<R> {
+    route: R,
     generation: Arc<Generation>,
     opened: Opened,
     /// Its place in the plugin's tables.
@@ -60,7 +63,15 @@ struct Served {
 /// Instances that are not visible yet.
 pub(crate) struct Prepared {
     plugin: String,
-    protocols: Vec<(String, Served)>,
+    protocols: Vec<(String, Served<Route>)>,
+    extensions: Vec<(String, Served<ExtensionRoute>)>,
+}
+
+/// Instances that serve no longer.
+#[derive(Default)]
+struct Superseded {
+    protocols: Vec<Served<Route>>,
+    extensions: Vec<Served<ExtensionRoute>>,
 }
 
 impl Deployment {
@@ -72,7 +83,8 @@ impl Deployment {
             vhost: VHOST.into(),
             config,
             sets: HashMap::new(),
-            serving: BTreeMap::new(),
+            protocols: BTreeMap::new(),
+            extensions: BTreeMap::new(),
             last_instance: 0,
             drains: Vec::new(),
         }
@@ -80,17 +92,33 @@ impl Deployment {
 
     /// What the service threads are to go by.
     pub(crate) fn routes(&self) -> Arc<Routes> {
-        let protocols = self.serving.iter();
+        let protocols = self.protocols.iter();
         Arc::new(Routes {
             vhost: Arc::clone(&self.vhost),
             protocols: protocols
                 .map(|(name, served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
+            extensions: self.offered(),
             default_protocol: self.config.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: self.config.allowed_origins.clone(),
             },
         })
+    }
+
+    /// The extensions in the order of the config, and behind them those that it does not name.
+    fn offered(&self) -> Vec<ExtensionRoute> {
+        let named = &self.config.extensions;
+        let first = named
+            .iter()
+            .filter(|(_, extension)| extension.offer)
+            .filter_map(|(name, _)| self.extensions.get(name));
+        let rest = self
+            .extensions
+            .iter()
+            .filter(|(name, _)| named.iter().all(|(other, _)| other != *name))
+            .map(|(_, served)| served);
+        first.chain(rest).map(|served| served.route.clone()).collect()
     }
 
     /// How long a plugin is waited for.
@@ -100,7 +128,7 @@ impl Deployment {
 
     /// Whether nothing is served.
     pub(crate) fn is_empty(&self) -> bool {
-        self.serving.is_empty()
+        self.protocols.is_empty()
     }
 
     /// The config that is carried out.
@@ -115,32 +143,48 @@ impl Deployment {
     /// When a plugin does not take its options; nothing has changed then.
     pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Refusal> {
         let running = std::mem::replace(&mut self.config, config);
-        let mut changed = Vec::new();
-        for (name, served) in self.serving.clone() {
-            if options(&running, &name) == options(&self.config, &name) {
-                continue;
+        let (protocols, extensions) = match self.made_anew(&running) {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.config = running;
+                return Err(refusal);
             }
-            match self.instance(&served.generation, &served.opened, served.index) {
-                Ok(new) => changed.push((name, new)),
-                Err(refusal) => {
-                    self.config = running;
-                    return Err(refusal);
-                }
-            }
-        }
+        };
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
-            self.services
-                .set_counters_count(limits.plugin_counters_count as usize);
             self.hub.tell_all(&Command::Limits(limits));
         }
-        let before = changed
-            .into_iter()
-            .filter_map(|(name, served)| self.serving.insert(name, served));
-        let before: Vec<_> = before.collect();
+        let mut before = Superseded::default();
+        for (name, served) in protocols {
+            before.protocols.extend(self.protocols.insert(name, served));
+        }
+        for (name, served) in extensions {
+            before
+                .extensions
+                .extend(self.extensions.insert(name, served));
+        }
         self.publish();
         self.retire(before);
         Ok(())
+    }
+
+    /// Instances for whatever has other options than in `running`; nothing is visible yet.
+    fn made_anew(&mut self, running: &Config) -> Result<Made, Refusal> {
+        let mut protocols = Vec::new();
+        for (name, served) in self.protocols.clone() {
+            if options(running, &name) != options(&self.config, &name) {
+                let new = self.protocol(&served.generation, &served.opened, served.index)?;
+                protocols.push((name, new));
+            }
+        }
+        let mut extensions = Vec::new();
+        for (name, served) in self.extensions.clone() {
+            if extension_options(running, &name) != extension_options(&self.config, &name) {
+                let new = self.extension(&served.generation, &served.opened, served.index)?;
+                extensions.push((name, new));
+            }
+        }
+        Ok((protocols, extensions))
     }
 
     /// When the next sessions are to be closed.
@@ -156,45 +200,71 @@ impl Deployment {
     }
 
     /// Makes an instance of one protocol.
-    fn instance(
+    fn protocol(
         &mut self,
         generation: &Arc<Generation>,
         opened: &Opened,
         index: usize,
-    ) -> Result<Served, Refusal> {
-        let protocol = &opened.manifest.protocols[index];
+    ) -> Result<Served<Route>, Refusal> {
+        let manifest = &opened.manifest.protocols[index];
+        let blocks = opened.protocols[index];
         let next = SetId(self.sets.len() as u32);
-        let set = *self.sets.entry(protocol.name.clone()).or_insert(next);
-        let options = options(&self.config, &protocol.name);
+        let set = *self.sets.entry(manifest.name.clone()).or_insert(next);
         let plan = InstancePlan {
             generation: Arc::clone(generation),
-            facts: facts(protocol),
-            blocks: opened.protocols[index],
+            name: manifest.name.clone(),
+            block: blocks.instance,
             vhost: Arc::clone(&self.vhost),
-            set,
-            options,
+            set: Some(set),
+            options: options(&self.config, &manifest.name),
             finished: Arc::clone(&self.finished),
         };
-        let instance = Instance::create(plan, &self.services, self.patience());
-        let instance = instance.map_err(|fault| {
-            let mend = format!(
-                "look at `protocols.{}.options` in the config, and at what the plugin asks for",
-                protocol.name
-            );
-            let cause = format!("protocol {}: {}", protocol.name, fault.text);
-            Refusal::new(&generation.file, Stage::Instance, cause, mend)
-        })?;
+        let protocol = Protocol::create(
+            plan,
+            facts(manifest),
+            blocks.session,
+            blocks.handshake,
+            &self.services,
+            self.patience(),
+        );
+        let protocol =
+            protocol.map_err(|fault| refused(generation, "protocol", &manifest.name, &fault))?;
         self.last_instance += 1;
-        Ok(Served {
-            route: Route {
-                instance: self.last_instance,
-                handler: Arc::new(instance),
-                set,
-            },
+        let route = Route {
+            instance: self.last_instance,
+            handler: Arc::new(protocol),
+            set,
+        };
+        Ok(Served::new(route, generation, opened, index))
+    }
+
+    /// Makes an instance of one extension.
+    fn extension(
+        &mut self,
+        generation: &Arc<Generation>,
+        opened: &Opened,
+        index: usize,
+    ) -> Result<Served<ExtensionRoute>, Refusal> {
+        let name = &opened.manifest.extensions[index].name;
+        let blocks = opened.extensions[index];
+        let plan = InstancePlan {
             generation: Arc::clone(generation),
-            opened: opened.clone(),
-            index,
-        })
+            name: name.clone(),
+            block: blocks.instance,
+            vhost: Arc::clone(&self.vhost),
+            set: None,
+            options: extension_options(&self.config, name),
+            finished: Arc::clone(&self.finished),
+        };
+        let extension =
+            HostedExtension::create(plan, blocks.extension, &self.services, self.patience());
+        let extension = extension.map_err(|fault| refused(generation, "extension", name, &fault))?;
+        self.last_instance += 1;
+        let route = ExtensionRoute {
+            instance: self.last_instance,
+            handler: Arc::new(extension),
+        };
+        Ok(Served::new(route, generation, opened, index))
     }
 
     /// Has all service threads go by what is served now.
@@ -203,13 +273,15 @@ impl Deployment {
     }
 
     /// These instances get no new sessions any more.
-    fn retire(&mut self, instances: Vec<Served>) {
-        let keys: Vec<_> = instances
-            .iter()
-            .map(|served| served.route.instance)
-            .collect();
-        for served in instances {
-            adapter::retire(served.route.handler, self.patience());
+    fn retire(&mut self, before: Superseded) {
+        let protocols = before.protocols.iter().map(|served| served.route.instance);
+        let extensions = before.extensions.iter().map(|served| served.route.instance);
+        let keys: Vec<_> = protocols.chain(extensions).collect();
+        for served in before.protocols {
+            instance::retire(served.route.handler, self.patience());
+        }
+        for served in before.extensions {
+            instance::retire(served.route.handler, self.patience());
         }
         let after = self.config.limits.drain_generation_ms;
         if after > 0 && !keys.is_empty() {
@@ -218,10 +290,35 @@ impl Deployment {
         }
     }
 
-    /// Takes out what a plugin serves.
-    fn take_of(&mut self, is_meant: impl Fn(&Served) -> bool) -> Vec<Served> {
-        let taken = self.serving.extract_if(.., |_, served| is_meant(served));
-        taken.map(|(_, served)| served).collect()
+    /// Takes out what some generations serve.
+    fn take_of(&mut self, is_meant: impl Fn(&Arc<Generation>) -> bool) -> Superseded {
+        let protocols = self
+            .protocols
+            .extract_if(.., |_, served| is_meant(&served.generation));
+        let extensions = self
+            .extensions
+            .extract_if(.., |_, served| is_meant(&served.generation));
+        Superseded {
+            protocols: protocols.map(|(_, served)| served).collect(),
+            extensions: extensions.map(|(_, served)| served).collect(),
+        }
+    }
+}
+
+/// New instances by name.
+type Made = (
+    Vec<(String, Served<Route>)>,
+    Vec<(String, Served<ExtensionRoute>)>,
+);
+
+impl<R> Served<R> {
+    fn new(route: R, generation: &Arc<Generation>, opened: &Opened, index: usize) -> Self {
+        Self {
+            route,
+            generation: Arc::clone(generation),
+            opened: opened.clone(),
+            index,
+        }
     }
 }
 
@@ -234,7 +331,7 @@ impl Installer for Deployment {
         opened: &Opened,
     ) -> Result<Prepared, Refusal> {
         let flags = if opened.linked { START_LINKED } else { 0 };
-        let started = adapter::start(
+        let started = instance::start(
             &opened.plugin,
             generation,
             &self.services,
@@ -246,32 +343,42 @@ impl Installer for Deployment {
                 "the plugin refuses to start: ask its author, or put the version before back";
             Refusal::new(&generation.file, Stage::Start, fault.text, mend)
         })?;
-        let protocols = 0..opened.manifest.protocols.len();
-        let protocols = protocols.map(|index| {
-            let served = self.instance(generation, opened, index)?;
-            Ok((opened.manifest.protocols[index].name.clone(), served))
-        });
+        let manifest = &opened.manifest;
+        let protocols = manifest.protocols.iter().enumerate();
+        let protocols = protocols
+            .map(|(at, protocol)| {
+                Ok((protocol.name.clone(), self.protocol(generation, opened, at)?))
+            })
+            .collect::<Result<_, Refusal>>()?;
+        let extensions = manifest.extensions.iter().enumerate();
+        let extensions = extensions
+            .map(|(at, extension)| {
+                Ok((extension.name.clone(), self.extension(generation, opened, at)?))
+            })
+            .collect::<Result<_, Refusal>>()?;
         Ok(Prepared {
             plugin: generation.plugin.clone(),
-            protocols: protocols.collect::<Result<_, Refusal>>()?,
+            protocols,
+            extensions,
         })
     }
 
     fn install(&mut self, prepared: Prepared) {
-        let before = self.take_of(|served| served.generation.plugin == prepared.plugin);
-        self.serving.extend(prepared.protocols);
+        let before = self.take_of(|generation| generation.plugin == prepared.plugin);
+        self.protocols.extend(prepared.protocols);
+        self.extensions.extend(prepared.extensions);
         self.publish();
         self.retire(before);
     }
 
     fn withdraw(&mut self, generation: &Arc<Generation>) {
-        let before = self.take_of(|served| Arc::ptr_eq(&served.generation, generation));
+        let before = self.take_of(|serving| Arc::ptr_eq(serving, generation));
         self.publish();
         self.retire(before);
     }
 
     fn is_mounted(&self, protocol: &str) -> bool {
-        self.serving.contains_key(protocol)
+        self.protocols.contains_key(protocol)
     }
 }
 
@@ -281,6 +388,21 @@ fn options(config: &Config, protocol: &str) -> String {
         Some(protocol) => protocol.options.to_string(),
         None => "{}".into(),
     }
+}
+
+/// The options of an extension, as its plugin gets them.
+fn extension_options(config: &Config, name: &str) -> String {
+    let named = config.extensions.iter().find(|(other, _)| other == name);
+    named.map_or_else(|| "{}".into(), |(_, extension)| extension.options.to_string())
+}
+
+/// Why a plugin did not make an instance, and what to do about it.
+fn refused(generation: &Generation, what: &str, name: &str, fault: &Fault) -> Refusal {
+    let mend = format!(
+        "look at `{what}s.{name}.options` in the config, and at what the plugin asks for"
+    );
+    let cause = format!("{what} {name}: {}", fault.text);
+    Refusal::new(&generation.file, Stage::Instance, cause, mend)
 }
 
 fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
@@ -294,5 +416,6 @@ fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
             },
         },
         pongs: protocol.pongs,
+        extensions: AllowedExtensions::default(),
     }
 }
