@@ -82,11 +82,11 @@ impl Obedient {
                 }
                 "notify-all" => {
                     let operation = Operation::Notify(rest.replace(',', ";").as_bytes().into());
-                    self.hub.post_all(SET, &operation).unwrap();
+                    self.hub.post_all(SET, operation).unwrap();
                 }
                 "post-all" => {
                     let send = Operation::Send(MessageKind::Text, rest.as_bytes().into());
-                    self.hub.post_all(SET, &send).unwrap();
+                    self.hub.post_all(SET, send).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
                 "stop" => self.hub.tell_all(&Command::Stop),
