@@ -92,3 +92,26 @@ limits! {
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    const PAGE: &str = include_str!("../../docs/operating.md");
+
+    #[test]
+    fn every_limit_stands_in_the_operators_page_with_its_default() {
+        let defaults = format!("{:#?}", Limits::default());
+        for key in Limits::KEYS {
+            let default = defaults
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(&format!("{key}: ")))
+                .unwrap();
+            let row = format!("| `{key}` | {} |", default.trim_end_matches(','));
+            assert!(
+                PAGE.contains(&row),
+                "write a row into docs/operating.md: {row}"
+            );
+        }
+    }
+}

@@ -29,6 +29,7 @@ impl<I: Instance> Shims<I> {
         size: size_of::<abi::ProtocolEntry>(),
         instance: &Self::INSTANCE,
         session: &Self::SESSION,
+        handshake: std::ptr::null(),
     };
 
     const INSTANCE: abi::InstanceBlock = abi::InstanceBlock {

@@ -25,7 +25,7 @@ macro_rules! assert_words {
 fn tables_are_where_they_were() {
     assert_words!(Declaration: size layouts plugin protocols protocol_count extensions extension_count);
     assert_words!(ExtensionEntry: size instance extension);
-    assert_words!(ProtocolEntry: size instance session);
+    assert_words!(ProtocolEntry: size instance session handshake);
     assert_words!(Layouts: size header blocks count);
     assert_words!(PluginBlock: size start);
     assert_words!(InstanceBlock: size create retire destroy thread_create thread_destroy);

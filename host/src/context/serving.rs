@@ -164,8 +164,9 @@ impl Context {
             Command::One(id, operation) => self.operate(id, &operation, io),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
-                for id in self.sets[at].members.clone() {
-                    self.operate(id, &operation, io);
+                // Nobody leaves meanwhile: those who end are told later.
+                for member in 0..self.sets[at].members.len() {
+                    self.operate(self.sets[at].members[member], &operation, io);
                 }
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
@@ -179,13 +180,7 @@ impl Context {
             }
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
-            Command::Stop => {
-                // Whatever is still open is told its end, so that nothing outlives the state of this thread.
-                for id in io.ids() {
-                    io.hang_up(id, ClosedBy::Drain, "the server is going away");
-                }
-                io.stop();
-            }
+            Command::Stop => io.stop(),
         }
     }
 

@@ -3,16 +3,24 @@
 
 use std::{
     error::Error,
+    fs,
+    io::ErrorKind,
     ops::ControlFlow,
+    path::Path,
     sync::{Arc, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::{
     cli::signals::Signal,
     config::{Config, ConfigError, diff},
-    context::hub::{Command, Hub},
+    context::{
+        handler::Label,
+        hub::{Command, Hub},
+    },
     control::{ControlRequest, Reply},
     logging::LogControl,
     plugin::{
@@ -80,9 +88,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         }
         if self.deployment.is_empty() {
-            tracing::warn!(target: "hotsocket::plugin", directory = %self.watch.directory().display(),
-                "no plugin is served: drop compiled plugins into the directory, or name another one, \
-                 such as `--plugins target/release` in a checkout");
+            warn_of_nothing(self.watch.directory());
         }
         ControlFlow::Continue(())
     }
@@ -232,7 +238,16 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             },
             ControlRequest::PluginReload { name, force } => {
                 match self.registry.reload(&name, force, &mut self.deployment) {
-                    Ok(_) => reply.done(),
+                    Ok(generation) => {
+                        let Label {
+                            plugin,
+                            version,
+                            generation,
+                        } = generation.label();
+                        let serving =
+                            json!({"name": plugin, "version": version, "generation": generation});
+                        reply.tell("serving", serving);
+                    }
                     Err(refusal) => reply.refuse(
                         format!(
                             "{}: {}: {}",
@@ -268,4 +283,18 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         }
     }
+}
+
+/// A host that serves nothing is most often one that was started in another directory than meant.
+fn warn_of_nothing(directory: &Path) {
+    let what = match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => "holds no plugin that can serve".to_owned(),
+        Ok(_) => "is no directory".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "does not exist".to_owned(),
+        Err(error) => format!("cannot be looked at ({error})"),
+    };
+    let shown = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    tracing::warn!(target: "hotsocket::plugin", directory = %shown.display(),
+        "nothing is served, since the plugin directory {what}: put compiled plugins there, or name another one, \
+         such as `--plugins target/release` in a checkout");
 }

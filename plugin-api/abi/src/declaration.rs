@@ -1,6 +1,6 @@
 //! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
 
-use crate::{ExtensionBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock};
+use crate::{ExtensionBlock, HandshakeBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock};
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
 /// does nothing else.
@@ -41,6 +41,8 @@ pub struct ProtocolEntry {
     pub instance: *const InstanceBlock,
     /// State per session, and the hooks of a session.
     pub session: *const SessionBlock,
+    /// What the protocol has to say before there is a session; null when it has nothing to say.
+    pub handshake: *const HandshakeBlock,
 }
 
 // SAFETY: an entry is part of an immutable static and leads to immutable statics.

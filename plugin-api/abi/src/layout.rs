@@ -49,7 +49,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 7] = [
+pub const LAYOUT_NAMES: [&str; 8] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -57,6 +57,7 @@ pub const LAYOUT_NAMES: [&str; 7] = [
     "HostCalls",
     "ExtensionBlock",
     "ExtensionCalls",
+    "HandshakeBlock",
 ];
 
 /// The layouts of this build.
@@ -80,4 +81,5 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::HostCalls as StableAbi>::LAYOUT,
     <crate::ExtensionBlock as StableAbi>::LAYOUT,
     <crate::ExtensionCalls as StableAbi>::LAYOUT,
+    <crate::HandshakeBlock as StableAbi>::LAYOUT,
 ];

@@ -46,6 +46,7 @@ fn declare(instance: Vec<usize>, session: Vec<usize>, count: usize) -> &'static 
         size: size_of::<ProtocolEntry>(),
         instance: instance.leak().as_ptr().cast(),
         session: session.leak().as_ptr().cast(),
+        handshake: std::ptr::null(),
     };
     Box::leak(Box::new(Declaration {
         size: size_of::<Declaration>(),
