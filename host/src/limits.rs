@@ -6,6 +6,7 @@ use serde::Deserialize;
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
         /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
+        /// Those of all memory, of commands and of the control socket take a restart.
         #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {

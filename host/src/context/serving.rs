@@ -180,13 +180,7 @@ impl Context {
             }
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
-            Command::Stop => {
-                // Whatever is still open is told its end, so that nothing outlives the state of this thread.
-                for id in io.ids() {
-                    io.hang_up(id, ClosedBy::Drain, "the server is going away");
-                }
-                io.stop();
-            }
+            Command::Stop => io.stop(),
         }
     }
 

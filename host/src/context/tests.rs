@@ -122,7 +122,9 @@ impl ProtocolHandler for Obedient {
         &self.facts
     }
 
-    fn retire(&self) {}
+    fn retire(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     fn thread_create(&self) -> Result<ThreadState, Fault> {
         self.note("thread-create");

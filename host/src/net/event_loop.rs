@@ -145,11 +145,11 @@ impl<S: Service> EventLoop<S> {
         Ok(standing)
     }
 
-    /// Ends what is still open, and tells its sessions.
+    /// Ends what is still open, and tells its sessions: nothing outlives what the service has for this thread.
     fn end_all(&mut self) {
         for id in self.io.ids() {
             self.io
-                .hang_up(id, ClosedBy::Drain, "the server has stopped");
+                .hang_up(id, ClosedBy::Drain, "the server is going away");
         }
         self.io.tell_ended(&mut self.service);
     }
