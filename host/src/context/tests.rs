@@ -84,6 +84,10 @@ impl Obedient {
                     let operation = Operation::Notify(rest.replace(',', ";").as_bytes().into());
                     self.hub.post_all(SET, operation).unwrap();
                 }
+                "post-all" => {
+                    let send = Operation::Send(MessageKind::Text, rest.as_bytes().into());
+                    self.hub.post_all(SET, send).unwrap();
+                }
                 "drain" => self.hub.tell_all(&Command::Drain),
                 "stop" => self.hub.tell_all(&Command::Stop),
                 "close" => {
@@ -366,6 +370,25 @@ fn a_broadcast_waits_for_the_end_of_a_message_that_was_begun() {
     });
     let expected = expected.map(|(octet, payload)| (octet, payload.to_vec()));
     assert_eq!(speaker.frames(), expected);
+    assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
+}
+
+#[test]
+fn what_others_post_in_the_middle_of_a_message_comes_behind_it_and_in_order() {
+    let mut bench = Bench::new(|_| {});
+    let (mut speaker, mut other) = (bench.open(), bench.open());
+    speaker.text("begin one");
+    other.text("broadcast first;post-all second;broadcast third;post-all fourth");
+    assert_eq!(
+        bench.hear(&mut other, 4),
+        ["first", "second", "third", "fourth"]
+    );
+    speaker.text("end two");
+    assert_eq!(
+        bench.hear(&mut speaker, 4),
+        ["first", "second", "third", "fourth"]
+    );
+    assert_eq!(speaker.frames()[1], (0x80, b"two".to_vec()));
     assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
 }
 
