@@ -3,22 +3,24 @@
 use std::{marker::PhantomData, ptr};
 
 use crate::{
-    Delivery, Instance, Protocol,
-    abi::{Declaration, FLAG_RUST, Layouts, ProtocolEntry, Stamp, StampedManifest},
+    Delivery, Extension, Extensions, Instance, Protocol,
+    abi::{Declaration, ExtensionEntry, FLAG_RUST, Layouts, ProtocolEntry, Stamp, StampedManifest},
     protocol::PerSession,
-    shim::{PLUGIN, Shims},
+    shim::{PLUGIN, Shims, extension::ExtensionShims},
 };
 
 pub use crate::manifest::Manifest;
 
 /// Makes this crate a plugin: `export_plugin!(Echo)`, or `export_plugin!(Echo, Chat)` for several protocols in one
 /// file. Takes any type that implements [`Instance`](crate::Instance), or [`Protocol`](crate::Protocol) and `Default`.
+/// Types that implement [`Extension`](crate::Extension) come after `extensions:`, which stands alone, or behind the
+/// protocols and a semicolon: `export_plugin!(extensions: Deflate)`, `export_plugin!(Echo; extensions: Deflate, Sign)`.
 ///
 /// The plugin is named after its package, without a leading `hotsocket-`, and has the package's version. The macro is
 /// used once in a crate, which is a `cdylib`. It also defines `pub fn plugin()`, by which a program can link
 /// the plugin instead of loading it from a file: make the crate an `rlib` as well for that.
 ///
-/// A name that is no token does not compile, nor do two protocols of one name, nor `panic = "abort"`:
+/// A name that is no token does not compile, nor do two protocols or two extensions of one name, nor `panic = "abort"`:
 ///
 /// ```compile_fail,E0080
 /// # use hotsocket_plugin::prelude::*;
@@ -42,7 +44,16 @@ pub use crate::manifest::Manifest;
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
+    (extensions: $($extension:ty),+ $(,)?) => {
+        $crate::export_plugin!(@tables [], [$($extension),+]);
+    };
+    ($($protocol:ty),+; extensions: $($extension:ty),+ $(,)?) => {
+        $crate::export_plugin!(@tables [$($protocol),+], [$($extension),+]);
+    };
     ($($protocol:ty),+ $(,)?) => {
+        $crate::export_plugin!(@tables [$($protocol),+], []);
+    };
+    (@tables [$($protocol:ty),*], [$($extension:ty),*]) => {
         #[cfg(panic = "abort")]
         ::core::compile_error!(
             "a plugin built with panic = \"abort\" would end the host with its first panic: \
@@ -56,11 +67,14 @@ macro_rules! export_plugin {
             use $crate::export::ExportPerSession as _;
 
             const PROTOCOLS: &[$crate::export::Export] =
-                &[$($crate::export::Exported::<$protocol>::EXPORT),+];
+                &[$($crate::export::Exported::<$protocol>::EXPORT),*];
+            const EXTENSIONS: &[$crate::export::ExportedExtension] =
+                &[$($crate::export::ExportedExtension::of::<$extension>()),*];
             const MANIFEST: $crate::export::Manifest = $crate::export::Manifest::new(
                 ::core::env!("CARGO_PKG_NAME"),
                 ::core::env!("CARGO_PKG_VERSION"),
                 PROTOCOLS,
+                EXTENSIONS,
             );
             const SYMBOL: &::core::primitive::str =
                 ::core::concat!("hotsocket_plugin_decl_", ::core::env!("CARGO_PKG_NAME"));
@@ -71,7 +85,10 @@ macro_rules! export_plugin {
                 $crate::export::stamp(SYMBOL, &MANIFEST);
             static ENTRIES: [$crate::abi::ProtocolEntry; PROTOCOLS.len()] =
                 $crate::export::entries(PROTOCOLS);
-            static DECLARATION: $crate::abi::Declaration = $crate::export::declaration(&ENTRIES);
+            static EXTENSION_ENTRIES: [$crate::abi::ExtensionEntry; EXTENSIONS.len()] =
+                $crate::export::extension_entries(EXTENSIONS);
+            static DECLARATION: $crate::abi::Declaration =
+                $crate::export::declaration(&ENTRIES, &EXTENSION_ENTRIES);
 
             #[unsafe(export_name = ::core::concat!(
                 "hotsocket_plugin_decl_",
@@ -121,24 +138,26 @@ impl StaticPlugin {
     }
 }
 
-/// What the macro needs to know of one type.
+/// What the macro needs to know of one protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Export {
     pub(crate) name: &'static str,
     pub(crate) id: u32,
     pub(crate) delivery: Delivery,
     pub(crate) pongs: bool,
+    pub(crate) extensions: Extensions,
     entry: ProtocolEntry,
 }
 
 impl Export {
-    const fn of<I: Instance>() -> Self {
+    const fn of<I: Instance>(entry: ProtocolEntry) -> Self {
         Self {
             name: I::Session::NAME,
             id: I::Session::ID,
             delivery: I::Session::DELIVERY,
             pongs: I::Session::PONGS,
-            entry: Shims::<I>::ENTRY,
+            extensions: I::Session::EXTENSIONS,
+            entry,
         }
     }
 }
@@ -150,7 +169,7 @@ pub struct Exported<T>(PhantomData<T>);
 
 impl<I: Instance> Exported<I> {
     /// The instance that the author wrote.
-    pub const EXPORT: Export = Export::of::<I>();
+    pub const EXPORT: Export = Export::of::<I>(Shims::<I>::ENTRY);
 }
 
 /// See [`Exported`].
@@ -160,7 +179,25 @@ pub trait ExportPerSession {
 }
 
 impl<P: Protocol + Default> ExportPerSession for Exported<P> {
-    const EXPORT: Export = Export::of::<PerSession<P>>();
+    const EXPORT: Export = Export::of::<PerSession<P>>(Shims::<PerSession<P>>::ENTRY_PER_SESSION);
+}
+
+/// What the macro needs to know of one extension.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportedExtension {
+    pub(crate) name: &'static str,
+    entry: ExtensionEntry,
+}
+
+impl ExportedExtension {
+    /// The extension that the author wrote.
+    #[must_use]
+    pub const fn of<E: Extension>() -> Self {
+        Self {
+            name: E::NAME,
+            entry: ExtensionShims::<E>::ENTRY,
+        }
+    }
 }
 
 /// The section `.hotsocket` of a plugin file.
@@ -175,8 +212,33 @@ pub const fn stamp<const N: usize>(symbol: &str, manifest: &Manifest) -> Stamped
 /// The tables of the protocols.
 #[must_use]
 pub const fn entries<const N: usize>(exports: &[Export]) -> [ProtocolEntry; N] {
-    let mut entries = [exports[0].entry; N];
-    let mut i = 1;
+    const NOTHING: ProtocolEntry = ProtocolEntry {
+        size: size_of::<ProtocolEntry>(),
+        instance: ptr::null(),
+        session: ptr::null(),
+        handshake: ptr::null(),
+    };
+    let mut entries = [NOTHING; N];
+    let mut i = 0;
+    while i < N {
+        entries[i] = exports[i].entry;
+        i += 1;
+    }
+    entries
+}
+
+/// The tables of the extensions.
+#[must_use]
+pub const fn extension_entries<const N: usize>(
+    exports: &[ExportedExtension],
+) -> [ExtensionEntry; N] {
+    const NOTHING: ExtensionEntry = ExtensionEntry {
+        size: size_of::<ExtensionEntry>(),
+        instance: ptr::null(),
+        extension: ptr::null(),
+    };
+    let mut entries = [NOTHING; N];
+    let mut i = 0;
     while i < N {
         entries[i] = exports[i].entry;
         i += 1;
@@ -186,16 +248,27 @@ pub const fn entries<const N: usize>(exports: &[Export]) -> [ProtocolEntry; N] {
 
 /// What the declaration function returns.
 #[must_use]
-pub const fn declaration(entries: &'static [ProtocolEntry]) -> Declaration {
+pub const fn declaration(
+    protocols: &'static [ProtocolEntry],
+    extensions: &'static [ExtensionEntry],
+) -> Declaration {
     Declaration {
         size: size_of::<Declaration>(),
         layouts: LAYOUTS,
         plugin: &PLUGIN,
-        protocols: entries.as_ptr(),
-        protocol_count: entries.len(),
-        extensions: ptr::null(),
-        extension_count: 0,
+        protocols: pointer(protocols),
+        protocol_count: protocols.len(),
+        extensions: pointer(extensions),
+        extension_count: extensions.len(),
     }
+}
+
+/// Null when there are none.
+const fn pointer<T>(entries: &'static [T]) -> *const T {
+    if entries.is_empty() {
+        return ptr::null();
+    }
+    entries.as_ptr()
 }
 
 #[cfg(feature = "layout")]

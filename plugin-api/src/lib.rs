@@ -118,15 +118,20 @@
 //! leaves the program's panic hook and loggers alone.
 
 mod bridge;
+mod call;
 mod error;
 #[doc(hidden)]
 pub mod export;
+mod extension;
+mod facts;
+mod frame;
 mod guard;
 mod handle;
 mod host;
 mod manifest;
 mod message;
 mod options;
+mod parameters;
 mod protocol;
 mod session;
 mod shim;
@@ -136,19 +141,24 @@ pub mod testing;
 /// The binary contract beneath; authors need none of it.
 pub use hotsocket_abi as abi;
 
+pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
 pub use export::StaticPlugin;
+pub use extension::{Agreed, Codec, Extension, Extensions};
+pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
 pub use host::Host;
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
+pub use parameters::Parameters;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Close, CloseCode, ClosedBy, Delivery, Host, Instance, Kind, Message, NoOptions, Piece,
-        PluginError, PostError, Protocol, Sent, Session, SessionHandle, SessionId, Sessions,
-        SlowPolicy, TimerId, export_plugin,
+        Agreed, Call, Close, CloseCode, ClosedBy, Codec, Delivery, Extension, Extensions,
+        FramePiece, FrameSink, Host, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece,
+        PluginError, PostError, Protocol, Request, Rsv, Sent, Session, SessionHandle, SessionId,
+        Sessions, SlowPolicy, Stop, TimerId, export_plugin,
     };
 }

@@ -1,6 +1,9 @@
 //! The manifest, written as JSON while the plugin is compiled.
 
-use crate::{Delivery, export::Export};
+use crate::{
+    Delivery, Extensions,
+    export::{Export, ExportedExtension},
+};
 
 /// What a plugin file says of itself.
 #[derive(Clone, Copy, Debug)]
@@ -8,6 +11,7 @@ pub struct Manifest {
     plugin: &'static str,
     version: &'static str,
     protocols: &'static [Export],
+    extensions: &'static [ExportedExtension],
 }
 
 impl Manifest {
@@ -15,12 +19,13 @@ impl Manifest {
     ///
     /// # Panics
     ///
-    /// At compile time, when the name of a protocol is no token, or used twice.
+    /// At compile time, when the name of a protocol or an extension is no token, or used twice.
     #[must_use]
     pub const fn new(
         package: &'static str,
         version: &'static str,
         protocols: &'static [Export],
+        extensions: &'static [ExportedExtension],
     ) -> Self {
         let mut i = 0;
         while i < protocols.len() {
@@ -36,12 +41,30 @@ impl Manifest {
                 );
                 other += 1;
             }
+            check_allowed(protocols[i].extensions);
+            i += 1;
+        }
+        let mut i = 0;
+        while i < extensions.len() {
+            assert!(
+                is_token(extensions[i].name),
+                "Extension::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
+            );
+            let mut other = 0;
+            while other < i {
+                assert!(
+                    !equal(extensions[i].name, extensions[other].name),
+                    "two extensions of this plugin have the same NAME"
+                );
+                other += 1;
+            }
             i += 1;
         }
         Self {
             plugin: without_prefix(package, "hotsocket-"),
             version,
             protocols,
+            extensions,
         }
     }
 
@@ -76,7 +99,23 @@ impl Manifest {
             json.push_protocol(&self.protocols[i]);
             i += 1;
         }
-        json.push("]}");
+        json.push("]");
+        if !self.extensions.is_empty() {
+            json.push(",\"extensions\":[");
+            let mut i = 0;
+            while i < self.extensions.len() {
+                json.push(if i == 0 {
+                    "{\"name\":\""
+                } else {
+                    ",{\"name\":\""
+                });
+                json.push(self.extensions[i].name);
+                json.push("\"}");
+                i += 1;
+            }
+            json.push("]");
+        }
+        json.push("}");
     }
 }
 
@@ -126,7 +165,27 @@ impl<const N: usize> Json<N> {
         self.push_number(rx_chunk);
         self.push(",\"pongs\":");
         self.push(if protocol.pongs { "true" } else { "false" });
+        match protocol.extensions {
+            Extensions::All => {}
+            Extensions::None => self.push_allowed("only", &[]),
+            Extensions::Only(names) => self.push_allowed("only", names),
+            Extensions::Except(names) => self.push_allowed("except", names),
+        }
         self.push("}");
+    }
+
+    const fn push_allowed(&mut self, key: &str, names: &[&str]) {
+        self.push(",\"extensions\":{\"");
+        self.push(key);
+        self.push("\":[");
+        let mut i = 0;
+        while i < names.len() {
+            self.push(if i == 0 { "\"" } else { ",\"" });
+            self.push(names[i]);
+            self.push("\"");
+            i += 1;
+        }
+        self.push("]}");
     }
 
     const fn push_byte(&mut self, byte: u8) {
@@ -137,8 +196,23 @@ impl<const N: usize> Json<N> {
     }
 }
 
+/// A name that is no token would match no extension.
+const fn check_allowed(extensions: Extensions) {
+    let (Extensions::Only(names) | Extensions::Except(names)) = extensions else {
+        return;
+    };
+    let mut i = 0;
+    while i < names.len() {
+        assert!(
+            is_token(names[i]),
+            "Protocol::EXTENSIONS must name tokens: letters, digits and !#$%&'*+-.^_`|~"
+        );
+        i += 1;
+    }
+}
+
 /// A token as HTTP has it (RFC 9110, section 5.6.2).
-const fn is_token(name: &str) -> bool {
+pub(crate) const fn is_token(name: &str) -> bool {
     let name = name.as_bytes();
     let mut i = 0;
     while i < name.len() {

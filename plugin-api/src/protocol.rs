@@ -4,7 +4,9 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Close, Host, Message, Piece, PluginError, Session, TimerId};
+use crate::{
+    Close, Extensions, Host, Message, Parameters, Piece, PluginError, Request, Session, TimerId,
+};
 
 /// A protocol: one value per session.
 ///
@@ -47,6 +49,9 @@ pub trait Protocol: Send + Sized + 'static {
 
     /// Whether [`on_pong`](Self::on_pong) is called.
     const PONGS: bool = false;
+
+    /// Which extensions may be used on its connections. [`Instance::on_extension_offer`] can say more per handshake.
+    const EXTENSIONS: Extensions = Extensions::All;
 
     /// The opening handshake is done; the peer can be sent to.
     fn on_open(&mut self, session: &mut Session) {}
@@ -104,6 +109,10 @@ pub enum Delivery {
 ///
 /// An error or a panic in `new` refuses the whole file, or the whole new config: what served before goes on. In
 /// `open` it ends that session with 1011; a panic in `thread` answers its opening handshake with 500. In `on_retire` and `drop` it is only logged.
+#[expect(
+    unused_variables,
+    reason = "the names of what a hook gets are its documentation"
+)]
 pub trait Instance: Send + Sync + Sized + 'static {
     /// The value of one session.
     type Session: Protocol;
@@ -132,6 +141,18 @@ pub trait Instance: Send + Sync + Sized + 'static {
     ///
     /// Why this session cannot be served, for the log; the peer reads close code 1011.
     fn open(&self, session: &mut Session) -> Result<Self::Session, PluginError>;
+
+    /// Whether an extension may be used for a connection whose session is yet to come. As server, asked for each offer of
+    /// the peer that [`Protocol::EXTENSIONS`] lets through, before the extension itself is asked; as client, before each of
+    /// our offers is sent. A panic is logged, and counts as `false`.
+    fn on_extension_offer(
+        &self,
+        request: &Request,
+        name: &str,
+        parameters: &Parameters<'_>,
+    ) -> bool {
+        true
+    }
 
     /// A newer instance serves new sessions from now on, or none does; those of this one go on, and one whose opening
     /// handshake is under way may still come. Called at most once.

@@ -4,12 +4,13 @@ use std::{
     any::Any,
     cell::{RefCell, RefMut},
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     time::Duration,
 };
 
 use crate::{
     CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, abi,
+    facts::Facts,
     handle::{code_to_abi, kind_to_abi, whole},
 };
 
@@ -210,9 +211,7 @@ impl Session {
     /// [`Protocol::ID`](crate::Protocol::ID).
     #[must_use]
     pub fn protocol_id(&self) -> u32 {
-        self.number(abi::FACT_PROTOCOL_ID)
-            .and_then(|id| id.try_into().ok())
-            .unwrap_or_default()
+        Facts::protocol_id(self)
     }
 
     /// The path of the request target, as it came, without the query.
@@ -230,14 +229,7 @@ impl Session {
     /// The address of the peer; none on a unix socket.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        let port = self.number(abi::FACT_PEER_PORT)?.try_into().ok()?;
-        let ip = self.bytes(abi::FACT_PEER_IP)?;
-        let ip = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
-            (Ok(ip), _) => IpAddr::V4(Ipv4Addr::from(ip)),
-            (_, Ok(ip)) => IpAddr::V6(Ipv6Addr::from(ip)),
-            _ => return None,
-        };
-        Some(SocketAddr::new(ip, port))
+        Facts::peer(self)
     }
 
     /// The subprotocol that was agreed on.
@@ -249,28 +241,23 @@ impl Session {
     /// Which side of the connection we are.
     #[must_use]
     pub fn role(&self) -> Role {
-        match self.number(abi::FACT_ROLE) {
-            Some(abi::ROLE_CLIENT) => Role::Client,
-            _ => Role::Server,
-        }
+        Facts::role(self)
     }
 
     /// What carries the connection.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        match self.number(abi::FACT_TRANSPORT) {
-            Some(abi::TRANSPORT_TCP) => Transport::Tcp,
-            Some(abi::TRANSPORT_UNIX) => Transport::Unix,
-            _ => Transport::Other,
-        }
+        Facts::transport(self)
     }
 
     /// Whether the transport is encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
-        self.number(abi::FACT_ENCRYPTED) == Some(1)
+        Facts::is_encrypted(self)
     }
+}
 
+impl Facts for Session {
     fn number(&self, key: u32) -> Option<u64> {
         let mut out = 0;
         // SAFETY: the calls are valid during the hook; `out` is ours to write.
@@ -284,10 +271,6 @@ impl Session {
         let status = unsafe { (self.calls().fact_bytes)(self.raw.context, key, &raw mut out) };
         // SAFETY: the host lends facts until the hook returns, which this borrow of the session does not outlive.
         (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
-    }
-
-    fn words(&self, key: u32) -> Option<&str> {
-        str::from_utf8(self.bytes(key)?).ok()
     }
 }
 

@@ -3,17 +3,20 @@
 //! A session's state is a box of the author's value and nothing else, so a protocol without fields costs no memory per
 //! session; the host is found through the thread's state.
 
-use std::{cell::RefCell, ffi::c_void, marker::PhantomData};
+pub(crate) mod extension;
+mod instance;
+
+use std::{any::Any, ffi::c_void, marker::PhantomData};
 
 use crate::{
-    Close, CloseCode, ClosedBy, Delivery, Host, Instance, Kind, Message, Piece, Protocol, Session,
-    TimerId,
+    Close, CloseCode, ClosedBy, Delivery, Host, Instance, Kind, Message, Parameters, Piece,
+    PluginError, Protocol, Request, Session, TimerId,
     abi::{self, Bytes, Status},
     bridge,
     guard::{adopt_thread, guard, install_panic_hook, status},
     options,
-    session::ThreadState,
 };
+use instance::PerVhost;
 
 /// The calls that concern the whole file; the same for all plugins.
 pub(crate) static PLUGIN: abi::PluginBlock = abi::PluginBlock {
@@ -25,20 +28,23 @@ pub(crate) static PLUGIN: abi::PluginBlock = abi::PluginBlock {
 pub(crate) struct Shims<I>(PhantomData<I>);
 
 impl<I: Instance> Shims<I> {
+    /// With all that an author's instance may have to say.
     pub(crate) const ENTRY: abi::ProtocolEntry = abi::ProtocolEntry {
+        handshake: &Self::HANDSHAKE,
+        ..Self::ENTRY_PER_SESSION
+    };
+
+    /// Of an instance that is ours, and has nothing to say before there is a session.
+    pub(crate) const ENTRY_PER_SESSION: abi::ProtocolEntry = abi::ProtocolEntry {
         size: size_of::<abi::ProtocolEntry>(),
-        instance: &Self::INSTANCE,
+        instance: &instance::block::<Self>(),
         session: &Self::SESSION,
         handshake: std::ptr::null(),
     };
 
-    const INSTANCE: abi::InstanceBlock = abi::InstanceBlock {
-        size: size_of::<abi::InstanceBlock>(),
-        create: create::<I>,
-        retire: retire::<I>,
-        destroy: destroy_instance::<I>,
-        thread_create: thread_create::<I>,
-        thread_destroy,
+    const HANDSHAKE: abi::HandshakeBlock = abi::HandshakeBlock {
+        size: size_of::<abi::HandshakeBlock>(),
+        extension: allows_extension::<I>,
     };
 
     const SESSION: abi::SessionBlock = abi::SessionBlock {
@@ -52,6 +58,22 @@ impl<I: Instance> Shims<I> {
         close: close::<I::Session>,
         destroy: destroy_session::<I::Session>,
     };
+}
+
+impl<I: Instance> PerVhost for Shims<I> {
+    type Value = I;
+
+    fn new(host: &Host, options: &[u8]) -> Result<I, PluginError> {
+        I::new(host, options::parse(options)?)
+    }
+
+    fn thread(instance: &I, host: &Host) -> Box<dyn Any> {
+        Box::new(instance.thread(host))
+    }
+
+    fn on_retire(instance: &I) {
+        instance.on_retire();
+    }
 }
 
 unsafe extern "C" fn start(host: *const abi::Host, flags: u32) -> Status {
@@ -68,72 +90,6 @@ unsafe extern "C" fn start(host: *const abi::Host, flags: u32) -> Status {
             Ok(())
         },
     ))
-}
-
-unsafe extern "C" fn create<I: Instance>(
-    host: *const abi::Host,
-    options: Bytes<'_>,
-    out: *mut *mut c_void,
-) -> Status {
-    adopt_thread();
-    // SAFETY: the contract has a host that stays valid for ever, and options that are lent for this call.
-    let (host, options) = unsafe { (Host::from_raw(host), options.as_slice()) };
-    let made = guard(
-        |text| host.fail(text),
-        || Ok(Box::new(I::new(&host, options::parse(options)?)?)),
-    );
-    // SAFETY: `out` is the host's, to be written once.
-    unsafe { hand_over(made, out) }
-}
-
-unsafe extern "C" fn retire<I: Instance>(instance: *mut c_void, host: *const abi::Host) -> Status {
-    adopt_thread();
-    // SAFETY: `create` of the same block made it, and hooks only share it; the host as in `create`.
-    let (instance, host) = unsafe { (&*instance.cast::<I>(), Host::from_raw(host)) };
-    status(guard(
-        |text| host.fail(text),
-        || {
-            instance.on_retire();
-            Ok(())
-        },
-    ))
-}
-
-unsafe extern "C" fn destroy_instance<I: Instance>(
-    instance: *mut c_void,
-    host: *const abi::Host,
-) -> Status {
-    adopt_thread();
-    // SAFETY: as in `create`.
-    let host = unsafe { Host::from_raw(host) };
-    // SAFETY: `create` of the same block made it from a box, and this is the last call with it.
-    unsafe { destroy::<I>(instance, |text| host.fail(text)) }
-}
-
-unsafe extern "C" fn thread_create<I: Instance>(
-    instance: *mut c_void,
-    host: *const abi::Host,
-    out: *mut *mut c_void,
-) -> Status {
-    adopt_thread();
-    // SAFETY: `create` of the same block made it, and hooks only share it; the host as in `create`.
-    let (instance, host) = unsafe { (&*instance.cast::<I>(), Host::from_raw(host)) };
-    let made = guard(
-        |text| host.fail(text),
-        || {
-            let value = RefCell::new(Box::new(instance.thread(&host)) as Box<_>);
-            Ok(Box::new(ThreadState { host, value }))
-        },
-    );
-    // SAFETY: `out` is the host's, to be written once.
-    unsafe { hand_over(made, out) }
-}
-
-unsafe extern "C" fn thread_destroy(thread: *mut c_void, host: *const abi::Host) -> Status {
-    // SAFETY: as in `create`.
-    let host = unsafe { Host::from_raw(host) };
-    // SAFETY: `thread_create` made it from a box, and this is the last call with it.
-    unsafe { destroy::<ThreadState>(thread, |text| host.fail(text)) }
 }
 
 unsafe extern "C" fn open<I: Instance>(
@@ -174,6 +130,32 @@ unsafe extern "C" fn open<I: Instance>(
     });
     // SAFETY: `out` is the host's, to be written once.
     unsafe { hand_over(opened, out) }
+}
+
+unsafe extern "C" fn allows_extension<I: Instance>(
+    instance: *mut c_void,
+    call: *const abi::ExtensionCall,
+    name: Bytes<'_>,
+    parameters: Bytes<'_>,
+) -> Status {
+    // SAFETY: `create` of the same block made it, and hooks only share it; the call is valid during this hook.
+    let (instance, raw) = unsafe { (&*instance.cast::<I>(), *call) };
+    // SAFETY: both are lent for this call.
+    let (name, parameters) = unsafe { (name.as_slice(), parameters.as_slice()) };
+    // SAFETY: valid during this hook, and the value ends with it.
+    let request = unsafe { Request::from_raw(raw) };
+    let allowed = guard(
+        |text| extension::tell(raw, CloseCode::INTERNAL_ERROR, text),
+        || {
+            let parameters = Parameters::from_host(str::from_utf8(parameters)?);
+            Ok(instance.on_extension_offer(&request, str::from_utf8(name)?, &parameters))
+        },
+    );
+    match allowed {
+        Ok(true) => abi::STATUS_OK,
+        Ok(false) => abi::STATUS_NONE,
+        Err(failed) => failed,
+    }
 }
 
 unsafe extern "C" fn message<P: Protocol>(

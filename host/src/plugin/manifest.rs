@@ -41,6 +41,39 @@ pub struct ProtocolManifest {
     /// Whether it wants to hear of pongs.
     #[serde(default)]
     pub pongs: bool,
+    /// Which extensions may be used on its connections.
+    #[serde(default, skip_serializing_if = "AllowedExtensions::are_all")]
+    pub extensions: AllowedExtensions,
+}
+
+/// Which extensions a protocol lets be used on its connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AllowedExtensions {
+    /// All there are.
+    #[default]
+    All,
+    /// Those of these names.
+    Only(Vec<String>),
+    /// All but those of these names.
+    Except(Vec<String>),
+}
+
+impl AllowedExtensions {
+    /// Whether the extension of that name may be used.
+    #[must_use]
+    pub fn include(&self, name: &str) -> bool {
+        let is_named = |names: &[String]| names.iter().any(|other| other == name);
+        match self {
+            Self::All => true,
+            Self::Only(names) => is_named(names),
+            Self::Except(names) => !is_named(names),
+        }
+    }
+
+    fn are_all(&self) -> bool {
+        *self == Self::All
+    }
 }
 
 /// One extension of a plugin.
@@ -163,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn a_protocol_says_which_extensions_may_be_used() {
+        let allowed = |text: &str| {
+            let text =
+                format!(r#"{{"plugin":"p","version":"1","protocols":[{{"name":"a"{text}}}]}}"#);
+            let manifest = Manifest::parse(text.as_bytes()).unwrap();
+            let extensions = &manifest.protocols[0].extensions;
+            ["x", "y"].map(|name| extensions.include(name))
+        };
+        assert_eq!(allowed(""), [true, true]);
+        assert_eq!(allowed(r#","extensions":{"only":["x"]}"#), [true, false]);
+        assert_eq!(allowed(r#","extensions":{"only":[]}"#), [false, false]);
+        assert_eq!(allowed(r#","extensions":{"except":["x"]}"#), [false, true]);
+    }
+
+    #[test]
     fn a_name_that_is_no_token_is_refused() {
         for name in ["", "two words", "a/b", "naïve", "tab\\t"] {
             let text =
@@ -194,6 +242,7 @@ mod tests {
             "[]",
             r#"{"plugin":1}"#,
             r#"{"plugin":"p","version":"1","protocols":[{"name":"a","delivery":"pigeon"}]}"#,
+            r#"{"plugin":"p","version":"1","protocols":[{"name":"a","extensions":{"never":[]}}]}"#,
             r#"{"plugin":"p","version":"","protocols":[{"name":"a"}]}"#,
         ] {
             assert_eq!(fault(text).stage, Stage::Manifest, "{text}");

@@ -1,0 +1,52 @@
+//! Facts of a connection, as sessions and requests read them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::{Role, Transport, abi};
+
+/// Who can ask the host for facts by their keys.
+pub(crate) trait Facts {
+    fn number(&self, key: u32) -> Option<u64>;
+
+    fn bytes(&self, key: u32) -> Option<&[u8]>;
+
+    fn words(&self, key: u32) -> Option<&str> {
+        str::from_utf8(self.bytes(key)?).ok()
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        let port = self.number(abi::FACT_PEER_PORT)?.try_into().ok()?;
+        let ip = self.bytes(abi::FACT_PEER_IP)?;
+        let ip = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
+            (Ok(ip), _) => IpAddr::V4(Ipv4Addr::from(ip)),
+            (_, Ok(ip)) => IpAddr::V6(Ipv6Addr::from(ip)),
+            _ => return None,
+        };
+        Some(SocketAddr::new(ip, port))
+    }
+
+    fn protocol_id(&self) -> u32 {
+        self.number(abi::FACT_PROTOCOL_ID)
+            .and_then(|id| id.try_into().ok())
+            .unwrap_or_default()
+    }
+
+    fn role(&self) -> Role {
+        match self.number(abi::FACT_ROLE) {
+            Some(abi::ROLE_CLIENT) => Role::Client,
+            _ => Role::Server,
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        match self.number(abi::FACT_TRANSPORT) {
+            Some(abi::TRANSPORT_TCP) => Transport::Tcp,
+            Some(abi::TRANSPORT_UNIX) => Transport::Unix,
+            _ => Transport::Other,
+        }
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.number(abi::FACT_ENCRYPTED) == Some(1)
+    }
+}
