@@ -184,7 +184,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`] when too much is queued already; then no session gets it.
+    /// [`PostError::Full`] when too much is queued already for a service thread; then no session of that thread gets
+    /// it.
     pub fn broadcast<'m>(
         &self,
         message: impl Into<Message<'m>>,
