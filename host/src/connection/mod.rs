@@ -6,6 +6,7 @@ pub mod budget;
 pub mod buffers;
 pub mod deadline;
 pub mod event;
+pub mod extended;
 pub mod inbound;
 pub mod outbound;
 pub mod sending;
