@@ -261,7 +261,6 @@ pub(super) fn put_frame_with(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::extension::toy;
 
     /// What a server sends.
     fn sent(
@@ -392,24 +391,5 @@ mod tests {
             close(&mut Outbound::default(), None, "").unwrap(),
             b"\x88\x00"
         );
-    }
-
-    #[test]
-    fn extensions_change_the_payload_and_set_their_bits() {
-        let (mut outbound, mut chain) = (Outbound::default(), toy::chain(&[(2, 1)]));
-        let frame = ExtensionFrame {
-            kind: MessageKind::Binary,
-            rsv: 0,
-            first: true,
-            last: true,
-            payload: b"abc",
-        };
-        let mut extended = |limit| {
-            sent(&mut outbound, |outbound, out| {
-                outbound.extended_message(out, Masking::None, &mut chain, frame, limit)
-            })
-        };
-        assert_eq!(extended(4).unwrap(), b"\xa2\x04\x01`cb");
-        assert_eq!(extended(3), Err(SendError::Extension(TOO_LARGE)));
     }
 }

@@ -16,8 +16,9 @@ use super::opcode::Opcode;
 pub struct Piece<'a> {
     /// In all frames of a message that of its first one: text, binary, or a reserved one that has an owner.
     pub opcode: Opcode,
-    /// 4 for RSV1, 2 for RSV2, 1 for RSV3; set only where a frame begins. Inbound an extension gets those it owns, and
-    /// what it puts carries those of the others by itself; outbound it sets its own and leaves the others as they came.
+    /// 4 for RSV1, 2 for RSV2, 1 for RSV3; set only where a frame begins. Outbound an extension sets its own and leaves
+    /// the others as they came. Inbound it gets its own; those of the others on what it got are added to the next frame
+    /// that it puts, and only one that has kept some elsewhere on the way out has to set them.
     pub rsv: u8,
     /// A frame begins with it.
     pub frame_first: bool,

@@ -435,10 +435,10 @@ impl<'a, 'r> LinkSink<'a, 'r> {
         let place = &mut *self.place;
         match self.run.way {
             Way::In => {
-                piece.rsv = match piece.frame_first {
-                    true => mem::take(&mut place.inbound.others_rsv),
-                    false => 0,
-                };
+                piece.rsv &= !place.rsv_bits;
+                if piece.frame_first {
+                    piece.rsv |= mem::take(&mut place.inbound.others_rsv);
+                }
             }
             Way::Out => {
                 let (may_use, bits) = match piece.opcode {
