@@ -14,4 +14,6 @@ pub mod websocket;
 pub mod write_queue;
 
 #[cfg(test)]
+mod extended_tests;
+#[cfg(test)]
 mod stream_tests;
