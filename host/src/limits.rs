@@ -6,6 +6,7 @@ use serde::Deserialize;
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
         /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
+        /// Those of all memory, of commands and of the control socket take a restart.
         #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {
@@ -42,7 +43,7 @@ limits! {
     idle_ping_ms = 30_000;
     /// After that ping the peer has so many milliseconds to send anything. After it the connection fails with 1006.
     pong_ms = 10_000;
-    /// From our Close frame to the end of the transport, in milliseconds. After it the transport is closed.
+    /// From when our Close frame has left to the end of the transport, in milliseconds. After it the transport is closed.
     close_ms = 1_000;
     /// Output that waits and does not move for so many milliseconds ends the transport.
     stalled_write_ms = 30_000;
@@ -72,6 +73,9 @@ limits! {
 
     /// Size of a plugin file, in bytes. A larger one is refused.
     plugin_file_bytes = 256 << 20;
+    /// How long a plugin may take to be opened, to start, to make an instance, and to give one up, in milliseconds each.
+    /// A version that is not ready by then is refused; what is late after that is logged and waited for no longer.
+    plugin_start_ms = 10_000;
     /// Versions of plugins that stay mapped. At the limit a new version is refused until the host is restarted.
     retained_generations_count = 256;
     /// Thread-specific keys of the C library that must be free before a plugin is opened. Below it: refused.
@@ -87,4 +91,27 @@ limits! {
     control_request_bytes = 64 << 10;
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    const PAGE: &str = include_str!("../../docs/operating.md");
+
+    #[test]
+    fn every_limit_stands_in_the_operators_page_with_its_default() {
+        let defaults = format!("{:#?}", Limits::default());
+        for key in Limits::KEYS {
+            let default = defaults
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(&format!("{key}: ")))
+                .unwrap();
+            let row = format!("| `{key}` | {} |", default.trim_end_matches(','));
+            assert!(
+                PAGE.contains(&row),
+                "write a row into docs/operating.md: {row}"
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The macro that makes a plugin file, and what it expands to.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ptr};
 
 use crate::{
     Delivery, Instance, Protocol,
@@ -193,10 +193,12 @@ pub const fn declaration(entries: &'static [ProtocolEntry]) -> Declaration {
         plugin: &PLUGIN,
         protocols: entries.as_ptr(),
         protocol_count: entries.len(),
+        extensions: ptr::null(),
+        extension_count: 0,
     }
 }
 
 #[cfg(feature = "layout")]
 const LAYOUTS: *const Layouts = &raw const crate::abi::LAYOUTS;
 #[cfg(not(feature = "layout"))]
-const LAYOUTS: *const Layouts = std::ptr::null();
+const LAYOUTS: *const Layouts = ptr::null();

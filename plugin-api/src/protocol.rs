@@ -95,14 +95,15 @@ pub enum Delivery {
 ///
 /// # Threads and order
 ///
-/// [`new`](Self::new) and [`on_retire`](Self::on_retire) run on the host's loader thread, where nothing waits for them
-/// but other plugins. [`thread`](Self::thread) and [`open`](Self::open) run on service threads, several at once: hence
-/// `Sync`. The value is dropped on the loader thread after its last session has ended.
+/// [`new`](Self::new), [`on_retire`](Self::on_retire) and `drop` run on a thread of the host that lives for this call or
+/// a few more, so thread-locals do not keep anything there. Only other plugins wait for them, and no longer than
+/// `limits.plugin_start_ms`: a `new` that does not come back by then is refused. [`thread`](Self::thread) and [`open`](Self::open) run on service threads, several at once: hence
+/// `Sync`. The value is dropped after its last session has ended; not at all when the process ends before.
 ///
 /// # Failure
 ///
 /// An error or a panic in `new` refuses the whole file, or the whole new config: what served before goes on. In
-/// `thread` or `open` it ends that session with 1011. In `on_retire` and `drop` it is only logged.
+/// `open` it ends that session with 1011; a panic in `thread` answers its opening handshake with 500. In `on_retire` and `drop` it is only logged.
 pub trait Instance: Send + Sync + Sized + 'static {
     /// The value of one session.
     type Session: Protocol;
@@ -132,7 +133,8 @@ pub trait Instance: Send + Sync + Sized + 'static {
     /// Why this session cannot be served, for the log; the peer reads close code 1011.
     fn open(&self, session: &mut Session) -> Result<Self::Session, PluginError>;
 
-    /// A newer instance serves new sessions from now on; those of this one go on. Called at most once.
+    /// A newer instance serves new sessions from now on, or none does; those of this one go on, and one whose opening
+    /// handshake is under way may still come. Called at most once.
     fn on_retire(&self) {}
 }
 

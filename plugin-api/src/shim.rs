@@ -29,6 +29,7 @@ impl<I: Instance> Shims<I> {
         size: size_of::<abi::ProtocolEntry>(),
         instance: &Self::INSTANCE,
         session: &Self::SESSION,
+        handshake: std::ptr::null(),
     };
 
     const INSTANCE: abi::InstanceBlock = abi::InstanceBlock {
@@ -86,6 +87,7 @@ unsafe extern "C" fn create<I: Instance>(
 }
 
 unsafe extern "C" fn retire<I: Instance>(instance: *mut c_void, host: *const abi::Host) -> Status {
+    adopt_thread();
     // SAFETY: `create` of the same block made it, and hooks only share it; the host as in `create`.
     let (instance, host) = unsafe { (&*instance.cast::<I>(), Host::from_raw(host)) };
     status(guard(

@@ -4,7 +4,8 @@
 use std::mem::{offset_of, size_of};
 
 use hotsocket_plugin::abi::{
-    Bytes, Close, Declaration, Host, HostCalls, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
+    Agreement, Bytes, Close, Declaration, ExtensionBlock, ExtensionCall, ExtensionCalls,
+    ExtensionEntry, FramePiece, Host, HostCalls, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
     ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp, StampedManifest,
 };
 
@@ -22,8 +23,9 @@ macro_rules! assert_words {
 
 #[test]
 fn tables_are_where_they_were() {
-    assert_words!(Declaration: size layouts plugin protocols protocol_count);
-    assert_words!(ProtocolEntry: size instance session);
+    assert_words!(Declaration: size layouts plugin protocols protocol_count extensions extension_count);
+    assert_words!(ExtensionEntry: size instance extension);
+    assert_words!(ProtocolEntry: size instance session handshake);
     assert_words!(Layouts: size header blocks count);
     assert_words!(PluginBlock: size start);
     assert_words!(InstanceBlock: size create retire destroy thread_create thread_destroy);
@@ -33,6 +35,9 @@ fn tables_are_where_they_were() {
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
         set_deadline set_timer cancel_timer fact_number fact_bytes fail);
     assert_words!(HostCalls: size log log_level count now_ms post post_all for_each fact_bytes fail);
+    assert_words!(ExtensionBlock: size offer accept confirm inbound outbound flush destroy);
+    assert_words!(ExtensionCall: context calls thread);
+    assert_words!(ExtensionCalls: size put parameters fact_number fact_bytes fail);
 }
 
 #[test]
@@ -40,6 +45,15 @@ fn values_are_where_they_were() {
     assert_eq!(size_of::<Bytes<'_>>(), 16);
     assert_eq!(offset_of!(Bytes<'_>, data), 0);
     assert_eq!(offset_of!(Bytes<'_>, len), 8);
+    assert_eq!(size_of::<FramePiece<'_>>(), 24);
+    assert_eq!(offset_of!(FramePiece<'_>, opcode), 0);
+    assert_eq!(offset_of!(FramePiece<'_>, flags), 4);
+    assert_eq!(offset_of!(FramePiece<'_>, payload), 8);
+    assert_eq!(size_of::<Agreement>(), 24);
+    assert_eq!(offset_of!(Agreement, state), 0);
+    assert_eq!(offset_of!(Agreement, rsv), 8);
+    assert_eq!(offset_of!(Agreement, opcodes), 12);
+    assert_eq!(offset_of!(Agreement, independence), 16);
     assert_eq!(size_of::<Close<'_>>(), 32);
     assert_eq!(offset_of!(Close<'_>, by), 0);
     assert_eq!(offset_of!(Close<'_>, code), 4);
@@ -67,6 +81,8 @@ fn each_block_tells_its_size_and_its_layout() {
     let declaration = linked_left::plugin().declaration();
     assert_eq!(declaration.size, size_of::<Declaration>());
     assert_eq!(declaration.protocol_count, 1);
+    assert_eq!(declaration.extension_count, 0);
+    assert!(declaration.extensions.is_null());
     // SAFETY: the pointers of a declaration lead to static tables.
     unsafe {
         let entry = *declaration.protocols;

@@ -123,6 +123,6 @@ fn a_host_without_any_argument_listens_on_loopback_only() {
     match line {
         Some(line) => assert_eq!(line, "listening on ws://127.0.0.1:7681"),
         // Another program has the port: then that is what is told.
-        None => assert!(log.since(0).concat().contains("127.0.0.1:7681")),
+        None => assert!(log.wait_end(DEADLINE).concat().contains("127.0.0.1:7681")),
     }
 }

@@ -9,8 +9,9 @@ use std::sync::OnceLock;
 const SHIPPED: [&str; 3] = ["echo", "broadcast", "increment"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 6] = [
+const FIXTURES: [&str; 7] = [
     "marker",
+    "lives",
     "panics",
     "probe",
     "pieces",

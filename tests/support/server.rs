@@ -109,17 +109,7 @@ impl Setup {
 
     /// Starts the server and waits until it listens.
     pub(crate) fn start(self) -> Server {
-        let mut child = self.spawn();
-        let output = Lines::follow(child.stdout.take().expect("piped"));
-        let log = Lines::follow(child.stderr.take().expect("piped"));
-        let mut server = Server {
-            process: Process::of(&child),
-            child,
-            addresses: Vec::new(),
-            output,
-            log,
-            setup: self,
-        };
+        let mut server = self.begin();
         for nth in 0..server.setup.listeners {
             let line = server.output.wait_after(nth, DEADLINE, |line| {
                 line.strip_prefix("listening on ws://").map(str::to_owned)
@@ -128,6 +118,21 @@ impl Setup {
             server.addresses.push(line.parse().expect("an address"));
         }
         server
+    }
+
+    /// Starts the server, which does not listen yet.
+    pub(crate) fn begin(self) -> Server {
+        let mut child = self.spawn();
+        let output = Lines::follow(child.stdout.take().expect("piped"));
+        let log = Lines::follow(child.stderr.take().expect("piped"));
+        Server {
+            process: Process::of(&child),
+            child,
+            addresses: Vec::new(),
+            output,
+            log,
+            setup: self,
+        }
     }
 
     /// Starts the server, which is expected to end by itself, and gives what it said.

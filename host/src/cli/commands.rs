@@ -74,9 +74,12 @@ pub(super) fn plugin_table(plugins: &Value) -> String {
 /// `plugin reload`.
 pub(super) fn plugin_reload(name: String, force: bool, control: Option<PathBuf>) -> Done {
     let told = ask(control, &ControlRequest::PluginReload { name, force })?;
-    if !told.is_empty() {
-        print::line(&Value::Object(told).to_string());
-    }
+    let serving = told.get("serving").unwrap_or(&Value::Null);
+    let [name, version, generation] =
+        ["name", "version", "generation"].map(|key| print::cell(&serving[key]));
+    print::line(&format!(
+        "{name} {version} serves as generation {generation}"
+    ));
     Ok(())
 }
 

@@ -36,12 +36,19 @@ impl Budget {
     #[inline]
     #[must_use]
     pub fn take(&mut self, bytes: u64) -> bool {
-        let used = self.used.saturating_add(bytes);
-        if used > self.granted && !self.fetch(used - self.granted) {
-            return false;
+        let has_room = self.has_room(bytes);
+        if has_room {
+            self.used += bytes;
         }
-        self.used = used;
-        true
+        has_room
+    }
+
+    /// Whether [`Self::take`] would take `bytes`.
+    #[inline]
+    #[must_use]
+    pub fn has_room(&mut self, bytes: u64) -> bool {
+        let used = self.used.saturating_add(bytes);
+        used <= self.granted || self.fetch(used - self.granted)
     }
 
     /// Gives back what was taken.

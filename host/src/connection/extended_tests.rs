@@ -4,7 +4,7 @@ use super::extended::Extended;
 use super::inbound::{Delivery, Event, InboundRules};
 use super::outbound::{Masking, SendError};
 use super::stream_tests::{Heard, message, pool};
-use super::websocket::{ClosedBy, FramedAs, State, WebSocket};
+use super::websocket::{ClosedBy, Framed, FramedAs, State, WebSocket};
 use super::write_queue::WriteQueue;
 use crate::wire::close_code::{
     Failure, INTERNAL_ERROR, INVALID_PAYLOAD, NORMAL, POLICY, PROTOCOL_ERROR, TOO_BIG,
@@ -247,30 +247,22 @@ fn a_message_is_made_once_for_all_of_a_key() {
     let key = one.sending().framed_as();
     assert!(matches!(key, FramedAs::Key(_)));
     let (_, frames) = send(one, true, true, b"a");
-    let mut out = Vec::new();
-    assert!(other.sending().append_framed(&mut out, key, &frames));
-    assert_eq!(out, send(other, true, true, b"a").1);
-    assert!(!stranger.sending().append_framed(&mut out, key, &frames));
-    assert!(!plain.sending().append_framed(&mut out, key, &frames));
+    assert_eq!(other.sending().framed_as(), key);
+    assert_eq!(other.sending().takes(key), Framed::Now);
+    assert_eq!(frames, send(other, true, true, b"a").1);
+    assert_eq!(stranger.sending().takes(key), Framed::Extended);
+    assert_eq!(plain.sending().takes(key), Framed::Extended);
     assert_eq!(plain.sending().framed_as(), FramedAs::Plain);
-    assert!(
-        plain
-            .sending()
-            .append_framed(&mut out, FramedAs::Plain, &frames)
-    );
+    assert_eq!(plain.sending().takes(FramedAs::Plain), Framed::Now);
+    assert_eq!(one.sending().takes(FramedAs::Plain), Framed::Extended);
 
     send(other, true, false, b"a").0.unwrap();
-    assert_eq!(
-        other.sending().framed_as(),
-        FramedAs::Own,
-        "inside a message"
-    );
+    assert_eq!(other.sending().takes(key), Framed::AfterMessage);
+    other.sending().abandon(ClosedBy::Peer, "");
+    assert_eq!(other.sending().takes(key), Framed::Closed);
     let mut own = websocket(vec![merges(4)]);
     assert_eq!(own.sending().framed_as(), FramedAs::Own);
-    assert!(
-        !own.sending()
-            .append_framed(&mut out, FramedAs::Own, &frames)
-    );
+    assert_eq!(own.sending().takes(FramedAs::Own), Framed::Extended);
 }
 
 #[test]

@@ -180,6 +180,11 @@ impl Outbound {
         Ok(())
     }
 
+    /// Nothing is sent any more, a Close frame neither.
+    pub fn end(&mut self) {
+        self.closed = true;
+    }
+
     /// Section 5.4: which opcode comes next.
     #[inline]
     fn advance(&mut self, kind: MessageKind, first: bool, last: bool) -> Result<Opcode, SendError> {

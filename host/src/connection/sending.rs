@@ -48,6 +48,19 @@ pub enum State {
     Abandoned,
 }
 
+/// When frames that were encoded before can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framed {
+    /// Now.
+    Now,
+    /// Behind the message that was begun: RFC 6455 section 5.4 lets no other message come between its fragments.
+    AfterMessage,
+    /// Never: on this connection messages become other frames.
+    Extended,
+    /// Never: the closing handshake has begun.
+    Closed,
+}
+
 /// What is to be done with the transport once the output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -59,7 +72,7 @@ pub enum Transport {
     Close,
 }
 
-/// What a whole message becomes that is sent now, as far as it can be said before.
+/// What a whole message becomes, as far as it can be said before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FramedAs {
     /// The one unmasked frame of [`encode_message`](super::outbound::encode_message).
@@ -154,45 +167,47 @@ impl Sending {
         }
     }
 
-    /// Whether a whole message framed by [`encode_message`](super::outbound::encode_message) may be appended to the
-    /// output as it is: open, with no message begun and no extension.
+    /// Whether whole messages framed by [`encode_message`](super::outbound::encode_message) may be appended to the
+    /// output as they are.
     #[inline]
-    pub fn takes_framed(&self) -> bool {
-        self.state == State::Open
-            && self.extensions.is_none()
-            && self.outbound.is_between_messages()
+    pub fn takes_framed(&self) -> Framed {
+        if self.state != State::Open {
+            Framed::Closed
+        } else if self.extensions.is_some() {
+            Framed::Extended
+        } else if self.outbound.is_between_messages() {
+            Framed::Now
+        } else {
+            Framed::AfterMessage
+        }
     }
 
-    /// What a whole message becomes that is sent now. As server only: no two frames of a client are masked alike. For
-    /// a key, one of its connections makes the bytes with [`Self::message`], and the others take them with
-    /// [`Self::append_framed`] or in another way. It holds until something else is sent or this thread turns.
+    /// What a whole message becomes. As server only: no two frames of a client are masked alike. For a key, one of its
+    /// connections makes the frames with [`Self::message`], and they are appended to the output of the others, each
+    /// when [`Self::takes`] says.
     pub fn framed_as(&self) -> FramedAs {
-        if self.takes_framed() {
-            return FramedAs::Plain;
+        match &self.extensions {
+            None => FramedAs::Plain,
+            Some(extended) => extended.chain.key().map_or(FramedAs::Own, FramedAs::Key),
+        }
+    }
+
+    /// Whether whole messages that were framed for all who tell `framed_as` may be appended to the output as they are.
+    pub fn takes(&self, framed_as: FramedAs) -> Framed {
+        if framed_as == FramedAs::Plain {
+            return self.takes_framed();
         }
         match &self.extensions {
-            Some(extended)
-                if self.state == State::Open
-                    && self.outbound.is_between_messages()
-                    && extended.chain.is_between_messages()
-                    && !extended.chain.is_holding()
-                    && extended.chain.failed().is_none() =>
-            {
-                extended.chain.key().map_or(FramedAs::Own, FramedAs::Key)
+            _ if self.state != State::Open => Framed::Closed,
+            Some(extended) if framed_as != FramedAs::Own && self.framed_as() == framed_as => {
+                let wire = extended.chain.is_between_messages();
+                match wire && self.outbound.is_between_messages() {
+                    true => Framed::Now,
+                    false => Framed::AfterMessage,
+                }
             }
-            _ => FramedAs::Own,
+            _ => Framed::Extended,
         }
-    }
-
-    /// Appends whole messages that were framed for all who tell `framed_as`; false, and nothing appended, when this
-    /// connection tells otherwise now.
-    #[inline]
-    pub fn append_framed(&self, out: &mut Vec<u8>, framed_as: FramedAs, bytes: &[u8]) -> bool {
-        let takes = framed_as != FramedAs::Own && self.framed_as() == framed_as;
-        if takes {
-            out.extend_from_slice(bytes);
-        }
-        takes
     }
 
     /// A ping.
@@ -262,6 +277,7 @@ impl Sending {
     /// Ends it without a Close frame: the transport is gone, or is given up.
     pub fn abandon(&mut self, by: ClosedBy, reason: &str) {
         if matches!(self.state, State::Open | State::CloseSent) {
+            self.outbound.end();
             self.state = State::Abandoned;
             self.begin_report(by, ABNORMAL, reason);
         }

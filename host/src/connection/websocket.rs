@@ -4,7 +4,7 @@ use super::buffers::BufferPool;
 use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
-pub use super::sending::{CloseReport, ClosedBy, FramedAs, Sending, State, Transport};
+pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.

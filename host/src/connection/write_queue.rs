@@ -82,12 +82,19 @@ impl WriteQueue {
         }
     }
 
+    /// All that waits.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let segments = self.0.iter().flat_map(|queue| &queue.segments);
+        segments.map(Segment::rest)
+    }
+
     /// Appends a part of shared bytes, by reference unless it is short. What lies outside the bytes is left out.
     pub fn push_shared(&mut self, bytes: SharedBytes, range: Range<usize>) {
         let whole = (*bytes).as_ref();
         let end = range.end.min(whole.len());
         let range = range.start.min(end)..end;
-        if range.len() < SHARE_FROM_BYTES {
+        // A small part is not to keep a large whole alive.
+        if range.len() < SHARE_FROM_BYTES.max(whole.len() / 4) {
             return self.push_owned(&whole[range]);
         }
         let queue = self.0.get_or_insert_default();

@@ -12,6 +12,10 @@ use crate::{
     net::token::ConnectionId,
 };
 
+/// The most that is gathered before it is delivered, in bytes, unless one frame is larger: so that a turn adds no more
+/// than that to the output of a session before its high mark is looked at again.
+const GATHER_BYTES: usize = 256 << 10;
+
 /// The sessions of one protocol on one vhost on this service thread.
 #[derive(Debug)]
 pub(crate) struct Set {
@@ -32,9 +36,9 @@ impl Set {
         }
     }
 
-    /// Whether frames with this policy can join those that were gathered.
-    pub(crate) fn takes(&self, slow: SlowPolicy) -> bool {
-        self.frames.is_empty() || self.slow == slow
+    /// Whether a frame of this length, with this policy, can join those that were gathered.
+    pub(crate) fn takes(&self, len: usize, slow: SlowPolicy) -> bool {
+        self.frames.is_empty() || self.slow == slow && self.frames.len() + len <= GATHER_BYTES
     }
 
     /// Gathers a frame. True when it is the first one.
@@ -59,8 +63,8 @@ impl Set {
     /// Ends the turn. The buffer is used again unless somebody still needs what is in it.
     pub(crate) fn clear(&mut self) {
         match Arc::get_mut(&mut self.frames) {
-            Some(frames) => frames.clear(),
-            None => self.frames = Arc::default(),
+            Some(frames) if frames.capacity() <= 4 * GATHER_BYTES => frames.clear(),
+            _ => self.frames = Arc::default(),
         }
     }
 }

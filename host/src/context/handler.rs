@@ -58,6 +58,20 @@ impl fmt::Display for Fault {
     }
 }
 
+impl Fault {
+    /// Writes the one line that an operator reads.
+    #[cold]
+    pub(crate) fn log(&self, label: &Label, protocol: &str) {
+        let Label {
+            plugin,
+            version,
+            generation,
+        } = label;
+        let hook = self.hook;
+        tracing::error!(target: "hotsocket::plugin", plugin, version, generation, protocol, hook, "{self}");
+    }
+}
+
 /// A protocol on one vhost, of one generation. Shared by the service threads; a session's hooks are called on the
 /// service thread that owns it, never two at once, never nested.
 pub trait ProtocolHandler: Send + Sync {
@@ -68,7 +82,11 @@ pub trait ProtocolHandler: Send + Sync {
     fn facts(&self) -> &ProtocolFacts;
 
     /// Another one serves new sessions from now on. Not on a service thread.
-    fn retire(&self);
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; it is retired all the same.
+    fn retire(&self) -> Result<(), Fault>;
 
     /// Makes the state of a service thread, on it.
     ///

@@ -9,7 +9,7 @@ use crate::{
     },
     limits::Limits,
     net::{
-        mailbox::{Mailbox, Weight},
+        mailbox::{Mailbox, MailboxFull, Weight},
         token::ConnectionId,
     },
     wire::MessageKind,
@@ -113,11 +113,40 @@ thread_local! {
     static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
 }
 
-/// What the hooks of the running turn have queued for their own service thread: it needs no lock and no waking.
+/// What the hooks of the running turn have queued for their own service thread: it needs no lock and no waking, but
+/// has the bounds of a mailbox.
 struct Turn {
     hub: *const Hub,
     thread: usize,
-    queue: VecDeque<Command>,
+    queue: TurnQueue,
+}
+
+/// Commands of a service thread to itself.
+#[derive(Debug, Default)]
+pub(crate) struct TurnQueue {
+    commands: VecDeque<Command>,
+    bytes: u64,
+}
+
+impl TurnQueue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    fn takes(&self, bytes: u64, mailbox: &Mailbox<Command>) -> bool {
+        mailbox.has_room(self.commands.len(), self.bytes.saturating_add(bytes))
+    }
+
+    fn push(&mut self, command: Command) {
+        self.bytes = self.bytes.saturating_add(command.bytes());
+        self.commands.push_back(command);
+    }
+
+    fn pop(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front()?;
+        self.bytes -= command.bytes();
+        Some(command)
+    }
 }
 
 impl Hub {
@@ -150,9 +179,9 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`] when a bound of one service thread is reached; the sessions of that thread are left out.
-    pub fn post_all(&self, set: SetId, operation: &Operation) -> Result<(), PostError> {
-        self.to_each_thread(|| Command::All(set, operation.clone()))
+    /// [`PostError::Full`] when a bound of one service thread is reached; then none is told.
+    pub fn post_all(&self, set: SetId, operation: Operation) -> Result<(), PostError> {
+        self.to_each_thread(&Command::All(set, operation))
     }
 
     /// Sends a frame to all sessions of a set. From any thread; the frames of one thread arrive in its order.
@@ -166,7 +195,7 @@ impl Hub {
         frame: &Arc<[u8]>,
         slow: SlowPolicy,
     ) -> Result<(), PostError> {
-        self.to_each_thread(|| Command::Broadcast(set, Arc::clone(frame), slow))
+        self.to_each_thread(&Command::Broadcast(set, Arc::clone(frame), slow))
     }
 
     /// Calls `visit` with each session of a set. From any thread.
@@ -180,6 +209,13 @@ impl Hub {
     pub fn tell_all(&self, command: &Command) {
         for thread in &self.threads {
             thread.mailbox.post_always(command.clone());
+        }
+    }
+
+    /// The service threads have ended: what they were told and did not take is dropped.
+    pub(crate) fn forget_commands(&self) {
+        for thread in &self.threads {
+            thread.mailbox.take(&mut Vec::new());
         }
     }
 
@@ -198,7 +234,7 @@ impl Hub {
     }
 
     /// From here to [`Self::end_turn`] this thread runs a turn of service thread `thread`.
-    pub(crate) fn begin_turn(&self, thread: usize, queue: VecDeque<Command>) {
+    pub(crate) fn begin_turn(&self, thread: usize, queue: TurnQueue) {
         let turn = Turn {
             hub: ptr::from_ref(self),
             thread,
@@ -208,7 +244,7 @@ impl Hub {
     }
 
     /// The turn is over; gives its queue back.
-    pub(crate) fn end_turn(&self) -> VecDeque<Command> {
+    pub(crate) fn end_turn(&self) -> TurnQueue {
         TURN.with(|slot| slot.borrow_mut().take())
             .map(|turn| turn.queue)
             .unwrap_or_default()
@@ -216,37 +252,87 @@ impl Hub {
 
     /// How many commands the hooks of this turn have queued for this thread.
     pub(crate) fn waiting_in_turn(&self) -> usize {
-        TURN.with(|slot| slot.borrow().as_ref().map_or(0, |turn| turn.queue.len()))
+        TURN.with(|slot| {
+            slot.borrow()
+                .as_ref()
+                .map_or(0, |turn| turn.queue.commands.len())
+        })
     }
 
     /// The next command that a hook of this turn has queued for this thread.
     pub(crate) fn next_of_turn(&self) -> Option<Command> {
-        TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop_front())
+        TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop())
     }
 
-    fn to_each_thread(&self, command: impl Fn() -> Command) -> Result<(), PostError> {
-        let mut result = Ok(());
-        for thread in 0..self.threads.len() {
-            let queued = self.queue(thread, command());
-            result = result.and(queued);
+    /// Two threads that do this at once may both find room for the last command; the bound gives way by that much.
+    fn to_each_thread(&self, command: &Command) -> Result<(), PostError> {
+        let bytes = command.bytes();
+        let takes = |thread: usize| {
+            let mailbox = &self.threads[thread].mailbox;
+            self.with_turn_of(thread, |queue| match queue {
+                Some(queue) => queue.takes(bytes, mailbox),
+                None => mailbox.takes(bytes),
+            })
+        };
+        if !(0..self.threads.len()).all(takes) {
+            return Err(PostError::Full);
         }
-        result
+        for (at, thread) in self.threads.iter().enumerate() {
+            self.with_turn_of(at, |queue| match queue {
+                Some(queue) => queue.push(command.clone()),
+                None => thread.mailbox.post_always(command.clone()),
+            });
+        }
+        Ok(())
     }
 
     fn queue(&self, thread: usize, command: Command) -> Result<(), PostError> {
-        let command = TURN.with(|slot| match slot.borrow_mut().as_mut() {
-            Some(turn) if ptr::eq(turn.hub, self) && turn.thread == thread => {
-                turn.queue.push_back(command);
-                None
+        let mailbox = &self.threads[thread].mailbox;
+        let queued = self.with_turn_of(thread, |queue| match queue {
+            Some(queue) if queue.takes(command.bytes(), mailbox) => {
+                queue.push(command);
+                Ok(())
             }
-            _ => Some(command),
+            Some(_) => Err(MailboxFull),
+            None => mailbox.post(command),
         });
-        match command {
-            Some(command) => self.threads[thread]
-                .mailbox
-                .post(command)
-                .map_err(|_| PostError::Full),
-            None => Ok(()),
-        }
+        queued.map_err(|MailboxFull| PostError::Full)
+    }
+
+    /// Gives the queue of the running turn, if that is one of service thread `thread`.
+    fn with_turn_of<R>(&self, thread: usize, body: impl FnOnce(Option<&mut TurnQueue>) -> R) -> R {
+        TURN.with_borrow_mut(|turn| {
+            let ours = turn
+                .as_mut()
+                .filter(|turn| ptr::eq(turn.hub, self) && turn.thread == thread);
+            body(ours.map(|turn| &mut turn.queue))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::{Poll, Token, Waker};
+
+    use super::*;
+
+    #[test]
+    fn a_post_to_all_is_taken_by_every_service_thread_or_by_none() {
+        let polls = [Poll::new().unwrap(), Poll::new().unwrap()];
+        let mailboxes = polls.iter().zip([9, 1]).map(|(poll, most)| {
+            let waker = Waker::new(poll.registry(), Token(0)).unwrap();
+            Mailbox::new(waker, most, 100)
+        });
+        let hub = Hub::new(mailboxes.collect());
+        assert_eq!(hub.post_all(SetId(0), Operation::Resume), Ok(()));
+        let frame: Arc<[u8]> = [0].into();
+        let full = hub.broadcast(SetId(0), &frame, SlowPolicy::Drop);
+        assert_eq!(full, Err(PostError::Full));
+        let waiting = |thread| {
+            let mut commands = Vec::new();
+            hub.mailbox(thread).take(&mut commands);
+            commands.len()
+        };
+        assert_eq!((waiting(0), waiting(1)), (1, 1));
     }
 }

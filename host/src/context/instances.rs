@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::context::{
-    handler::{Fault, Label, ProtocolHandler, ThreadState},
+    handler::{Fault, ProtocolHandler, ThreadState},
     routes::{Route, Routes},
 };
 
@@ -112,12 +112,5 @@ fn free_if_done(slot: &mut Option<Instance>) {
 
 /// One line for a hook that did not end well.
 pub(crate) fn report(handler: &dyn ProtocolHandler, fault: &Fault) {
-    let Label {
-        plugin,
-        version,
-        generation,
-    } = handler.label();
-    let protocol = &handler.facts().name;
-    let hook = fault.hook;
-    tracing::error!(target: "hotsocket::plugin", plugin, version, generation, protocol, hook, "{fault}");
+    fault.log(handler.label(), &handler.facts().name);
 }

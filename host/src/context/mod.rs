@@ -14,3 +14,5 @@ pub mod roster;
 pub mod routes;
 pub mod serving;
 pub mod session;
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ pub const PAGE_FIELDS: &[(&str, &str)] = &[
     ("Cache-Control", "no-store"),
 ];
 
-const POLICY: &str = "default-src 'none'; style-src 'sha256-BZViDrhK0eip+jWFEPLjxErVveo1OmZkYjY2+L7qc2U='; script-src 'sha256-09UUx6iqpetiBw0GJDUPfu1VN5r2+q3Magh0VxQ+Q7A='; connect-src 'self'; \
+const POLICY: &str = "default-src 'none'; style-src 'sha256-tUbI1C37bvwV6VAEDyysAXL1S1MxoXhGkGvHP2QdUTE='; script-src 'sha256-O4cQrr5XHPStgb3GwzGFfYaWx/cR0twch4X/s8RL2rs='; connect-src 'self'; \
     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page of a host that serves these protocols.

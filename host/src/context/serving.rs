@@ -1,6 +1,6 @@
 //! The context of one service thread: [`Service`] carried out with protocols.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     connection::{
@@ -10,7 +10,7 @@ use crate::{
     context::{
         broadcast::Set,
         handler::{Fault, SessionState},
-        hub::{Command, Hub, Operation, SlowPolicy},
+        hub::{Command, Hub, Operation, SlowPolicy, TurnQueue},
         instances::{Instance, Instances, report},
         request,
         roster::SetId,
@@ -32,6 +32,8 @@ use crate::{
 
 /// How many rounds of commands that hooks queue for their own thread are done in one turn.
 const ROUNDS: usize = 8;
+/// From so many commands on they are not left to the end of the turn.
+const PRESSING: usize = 1024;
 
 /// What one service thread serves.
 pub struct Context {
@@ -45,7 +47,7 @@ pub struct Context {
     message_bytes: u64,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
-    queue: VecDeque<Command>,
+    queue: TurnQueue,
 }
 
 impl Context {
@@ -61,7 +63,7 @@ impl Context {
             gathered: Vec::new(),
             message_bytes,
             commands: Vec::new(),
-            queue: VecDeque::new(),
+            queue: TurnQueue::default(),
         }
     }
 
@@ -162,8 +164,9 @@ impl Context {
             Command::One(id, operation) => self.operate(id, &operation, io),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
-                for id in self.sets[at].members.clone() {
-                    self.operate(id, &operation, io);
+                // Nobody leaves meanwhile: those who end are told later.
+                for member in 0..self.sets[at].members.len() {
+                    self.operate(self.sets[at].members[member], &operation, io);
                 }
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
@@ -211,15 +214,33 @@ impl Context {
         });
     }
 
+    /// Does what the hooks have queued until now.
+    fn round(&mut self, io: &mut Io<Session>) {
+        for _ in 0..self.hub.waiting_in_turn() {
+            if let Some(command) = self.hub.next_of_turn() {
+                self.command(command, io);
+            }
+        }
+    }
+
     /// Gathers a frame for a set until the end of the turn.
     fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io<Session>) {
         let at = self.set_index(set);
-        if !self.sets[at].takes(slow) {
+        if !self.sets[at].takes(frame.len(), slow) {
             self.deliver(at, io);
         }
-        if self.sets[at].gather(frame, slow) {
+        if self.sets[at].gather(frame, slow) && !self.gathered.contains(&at) {
             self.gathered.push(at);
         }
+    }
+
+    /// Delivers what was gathered for all sets.
+    fn deliver_all(&mut self, io: &mut Io<Session>) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        for at in gathered.drain(..) {
+            self.deliver(at, io);
+        }
+        self.gathered = gathered;
     }
 
     /// Gives all members of a set what they have not had yet.
@@ -246,6 +267,7 @@ impl Context {
     }
 
     fn drain_instances(&mut self, keys: &[u64], io: &mut Io<Session>) {
+        self.deliver_all(io);
         for id in io.ids() {
             let Some(session) = io.session(id) else {
                 continue;
@@ -261,25 +283,34 @@ impl Context {
 
     fn drain(&mut self, io: &mut Io<Session>) {
         io.drain();
+        self.deliver_all(io);
         for id in io.ids() {
-            let closed = io.with(id, |_, port| {
-                port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
-            });
-            if closed.is_none() {
+            if io.is_opening(id) {
                 io.hang_up(id, ClosedBy::Drain, "the server is going away");
             }
+            io.with(id, |_, port| {
+                port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
+            });
         }
     }
 
     /// Takes a session out of its set.
-    fn leave_set(&mut self, session: &Session, io: &mut Io<Session>) {
+    fn leave_set(&mut self, session: &Session, id: ConnectionId, io: &mut Io<Session>) {
         let members = &mut self.sets[session.set as usize].members;
-        let place = session.member as usize;
+        let noted = session.member as usize;
+        let place = match members.get(noted) {
+            Some(member) if *member == id => noted,
+            // It was moved after it had ended and before that was told, so it could not note its place.
+            _ => match members.iter().position(|member| *member == id) {
+                Some(place) => place,
+                None => return,
+            },
+        };
         members.swap_remove(place);
         if let Some(&moved) = members.get(place)
             && let Some(moved) = io.session(moved)
         {
-            moved.member = session.member;
+            moved.member = place as u32;
         }
     }
 }
@@ -399,7 +430,7 @@ impl Service for Context {
         io: &mut Io<Session>,
     ) {
         self.hub.roster(self.thread).leave(id);
-        self.leave_set(&session, io);
+        self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
             && let Some(state) = session.state.take()
         {
@@ -426,21 +457,20 @@ impl Service for Context {
         self.commands = commands;
     }
 
-    fn turn_ends(&mut self, io: &mut Io<Session>) -> bool {
+    fn connection_served(&mut self, io: &mut Io<Session>) {
+        if self.hub.waiting_in_turn() >= PRESSING {
+            self.round(io);
+        }
+    }
+
+    fn events_served(&mut self, io: &mut Io<Session>) {
         for _ in 0..ROUNDS {
-            let waiting = self.hub.waiting_in_turn();
-            if waiting == 0 {
-                break;
-            }
-            for _ in 0..waiting {
-                if let Some(command) = self.hub.next_of_turn() {
-                    self.command(command, io);
-                }
-            }
+            self.round(io);
         }
-        for at in std::mem::take(&mut self.gathered) {
-            self.deliver(at, io);
-        }
+        self.deliver_all(io);
+    }
+
+    fn turn_ends(&mut self) -> bool {
         self.queue = self.hub.end_turn();
         !self.queue.is_empty()
     }

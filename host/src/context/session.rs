@@ -203,7 +203,8 @@ impl SessionCall<'_, '_> {
         self.session.subprotocol.then_some(&*self.protocol.name)
     }
 
-    /// Gives the session what was broadcast to it in this turn and not delivered yet.
+    /// Gives the session what was broadcast to it in this turn and not delivered yet. One that is above its high mark
+    /// is dealt with as the broadcast says.
     #[inline]
     fn catch_up(&mut self) {
         let frames = self.set.frames();

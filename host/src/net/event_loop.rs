@@ -7,7 +7,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpListener, net::TcpStream};
 
-use crate::connection::deadline::DeadlineName;
+use crate::connection::{deadline::DeadlineName, websocket::ClosedBy};
 use crate::net::{
     io::{Io, Shared},
     link::Link,
@@ -19,7 +19,7 @@ use crate::net::{
 
 /// Events taken from the poll at a time.
 const EVENTS: usize = 1024;
-/// How long a listener without descriptors waits before it tries again, unless a connection ends meanwhile.
+/// How long a listener without descriptors waits before it tries again.
 const RETRY_ACCEPT_MS: u64 = 1000;
 
 /// Whether there will be another turn.
@@ -85,7 +85,11 @@ impl<S: Service> EventLoop<S> {
     ) -> io::Result<Self> {
         let registry = poll.poll.registry().try_clone()?;
         let mut io = Io::new(registry, thread, settings, shared);
-        for listener in listeners.into_iter().take(MAX_LISTENERS) {
+        if listeners.len() > MAX_LISTENERS {
+            let text = format!("a host listens on at most {MAX_LISTENERS} addresses");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        for listener in listeners {
             io.listen(listener)?;
         }
         Ok(Self {
@@ -122,16 +126,32 @@ impl<S: Service> EventLoop<S> {
         }
         self.io.now = self.clock();
         self.service.turn_begins();
+        // Whoever asks for it now is served in the next turn.
+        std::mem::swap(&mut self.spare, &mut self.io.listed);
         let woken = self.serve_events();
         self.serve_listed();
         self.serve_timers();
         if woken {
             self.service.woken(&mut self.io);
         }
-        self.is_pressed = self.service.turn_ends(&mut self.io);
+        self.service.events_served(&mut self.io);
         self.settle_touched();
+        self.is_pressed = self.service.turn_ends();
         self.accept_all();
-        Ok(self.standing())
+        let standing = self.standing();
+        if standing == Turned::Done {
+            self.end_all();
+        }
+        Ok(standing)
+    }
+
+    /// Ends what is still open, and tells its sessions: nothing outlives what the service has for this thread.
+    fn end_all(&mut self) {
+        for id in self.io.ids() {
+            self.io
+                .hang_up(id, ClosedBy::Drain, "the server is going away");
+        }
+        self.io.tell_ended(&mut self.service);
     }
 
     /// How long the poll may wait.
@@ -168,7 +188,10 @@ impl<S: Service> EventLoop<S> {
         for event in events.iter() {
             match event.token() {
                 WAKER => woken = true,
-                token => serve_event(io, service, token, event),
+                token => {
+                    serve_event(io, service, token, event);
+                    service.connection_served(io);
+                }
             }
         }
         woken
@@ -176,12 +199,12 @@ impl<S: Service> EventLoop<S> {
 
     /// Those whose budget had ended, and those that asked for a call.
     fn serve_listed(&mut self) {
-        std::mem::swap(&mut self.spare, &mut self.io.listed);
         for at in 0..self.spare.len() {
             let id = self.spare[at];
             if let Some(link) = self.io.slots.get_mut(id) {
                 link.is_listed = false;
                 self.io.serve(&mut self.service, id);
+                self.service.connection_served(&mut self.io);
             }
         }
         self.spare.clear();
@@ -204,14 +227,14 @@ impl<S: Service> EventLoop<S> {
 
     /// Brings connections in order that were acted on outside their own event, and tells sessions that have ended.
     fn settle_touched(&mut self) {
-        while !self.io.touched.is_empty() || !self.io.ended.is_empty() {
+        while !self.io.touched.is_empty() {
             std::mem::swap(&mut self.spare, &mut self.io.touched);
             for at in 0..self.spare.len() {
                 self.io.settle(&mut self.service, self.spare[at]);
             }
             self.spare.clear();
-            self.io.tell_ended(&mut self.service);
         }
+        self.io.tell_ended(&mut self.service);
     }
 
     fn accept_all(&mut self) {
@@ -227,7 +250,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Accepts what waits, up to the limit of a turn.
     fn accept(&mut self, at: usize) {
-        for _ in 0..self.io.settings.limits.accept_count {
+        for _ in 0..self.io.settings.accept_count {
             match self.io.listeners[at].socket.accept() {
                 Ok((stream, peer)) => self.admit(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -309,5 +332,24 @@ fn serve_event<S: Service>(io: &mut Io<S::Session>, service: &mut S, token: Toke
     readiness.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
     readiness.read_closed |= event.is_read_closed() || event.is_error();
     readiness.writable |= event.is_writable();
-    io.serve(service, id);
+    // Nothing is read in a pause, so nothing else would tell of a reset.
+    if event.is_error()
+        && link.is_held(&io.settings)
+        && let Ok(Some(error)) = link.stream.take_error()
+    {
+        io.lose(id, &error);
+    }
+    // One that is listed comes later in this turn, and not twice.
+    if io.slots.get_mut(id).is_some_and(|link| !link.is_listed) {
+        io.serve(service, id);
+    }
+}
+
+impl<S: Service> Drop for EventLoop<S> {
+    /// No session is left untold, whatever ends the loop; but after a panic nothing here can be relied on.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end_all();
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::{
     connection::{
         buffers::BufferPool,
         deadline::DeadlineName,
-        websocket::{CloseReport, ClosedBy},
+        websocket::{CloseReport, ClosedBy, Framed},
         write_queue::SharedBytes,
     },
     limits::Limits,
@@ -92,9 +92,9 @@ pub(crate) enum Delivery {
     Done,
     /// The connection is above its high mark.
     Slow,
-    /// The connection cannot take frames as they are.
+    /// The connection cannot take frames as they are: extensions have to see the message.
     Unfit,
-    /// There is no such session any more.
+    /// The session is closing, or there is none any more.
     Gone,
 }
 
@@ -152,16 +152,25 @@ impl<T> Io<T> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
+            budget: self.buffers.budget(),
             settings: &self.settings,
         };
         let (session, mut port) = link.port(lent)?;
         let result = action(session, &mut port);
         self.flush(id);
-        self.touched.push(id);
+        self.touch(id);
         Some(result)
     }
 
-    /// Sends frames that many connections share, unless the connection is above its high mark.
+    /// Whether the connection still awaits its request.
+    #[must_use]
+    pub fn is_opening(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| matches!(link.stage, Stage::Opening))
+    }
+
+    /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
+    /// a message that the session has begun to send.
     pub(crate) fn deliver(
         &mut self,
         id: ConnectionId,
@@ -174,18 +183,33 @@ impl<T> Io<T> {
         let Stage::Open(open) = &mut link.stage else {
             return Delivery::Gone;
         };
-        if !open.websocket.sending().takes_framed() {
-            return Delivery::Unfit;
+        let when = open.websocket.sending().takes_framed();
+        match when {
+            Framed::Now | Framed::AfterMessage => {}
+            Framed::Extended => return Delivery::Unfit,
+            Framed::Closed => return Delivery::Gone,
         }
-        if link.queue.len() >= self.settings.high_mark {
+        let budget = self.buffers.budget();
+        let waited = !link.queue.is_empty();
+        let must_wait = waited || when == Framed::AfterMessage;
+        if link.queue.len() + open.held_back.len() >= self.settings.high_mark
+            || must_wait && !budget.has_room(range.len() as u64)
+        {
             return Delivery::Slow;
         }
-        let waited = !link.queue.is_empty();
-        let written = link.write_shared(frames, range, self.buffers.budget());
+        if when == Framed::AfterMessage {
+            let before = open.held_back.len();
+            open.held_back
+                .push_shared(SharedBytes::clone(frames), range);
+            // There was room a moment ago.
+            let _ = budget.take((open.held_back.len() - before) as u64);
+            return Delivery::Done;
+        }
+        let written = link.write_shared(frames, range, budget);
         match written {
             Ok(()) if link.queue.is_empty() => {}
             Ok(()) => self.watch_stall(id, waited),
-            Err(error) => self.abandon(id, &error.to_string()),
+            Err(error) => self.lose(id, &error),
         }
         Delivery::Done
     }
@@ -226,7 +250,7 @@ impl<T> Io<T> {
             match written {
                 Ok(()) if link.queue.is_empty() => {}
                 Ok(()) => self.watch_stall(id, waited),
-                Err(error) => self.abandon(id, &error.to_string()),
+                Err(error) => self.lose(id, &error),
             }
         }
         self.out.clear();
@@ -246,24 +270,77 @@ impl<T> Io<T> {
             link.deadlines
                 .set(DeadlineName::StalledWrite, self.now, after);
         }
-        self.touched.push(id);
+        self.touch(id);
+    }
+
+    /// The socket failed, or what it did not take is more than all connections may keep.
+    pub(crate) fn lose(&mut self, id: ConnectionId, error: &io::Error) {
+        let by = match error.kind() {
+            io::ErrorKind::OutOfMemory => ClosedBy::Host,
+            _ => ClosedBy::Peer,
+        };
+        self.abandon(id, by, &error.to_string());
     }
 
     /// The transport is gone or given up.
-    pub(crate) fn abandon(&mut self, id: ConnectionId, reason: &str) {
+    pub(crate) fn abandon(&mut self, id: ConnectionId, by: ClosedBy, reason: &str) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
         match &mut link.stage {
-            Stage::Open(open) => open.websocket.sending().abandon(ClosedBy::Peer, reason),
+            Stage::Open(open) => open.websocket.sending().abandon(by, reason),
             stage => *stage = Stage::Lingering,
         }
         link.wants.hang_up = true;
-        self.touched.push(id);
+        self.touch(id);
+    }
+
+    /// Has a connection settled at the end of the turn.
+    pub(crate) fn touch(&mut self, id: ConnectionId) {
+        if let Some(link) = self.slots.get_mut(id)
+            && !link.is_touched
+        {
+            link.is_touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    /// Takes what was carried, to be put back by [`Self::put_carry`].
+    #[inline]
+    pub(crate) fn take_carry(&mut self, id: ConnectionId) -> Vec<u8> {
+        match self.slots.get_mut(id) {
+            Some(link) if link.carry.capacity() > 0 => {
+                let carry = std::mem::take(&mut link.carry);
+                self.buffers.budget().give(carry.capacity() as u64);
+                carry
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Keeps input that was not consumed; nothing on the heap if there is none. False when all connections together
+    /// keep too much already.
+    #[inline]
+    pub(crate) fn put_carry(&mut self, id: ConnectionId, mut carry: Vec<u8>) -> bool {
+        if carry.is_empty() {
+            return true;
+        }
+        if carry.capacity() > 2 * carry.len() + HEADROOM {
+            carry.shrink_to_fit();
+        }
+        let Some(link) = self.slots.get_mut(id) else {
+            return true;
+        };
+        let has_room = self.buffers.budget().take(carry.capacity() as u64);
+        if has_room {
+            link.carry = carry;
+        }
+        has_room
     }
 
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
+        drop(self.take_carry(id));
         let Some(mut link) = self.slots.remove(id) else {
             return;
         };
@@ -286,8 +363,10 @@ impl<T> Io<T> {
             mut websocket,
             session,
             mut timers,
+            held_back,
         } = open;
         timers.cancel_all(&mut self.timers);
+        self.buffers.budget().give(held_back.len() as u64);
         websocket.release(&mut self.buffers);
         websocket
             .sending()

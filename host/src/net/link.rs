@@ -43,8 +43,14 @@ pub(crate) struct Link<T> {
     pub(crate) readiness: Readiness,
     /// `carry` begins with frames that had to wait, not just with the beginning of one.
     pub(crate) is_cut_short: bool,
+    /// More than the high mark has waited, and not yet less than the low mark.
+    pub(crate) is_choked: bool,
     /// It waits in the list of those that are served without an event.
     pub(crate) is_listed: bool,
+    /// It waits in the list of those that were acted on outside their own event.
+    pub(crate) is_touched: bool,
+    /// The peer was told that nothing more comes.
+    pub(crate) is_shut_down: bool,
 }
 
 /// Where a connection is in its life.
@@ -63,6 +69,8 @@ pub(crate) struct Open<T> {
     pub(crate) websocket: WebSocket,
     pub(crate) session: T,
     pub(crate) timers: SessionTimers,
+    /// Frames of broadcasts that wait for the end of the message that the session has begun to send.
+    pub(crate) held_back: WriteQueue,
 }
 
 /// What the last edges said of the socket.
@@ -80,6 +88,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) now: u64,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) timers: &'a mut Timers,
+    pub(crate) budget: &'a mut Budget,
     pub(crate) settings: &'a Settings,
 }
 
@@ -99,13 +108,23 @@ impl<T> Link<T> {
                 ..Readiness::default()
             },
             is_cut_short: false,
+            is_choked: false,
             is_listed: false,
+            is_touched: false,
+            is_shut_down: false,
         }
     }
 
     /// Whether messages must wait: the protocol asked for it, or the peer takes too little.
     pub(crate) fn is_held(&self, settings: &Settings) -> bool {
-        self.wants.paused || self.queue.len() >= settings.high_mark
+        self.wants.paused || self.is_choked || self.queue.len() >= settings.high_mark
+    }
+
+    /// Reading stops at the high mark and goes on at the low mark.
+    pub(crate) fn note_marks(&mut self, settings: &Settings) {
+        let waiting = self.queue.len();
+        self.is_choked =
+            waiting >= settings.high_mark || self.is_choked && waiting > settings.low_mark;
     }
 
     /// Reads once; `Ok(0)` is the end.
@@ -192,6 +211,7 @@ impl<T> Link<T> {
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
+        self.is_shut_down = true;
         // A socket that is gone already has nobody to tell.
         let _ = self.stream.shutdown(Shutdown::Write);
     }
@@ -208,10 +228,12 @@ impl<T> Link<T> {
             sending: open.websocket.sending(),
             out: lent.out,
             queue: &self.queue,
+            held_back: &mut open.held_back,
             wants: &mut self.wants,
             deadlines: &mut self.deadlines,
             session_timers: &mut open.timers,
             timers: lent.timers,
+            budget: lent.budget,
             settings: lent.settings,
         };
         Some((&mut open.session, port))

@@ -52,14 +52,25 @@ impl<C: Weight> Mailbox<C> {
     pub fn post(&self, command: C) -> Result<(), MailboxFull> {
         let queue = self.lock();
         let bytes = queue.bytes.saturating_add(command.bytes());
-        if queue.commands.len() >= self.most_count || bytes > self.most_bytes {
+        if !self.has_room(queue.commands.len(), bytes) {
             return Err(MailboxFull);
         }
         self.push(queue, command, bytes);
         Ok(())
     }
 
-    /// Queues a command of the host itself, which no bound may hold up.
+    /// Whether one more command may wait beside `count` others, when that makes so many `bytes`.
+    pub(crate) fn has_room(&self, count: usize, bytes: u64) -> bool {
+        count < self.most_count && bytes <= self.most_bytes
+    }
+
+    /// Whether a command of so many bytes would be taken now.
+    pub fn takes(&self, bytes: u64) -> bool {
+        let queue = self.lock();
+        self.has_room(queue.commands.len(), queue.bytes.saturating_add(bytes))
+    }
+
+    /// Queues a command of the host itself, or one that it has made sure of, which no bound may hold up.
     pub fn post_always(&self, command: C) {
         let queue = self.lock();
         let bytes = queue.bytes.saturating_add(command.bytes());

@@ -12,7 +12,12 @@ pub mod port;
 mod serve;
 pub mod service;
 pub mod settings;
+mod settle;
 mod slots;
+#[cfg(test)]
+pub(crate) mod test_peer;
+#[cfg(test)]
+mod tests;
 pub mod timer_wheel;
 mod timers;
 pub mod token;

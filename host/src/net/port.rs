@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 
 use crate::{
     connection::{
+        budget::Budget,
         deadline::{DeadlineName, Deadlines},
         outbound::{Masking, SendError},
-        websocket::{ClosedBy, Sending, State},
+        websocket::{ClosedBy, Framed, Sending, State},
         write_queue::WriteQueue,
     },
     net::{
@@ -63,10 +64,12 @@ pub struct Port<'a> {
     pub(crate) sending: &'a mut Sending,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
+    pub(crate) held_back: &'a mut WriteQueue,
     pub(crate) wants: &'a mut Wants,
     pub(crate) deadlines: &'a mut Deadlines,
     pub(crate) session_timers: &'a mut SessionTimers,
     pub(crate) timers: &'a mut Timers,
+    pub(crate) budget: &'a mut Budget,
     pub(crate) settings: &'a Settings,
 }
 
@@ -86,17 +89,32 @@ impl Port<'_> {
     /// Sends a message or a piece of one.
     #[inline]
     pub fn send(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
-        if self.is_full() {
+        if self.is_full(payload.len()) {
             return Sent::Full;
         }
-        self.sending
+        let sent = self
+            .sending
             .message(self.out, Masking::None, kind, first, last, payload)
-            .into()
+            .into();
+        if last && sent == Sent::Queued && !self.held_back.is_empty() {
+            self.let_go();
+        }
+        sent
+    }
+
+    /// The message has ended: what was broadcast meanwhile comes next.
+    #[cold]
+    fn let_go(&mut self) {
+        for frames in self.held_back.iter() {
+            self.out.extend_from_slice(frames);
+        }
+        self.budget.give(self.held_back.len() as u64);
+        self.held_back.clear();
     }
 
     /// Sends a ping.
     pub fn ping(&mut self, payload: &[u8]) -> Sent {
-        if self.is_full() {
+        if self.is_full(payload.len()) {
             return Sent::Full;
         }
         self.sending.ping(self.out, Masking::None, payload).into()
@@ -104,16 +122,16 @@ impl Port<'_> {
 
     /// Sends a pong.
     pub fn pong(&mut self, payload: &[u8]) -> Sent {
-        if self.is_full() {
+        if self.is_full(payload.len()) {
             return Sent::Full;
         }
         self.sending.pong(self.out, Masking::None, payload).into()
     }
 
     /// Appends whole frames that were encoded before, those of a broadcast; false when this connection cannot take
-    /// them as they are.
+    /// them as they are, or not now.
     pub(crate) fn send_frames(&mut self, frames: &[u8]) -> bool {
-        let takes = self.sending.takes_framed();
+        let takes = self.sending.takes_framed() == Framed::Now && !self.is_full(frames.len());
         if takes {
             self.out.extend_from_slice(frames);
         }
@@ -142,6 +160,8 @@ impl Port<'_> {
 
     /// Ends the transport once the hook has returned.
     pub fn hang_up(&mut self) {
+        self.sending
+            .abandon(ClosedBy::Protocol, "the protocol hung up");
         self.wants.hang_up = true;
     }
 
@@ -149,12 +169,16 @@ impl Port<'_> {
     #[inline]
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() + self.out.len()
+        self.queue.len() + self.out.len() + self.held_back.len()
     }
 
+    /// Above the high mark; or so many bytes more would have to wait, and all connections together keep enough.
     #[inline]
-    fn is_full(&self) -> bool {
-        self.queued_bytes() >= self.settings.high_mark
+    fn is_full(&mut self, bytes: usize) -> bool {
+        let more = (self.out.len() + bytes) as u64;
+        // What is held back does not count: it leaves when the message is ended, which must not be refused for it.
+        self.queue.len() + self.out.len() >= self.settings.high_mark
+            || !self.queue.is_empty() && !self.budget.has_room(more)
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.

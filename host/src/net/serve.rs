@@ -4,10 +4,8 @@ use std::io;
 
 use crate::{
     connection::{
-        deadline::{DeadlineName, Deadlines},
-        inbound::Event,
-        outbound::Masking,
-        websocket::{ClosedBy, State, WebSocket},
+        deadline::DeadlineName, inbound::Event, outbound::Masking, websocket::WebSocket,
+        write_queue::WriteQueue,
     },
     net::{
         io::{HEADROOM, Io},
@@ -18,7 +16,7 @@ use crate::{
         token::ConnectionId,
     },
     wire::{
-        close_code::POLICY,
+        close_code::TRY_AGAIN_LATER,
         request_head::{HeadParsed, RequestHead},
         response_head::Response,
     },
@@ -31,7 +29,6 @@ impl<T> Io<T> {
         self.call_writable(service, id);
         self.read(service, id);
         self.settle(service, id);
-        self.tell_ended(service);
     }
 
     /// Output that waits goes on when the socket has room again.
@@ -39,18 +36,22 @@ impl<T> Io<T> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
+        link.note_marks(&self.settings);
         if link.queue.is_empty() || !link.readiness.writable {
             return;
         }
         match link.write_queue(self.buffers.budget()) {
-            Ok(_) if link.queue.is_empty() => link.deadlines.clear(DeadlineName::StalledWrite),
-            Ok(true) => {
-                let after = self.settings.limits.stalled_write_ms;
-                link.deadlines
-                    .set(DeadlineName::StalledWrite, self.now, after);
+            Ok(has_moved) => {
+                link.note_marks(&self.settings);
+                if link.queue.is_empty() {
+                    link.deadlines.clear(DeadlineName::StalledWrite);
+                } else if has_moved {
+                    let after = self.settings.limits.stalled_write_ms;
+                    link.deadlines
+                        .set(DeadlineName::StalledWrite, self.now, after);
+                }
             }
-            Ok(false) => {}
-            Err(error) => self.abandon(id, &error.to_string()),
+            Err(error) => self.lose(id, &error),
         }
     }
 
@@ -67,6 +68,7 @@ impl<T> Io<T> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
+            budget: self.buffers.budget(),
             settings: &self.settings,
         };
         if let Some((session, mut port)) = link.port(lent)
@@ -79,13 +81,15 @@ impl<T> Io<T> {
 
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
     fn read<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
-        let mut budget = self.settings.limits.read_budget_bytes as usize;
+        let mut budget = self.settings.read_budget;
         self.consume_carried(service, id);
         loop {
             let Some(link) = self.slots.get_mut(id) else {
                 return;
             };
-            if !link.readiness.readable || link.wants.hang_up || link.is_held(&self.settings) {
+            let may_read = link.readiness.readable && !link.wants.hang_up;
+            // While something that was read waits its turn nothing is added to it.
+            if !may_read || link.is_cut_short || link.is_held(&self.settings) {
                 return;
             }
             if budget == 0 {
@@ -114,7 +118,7 @@ impl<T> Io<T> {
                 }
                 Err(error) => {
                     link.readiness.readable = false;
-                    self.abandon(id, &error.to_string());
+                    self.lose(id, &error);
                     return;
                 }
             }
@@ -129,9 +133,10 @@ impl<T> Io<T> {
         if !link.is_cut_short || link.is_held(&self.settings) {
             return;
         }
-        let mut carried = std::mem::take(&mut link.carry);
+        let mut carried = self.take_carry(id);
         let consumed = self.consume(service, id, &mut carried);
-        self.keep(id, carried, consumed);
+        carried.drain(..consumed);
+        self.keep(id, carried);
     }
 
     /// Serves what was read into the thread's buffer behind the headroom.
@@ -141,49 +146,38 @@ impl<T> Io<T> {
         id: ConnectionId,
         count: usize,
     ) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
+        let mut carried = self.take_carry(id);
         let mut input = std::mem::take(&mut self.input);
         let read = HEADROOM..HEADROOM + count;
-        if link.carry.len() <= HEADROOM {
+        if carried.len() <= HEADROOM {
             // The beginning of a frame is put in front of the rest of it.
-            let start = HEADROOM - link.carry.len();
-            input[start..HEADROOM].copy_from_slice(&link.carry);
-            link.carry.clear();
+            let start = HEADROOM - carried.len();
+            input[start..HEADROOM].copy_from_slice(&carried);
             let unread = &mut input[start..read.end];
             let consumed = self.consume(service, id, unread);
-            if consumed < unread.len()
-                && let Some(link) = self.slots.get_mut(id)
-            {
-                link.carry.extend_from_slice(&unread[consumed..]);
-            }
+            carried.clear();
+            carried.extend_from_slice(&unread[consumed..]);
         } else {
-            let mut carried = std::mem::take(&mut link.carry);
             carried.extend_from_slice(&input[read]);
             let consumed = self.consume(service, id, &mut carried);
-            self.keep(id, carried, consumed);
+            carried.drain(..consumed);
         }
         self.input = input;
-        self.release_carry(id);
+        self.keep(id, carried);
     }
 
-    /// Puts back what was not consumed.
-    fn keep(&mut self, id: ConnectionId, mut carried: Vec<u8>, consumed: usize) {
-        carried.drain(..consumed.min(carried.len()));
-        if let Some(link) = self.slots.get_mut(id) {
-            link.carry = carried;
+    /// Keeps what was not consumed, if there is room for it.
+    fn keep(&mut self, id: ConnectionId, carried: Vec<u8>) {
+        if self.put_carry(id, carried) {
+            return;
         }
-        self.release_carry(id);
-    }
-
-    /// An idle connection holds no buffer.
-    fn release_carry(&mut self, id: ConnectionId) {
-        if let Some(link) = self.slots.get_mut(id)
-            && link.carry.is_empty()
-            && link.carry.capacity() > 0
+        let why = "out of memory for messages";
+        if self
+            .with(id, |_, port| port.fail(TRY_AGAIN_LATER, why))
+            .is_none()
         {
-            link.carry = Vec::new();
+            self.refuse(id, 503, why);
+            self.flush(id);
         }
     }
 
@@ -238,9 +232,10 @@ impl<T> Io<T> {
         }
         let rules = service.rules(&open.session);
         let mut at = 0;
-        // What waits is looked at once per batch: a batch is no longer than the read buffer.
         link.is_cut_short = true;
-        while !link.wants.paused && !link.wants.hang_up && out.len() < settings.high_mark {
+        // Nothing is delivered while a send would be refused.
+        let room = settings.high_mark.saturating_sub(link.queue.len());
+        while !link.wants.paused && !link.wants.hang_up && out.len() < room {
             let turn = open
                 .websocket
                 .next(&rules, buffers, out, Masking::None, &mut input[at..]);
@@ -252,10 +247,12 @@ impl<T> Io<T> {
                 sending: turn.sending,
                 out,
                 queue: &link.queue,
+                held_back: &mut open.held_back,
                 wants: &mut link.wants,
                 deadlines: &mut link.deadlines,
                 session_timers: &mut open.timers,
                 timers,
+                budget: buffers.budget(),
                 settings,
             };
             match turn.event {
@@ -332,12 +329,14 @@ impl<T> Io<T> {
             websocket: WebSocket::default(),
             session,
             timers: SessionTimers::default(),
+            held_back: WriteQueue::default(),
         }));
         let lent = Lent {
             id,
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
+            budget: self.buffers.budget(),
             settings: &self.settings,
         };
         if let Some((session, mut port)) = link.port(lent) {
@@ -346,7 +345,7 @@ impl<T> Io<T> {
     }
 
     /// A request that the service does not get to see.
-    fn refuse(&mut self, id: ConnectionId, status: u16, text: &str) {
+    pub(super) fn refuse(&mut self, id: ConnectionId, status: u16, text: &str) {
         let response = Response {
             status,
             fields: &[("Content-Type", "text/plain; charset=utf-8")],
@@ -361,165 +360,6 @@ impl<T> Io<T> {
         if let Some(link) = self.slots.get_mut(id) {
             link.stage = Stage::Lingering;
             link.deadlines.clear(DeadlineName::OpeningHandshake);
-        }
-    }
-
-    /// The peer sends no more.
-    fn peer_left(&mut self, id: ConnectionId) {
-        self.abandon(id, "the peer closed the connection without a Close frame");
-    }
-
-    /// After a connection was served: what has to follow from the state it is in now.
-    pub(crate) fn settle<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        if link.wants.hang_up {
-            if let Stage::Open(open) = &mut link.stage {
-                let by = ClosedBy::Protocol;
-                open.websocket.sending().abandon(by, "the protocol hung up");
-            }
-            self.remove(id);
-            return self.tell_ended(service);
-        }
-        match &mut link.stage {
-            Stage::Open(open) => match open.websocket.sending().state() {
-                State::Open => {}
-                State::CloseSent => {
-                    if !link.deadlines.is_set(DeadlineName::Close) {
-                        let after = self.settings.limits.close_ms;
-                        link.deadlines.set(DeadlineName::Close, self.now, after);
-                    }
-                }
-                State::Closed | State::Failed | State::Abandoned => self.close_session(id),
-            },
-            Stage::Opening | Stage::Lingering => {}
-        }
-        self.linger(id);
-        self.relist(id);
-        self.arm(id);
-    }
-
-    /// The session is over; the transport goes on until its output has left.
-    fn close_session(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let peer = link.peer;
-        if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
-            link.deadlines = Deadlines::default();
-            link.carry = Vec::new();
-            link.is_cut_short = false;
-            self.end_session(id, peer, *open);
-        }
-    }
-
-    /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
-    fn linger(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        if !matches!(link.stage, Stage::Lingering) || link.deadlines.is_set(DeadlineName::Close) {
-            return;
-        }
-        if link.queue.is_empty() {
-            link.shut_down();
-            let after = self.settings.limits.close_ms;
-            link.deadlines.set(DeadlineName::Close, self.now, after);
-            // What the peer still sends is read and thrown away.
-            link.wants.paused = false;
-            self.list(id);
-        }
-    }
-
-    /// Has the connection served again when something of it can go on without an edge.
-    fn relist(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let writable = link.wants.writable && link.queue.len() <= self.settings.low_mark;
-        let readable =
-            !link.is_held(&self.settings) && (link.readiness.readable || link.is_cut_short);
-        if writable || readable {
-            self.list(id);
-        }
-    }
-
-    /// Some deadline of the connection may have come.
-    pub(crate) fn serve_deadlines<S: Service<Session = T>>(
-        &mut self,
-        service: &mut S,
-        id: ConnectionId,
-    ) {
-        if let Some(link) = self.slots.get_mut(id) {
-            link.timer = None;
-        }
-        while let Some(link) = self.slots.get_mut(id)
-            && let Some(name) = link.deadlines.expired(self.now)
-        {
-            self.deadline(id, name);
-        }
-        self.settle(service, id);
-        self.tell_ended(service);
-    }
-
-    fn deadline(&mut self, id: ConnectionId, name: DeadlineName) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        match name {
-            DeadlineName::OpeningHandshake => {
-                self.refuse(
-                    id,
-                    408,
-                    "no complete request within limits.opening_handshake_ms",
-                );
-                self.flush(id);
-            }
-            DeadlineName::IdlePing => self.ping(id),
-            DeadlineName::Pong => self.hang_up(id, ClosedBy::Host, "no answer to a ping"),
-            DeadlineName::StalledWrite => {
-                self.hang_up(id, ClosedBy::Host, "the peer does not read");
-            }
-            DeadlineName::Close => self.hang_up(id, ClosedBy::Peer, "no answer to the Close frame"),
-            DeadlineName::Protocol => {
-                let reason = link
-                    .deadlines
-                    .protocol_reason()
-                    .unwrap_or("deadline")
-                    .to_owned();
-                self.with(id, |_, port| port.close(ClosedBy::Host, POLICY, &reason));
-            }
-        }
-    }
-
-    fn ping(&mut self, id: ConnectionId) {
-        self.with(id, |_, port| port.ping(b""));
-        if let Some(link) = self.slots.get_mut(id) {
-            let after = self.settings.limits.pong_ms;
-            link.deadlines.set(DeadlineName::Pong, self.now, after);
-        }
-    }
-
-    /// A timer of a session is due.
-    pub(crate) fn serve_timer<S: Service<Session = T>>(
-        &mut self,
-        service: &mut S,
-        id: ConnectionId,
-        timer: u64,
-    ) {
-        self.with(id, |session, port| {
-            port.session_timers.remove(timer);
-            if port.is_open() {
-                service.timer(session, port, timer);
-            }
-        });
-    }
-
-    /// Tells the sessions that have ended.
-    pub(crate) fn tell_ended<S: Service<Session = T>>(&mut self, service: &mut S) {
-        while let Some(ended) = self.ended.pop() {
-            service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
         }
     }
 }

@@ -84,6 +84,12 @@ pub trait Service: Sized {
     /// The thread was woken: commands may wait.
     fn woken(&mut self, io: &mut Io<Self::Session>);
 
-    /// All events of the turn have been served. True when there is more to do at once.
-    fn turn_ends(&mut self, io: &mut Io<Self::Session>) -> bool;
+    /// A connection has been served, and others of the turn wait: what its hooks have queued is not to pile up.
+    fn connection_served(&mut self, io: &mut Io<Self::Session>);
+
+    /// All events of the turn have been served: what hooks have queued is done now.
+    fn events_served(&mut self, io: &mut Io<Self::Session>);
+
+    /// Nothing follows in this turn. True when there is more to do at once.
+    fn turn_ends(&mut self) -> bool;
 }

@@ -4,12 +4,12 @@
 //! never unmapped; the pointers given back were made by the same blocks and are freed once; the context calls the
 //! hooks of a session on its own service thread only, never two at once.
 
-use std::{ffi::c_void, ptr, sync::Arc};
+use std::{ffi::c_void, ptr, sync::Arc, time::Duration};
 
 use hotsocket_abi::{
     Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Close, Host,
-    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT, STATUS_OK, STATUS_PANIC, Session,
-    Status,
+    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT, PluginBlock, STATUS_OK,
+    STATUS_PANIC, Session, Status,
 };
 
 use crate::{
@@ -21,8 +21,9 @@ use crate::{
     },
     net::service::Delivered,
     plugin::{
+        bounded::{self, NoAnswer},
         generation::Generation,
-        host_calls::{HostContext, Services, take_fault},
+        host_calls::{self, HostContext, Services, take_fault},
         library::ProtocolBlocks,
         session_calls::SESSION_CALLS,
     },
@@ -53,26 +54,24 @@ pub struct FinishedInstance {
 }
 
 impl FinishedInstance {
-    /// Has the plugin free it. On the loader thread.
-    pub fn destroy(self) {
-        // SAFETY: the instance was made by the same blocks, and its last user is gone.
-        let status = unsafe { (self.blocks.instance.destroy)(pointer(self.pointer), self.host) };
-        if let Err(fault) = outcome(status, "destroy", take_fault) {
-            let Label {
-                plugin,
-                version,
-                generation,
-            } = &self.label;
-            let protocol = &self.protocol;
-            tracing::error!(target: "hotsocket::plugin", plugin, version, generation, protocol, "{fault}");
-        }
+    /// Has the plugin free it, on a loader thread.
+    pub fn destroy(self, patience: Duration) {
+        let (label, protocol) = (self.label.clone(), self.protocol.clone());
+        let destroyed = bounded::run(patience, move || {
+            host_calls::forget_fault();
+            // SAFETY: the instance was made by the same blocks, and its last user is gone.
+            let status =
+                unsafe { (self.blocks.instance.destroy)(pointer(self.pointer), self.host) };
+            outcome(status, "destroy", take_fault)
+        });
+        log_unless_done(destroyed, "destroy", &label, &protocol);
     }
 }
 
 /// What an instance is made from.
-pub struct InstancePlan<'a> {
+pub struct InstancePlan {
     /// The generation.
-    pub generation: &'a Arc<Generation>,
+    pub generation: Arc<Generation>,
     /// What its manifest says of the protocol.
     pub facts: ProtocolFacts,
     /// The protocol's blocks.
@@ -82,20 +81,28 @@ pub struct InstancePlan<'a> {
     /// The sessions of the protocol there.
     pub set: SetId,
     /// The options, JSON.
-    pub options: &'a str,
+    pub options: String,
+    /// Where it goes when nobody uses it any more.
+    pub finished: Finished,
 }
 
 impl Instance {
-    /// Has the plugin make an instance. On the loader thread.
+    /// Has the plugin make an instance, on a loader thread.
     ///
     /// # Errors
     ///
-    /// What the plugin says against it, such as an option that it does not know.
+    /// What the plugin says against it, such as an option that it does not know; or that it takes too long.
     pub fn create(
-        plan: InstancePlan<'_>,
+        plan: InstancePlan,
         services: &Arc<Services>,
-        finished: Finished,
+        patience: Duration,
     ) -> Result<Self, Fault> {
+        let services = Arc::clone(services);
+        let made = bounded::run(patience, move || Self::make(plan, &services));
+        made.unwrap_or_else(|late| Err(unanswered("create", &late)))
+    }
+
+    fn make(plan: InstancePlan, services: &Arc<Services>) -> Result<Self, Fault> {
         let label = plan.generation.label();
         let context = HostContext {
             services: Arc::clone(services),
@@ -103,6 +110,7 @@ impl Instance {
             instance: Some((plan.vhost, plan.facts.name.clone(), plan.set)),
         };
         let host = context.leak();
+        host_calls::forget_fault();
         let mut made = ptr::null_mut();
         // SAFETY: checked blocks; the options are lent for the call; `made` is a place for one pointer.
         let status = unsafe {
@@ -115,8 +123,8 @@ impl Instance {
             blocks: plan.blocks,
             pointer: made.expose_provenance(),
             host,
-            generation: Arc::clone(plan.generation),
-            finished,
+            generation: plan.generation,
+            finished: plan.finished,
         })
     }
 
@@ -162,21 +170,15 @@ impl ProtocolHandler for Instance {
         &self.facts
     }
 
-    fn retire(&self) {
+    fn retire(&self) -> Result<(), Fault> {
+        host_calls::forget_fault();
         // SAFETY: see the module.
         let status = unsafe { (self.blocks.instance.retire)(pointer(self.pointer), self.host) };
-        if let Err(fault) = outcome(status, "retire", take_fault) {
-            let Label {
-                plugin,
-                version,
-                generation,
-            } = &self.label;
-            let protocol = &self.facts.name;
-            tracing::error!(target: "hotsocket::plugin", plugin, version, generation, protocol, "{fault}");
-        }
+        outcome(status, "retire", take_fault)
     }
 
     fn thread_create(&self) -> Result<ThreadState, Fault> {
+        host_calls::forget_fault();
         let mut made = ptr::null_mut();
         // SAFETY: see the module; `made` is a place for one pointer.
         let status = unsafe {
@@ -187,6 +189,7 @@ impl ProtocolHandler for Instance {
     }
 
     fn thread_destroy(&self, thread: ThreadState) -> Result<(), Fault> {
+        host_calls::forget_fault();
         // SAFETY: see the module.
         let status = unsafe { (self.blocks.instance.thread_destroy)(pointer(thread.0), self.host) };
         outcome(status, "thread_destroy", take_fault)
@@ -327,23 +330,57 @@ fn outcome(status: Status, hook: &'static str, said: impl FnOnce() -> String) ->
     })
 }
 
-/// The first call of a generation: has the plugin know its host. On the loader thread.
+/// What it means that a call had no answer.
+fn unanswered(hook: &'static str, why: &NoAnswer) -> Fault {
+    Fault {
+        hook,
+        panicked: false,
+        text: why.to_string(),
+    }
+}
+
+fn log_unless_done(
+    done: Result<Result<(), Fault>, NoAnswer>,
+    hook: &'static str,
+    label: &Label,
+    protocol: &str,
+) {
+    let done = done.unwrap_or_else(|late| Err(unanswered(hook, &late)));
+    if let Err(fault) = done {
+        fault.log(label, protocol);
+    }
+}
+
+/// Tells an instance that it gets no new sessions any more, on a loader thread.
+pub fn retire(handler: Arc<dyn ProtocolHandler>, patience: Duration) {
+    let (label, protocol) = (handler.label().clone(), handler.facts().name.clone());
+    let retired = bounded::run(patience, move || handler.retire());
+    log_unless_done(retired, "retire", &label, &protocol);
+}
+
+/// The first call of a generation: has the plugin know its host, on a loader thread.
 ///
 /// # Errors
 ///
-/// What the plugin says against being started.
+/// What the plugin says against being started; or that it takes too long.
 pub fn start(
-    block: &hotsocket_abi::PluginBlock,
+    block: &PluginBlock,
     generation: &Generation,
     services: &Arc<Services>,
     flags: u32,
+    patience: Duration,
 ) -> Result<(), Fault> {
     let context = HostContext {
         services: Arc::clone(services),
         label: generation.label(),
         instance: None,
     };
-    // SAFETY: a checked block; the host is valid for ever.
-    let status = unsafe { (block.start)(context.leak(), flags) };
-    outcome(status, "start", take_fault)
+    let (host, start) = (context.leak(), block.start);
+    let started = bounded::run(patience, move || {
+        host_calls::forget_fault();
+        // SAFETY: a checked block; the host is valid for ever.
+        let status = unsafe { start(host, flags) };
+        outcome(status, "start", take_fault)
+    });
+    started.unwrap_or_else(|late| Err(unanswered("start", &late)))
 }

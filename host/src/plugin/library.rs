@@ -9,15 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use abi_stable::StableAbi;
-use abi_stable::abi_stability::abi_checking::{AbiInstabilityErrors, check_layout_compatibility};
-use abi_stable::library::AbiHeader;
-use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use hotsocket_abi::{
-    Declaration, DeclarationFn, InstanceBlock, LAYOUT_NAMES, LAYOUTS, Layouts, PluginBlock,
+    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, InstanceBlock, PluginBlock,
     ProtocolEntry, SessionBlock,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use super::layout::compare_layouts;
 use super::manifest::Manifest;
 use super::refusal::{Fault, Stage};
 use super::stamp::Stamped;
@@ -36,6 +34,8 @@ pub struct Opened {
     pub plugin: PluginBlock,
     /// The calls of each protocol, in the order of the manifest.
     pub protocols: Arc<[ProtocolBlocks]>,
+    /// The calls of each extension, in the order of the manifest.
+    pub extensions: Arc<[ExtensionBlocks]>,
     /// Whether the plugin is linked into the program.
     pub linked: bool,
 }
@@ -47,6 +47,15 @@ pub struct ProtocolBlocks {
     pub instance: InstanceBlock,
     /// State per session, and the hooks of a session.
     pub session: SessionBlock,
+}
+
+/// The blocks of one extension.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtensionBlocks {
+    /// State per vhost and per service thread.
+    pub instance: InstanceBlock,
+    /// State per connection, and the hooks of a connection.
+    pub extension: ExtensionBlock,
 }
 
 impl Opened {
@@ -94,33 +103,59 @@ fn read_tables(
     linked: bool,
 ) -> Result<Opened, Fault> {
     compare_layouts(declaration.layouts)?;
-    if declaration.protocol_count != manifest.protocols.len() {
-        return Err(declaration_fault(format!(
-            "the declaration has {} protocols, the manifest {}",
-            declaration.protocol_count,
-            manifest.protocols.len()
-        )));
-    }
-    let mut protocols = Vec::with_capacity(manifest.protocols.len());
-    let mut at = declaration.protocols;
-    for _ in &manifest.protocols {
-        // SAFETY: the declaration says that so many entries stand there, each as far from the next as it is long.
-        unsafe { check_size(at.cast(), size_of::<ProtocolEntry>(), "ProtocolEntry") }?;
-        // SAFETY: as above, and it is at least as long as the one we know.
-        let entry = unsafe { at.read() };
-        protocols.push(ProtocolBlocks {
-            instance: read_block(entry.instance)?,
-            session: read_block(entry.session)?,
+    let protocols = read_entries(
+        ("ProtocolEntry", "protocols"),
+        (declaration.protocols, declaration.protocol_count),
+        manifest.protocols.len(),
+        |entry: ProtocolEntry| (entry.size, entry.instance, entry.session),
+    )?;
+    let extensions = read_entries(
+        ("ExtensionEntry", "extensions"),
+        (declaration.extensions, declaration.extension_count),
+        manifest.extensions.len(),
+        |entry: ExtensionEntry| (entry.size, entry.instance, entry.extension),
+    )?;
+    let protocols = protocols
+        .into_iter()
+        .map(|(instance, session)| ProtocolBlocks { instance, session });
+    let extensions = extensions
+        .into_iter()
+        .map(|(instance, extension)| ExtensionBlocks {
+            instance,
+            extension,
         });
-        at = at.wrapping_byte_add(entry.size);
-    }
     Ok(Opened {
         plugin: read_block(declaration.plugin)?,
         manifest: Arc::new(manifest),
         declaration,
-        protocols: protocols.into(),
+        protocols: protocols.collect(),
+        extensions: extensions.collect(),
         linked,
     })
+}
+
+/// Reads the entries of a declaration, as many as the manifest names, and the two blocks of each.
+fn read_entries<E: Copy, B: StableAbi + Copy>(
+    (name, plural): (&str, &str),
+    (mut at, count): (*const E, usize),
+    expected: usize,
+    parts: impl Fn(E) -> (usize, *const InstanceBlock, *const B),
+) -> Result<Vec<(InstanceBlock, B)>, Fault> {
+    if count != expected {
+        return Err(declaration_fault(format!(
+            "the declaration has {count} {plural}, the manifest {expected}"
+        )));
+    }
+    let mut blocks = Vec::with_capacity(expected);
+    for _ in 0..expected {
+        // SAFETY: the declaration says that so many entries stand there, each as far from the next as it is long.
+        unsafe { check_size(at.cast(), size_of::<E>(), name) }?;
+        // SAFETY: as above, and it is at least as long as the one we know.
+        let (size, instance, block) = parts(unsafe { at.read() });
+        blocks.push((read_block(instance)?, read_block(block)?));
+        at = at.wrapping_byte_add(size);
+    }
+    Ok(blocks)
 }
 
 /// Refuses a table that is not there, or shorter than the `known` bytes that are about to be read of it.
@@ -128,7 +163,11 @@ fn read_tables(
 /// # Safety
 ///
 /// `table` must be null, misaligned, or lead to an immutable static that begins with its size as a `usize`.
-unsafe fn check_size(table: *const c_void, known: usize, name: &str) -> Result<(), Fault> {
+pub(super) unsafe fn check_size(
+    table: *const c_void,
+    known: usize,
+    name: &str,
+) -> Result<(), Fault> {
     let size = table.cast::<usize>();
     if size.is_null() || !size.is_aligned() {
         return Err(declaration_fault(format!("{name} is at {table:p}")));
@@ -163,89 +202,6 @@ fn read_block<T: StableAbi + Copy>(block: *const T) -> Result<T, Fault> {
     Ok(unsafe { block.read() })
 }
 
-/// Compares what both compilers made of the blocks that both sides know. A plugin in C has no layouts.
-fn compare_layouts(theirs: *const Layouts) -> Result<(), Fault> {
-    if theirs.is_null() {
-        return Ok(());
-    }
-    // SAFETY: the declaration says that `Layouts` stand there.
-    unsafe { check_size(theirs.cast(), size_of::<Layouts>(), "Layouts") }?;
-    // SAFETY: as above, and they are at least as long as those we know.
-    let theirs = unsafe { &*theirs };
-    let header = theirs.header.cast::<AbiHeader>();
-    if header.is_null() || !header.is_aligned() {
-        return Err(declaration_fault(format!(
-            "Layouts.header is at {header:p}"
-        )));
-    }
-    // SAFETY: the header is plain data, the same in all versions of abi_stable, with a magic string to know it by.
-    let header = unsafe { &*header };
-    if !header.is_valid() {
-        return Err(layout_fault(format!(
-            "the layouts of abi_stable {}.{} cannot be compared with those of {}.{}",
-            header.abi_major,
-            header.abi_minor,
-            AbiHeader::VALUE.abi_major,
-            AbiHeader::VALUE.abi_minor
-        )));
-    }
-    for (index, block) in LAYOUT_NAMES.iter().enumerate().take(theirs.count) {
-        // SAFETY: both have more than `index` descriptions; the header says that abi_stable can read them.
-        let (expected, found) = unsafe { (layout_at(&LAYOUTS, index)?, layout_at(theirs, index)?) };
-        compare_block(block, expected, found)?;
-    }
-    Ok(())
-}
-
-/// # Safety
-///
-/// `index` must be less than `layouts.count`, and the descriptions must be those of this version of abi_stable.
-unsafe fn layout_at(layouts: &Layouts, index: usize) -> Result<&'static TypeLayout, Fault> {
-    let missing = || declaration_fault(format!("Layouts.blocks has nothing at {index}"));
-    if layouts.blocks.is_null() || !layouts.blocks.is_aligned() {
-        return Err(missing());
-    }
-    // SAFETY: the array has `count` places and `index` is less.
-    let layout = unsafe { layouts.blocks.add(index).read() }.cast::<TypeLayout>();
-    if layout.is_null() || !layout.is_aligned() {
-        return Err(missing());
-    }
-    // SAFETY: a description in a static of a library that is never closed.
-    Ok(unsafe { &*layout })
-}
-
-fn compare_block(
-    block: &str,
-    expected: &'static TypeLayout,
-    found: &'static TypeLayout,
-) -> Result<(), Fault> {
-    check_layout_compatibility(expected, found)
-        .map_err(|errors| layout_fault(format!("{block}{}", first_mismatch(&errors))))
-}
-
-/// The first thing of the many that abi_stable tells: which field, what is wrong, expected and found.
-fn first_mismatch(errors: &AbiInstabilityErrors) -> String {
-    let mut words = String::new();
-    let Some(error) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
-        return " differs".into();
-    };
-    for place in &error.stack_trace {
-        // A function stands between the field it is the type of and its parameter, and has the name of the field.
-        if let TLFieldOrFunction::Field(field) = &place.expected {
-            words.push('.');
-            words.push_str(field.name().trim_end_matches(','));
-        }
-    }
-    let text = error.to_string();
-    let essence = text.split("\nError:").nth(1).unwrap_or("differs");
-    let essence: Vec<_> = essence.split_whitespace().take(40).collect();
-    let essence = essence
-        .join(" ")
-        .replace(" Expected: ", ", expected ")
-        .replace(" Found: ", ", found ");
-    format!("{words}: {essence}")
-}
-
 fn not_opened(error: &libloading::Error) -> Fault {
     let cause = with_source(error);
     let mend = if cause.contains("failed to map segment") {
@@ -267,7 +223,7 @@ fn with_source(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-fn declaration_fault(cause: String) -> Fault {
+pub(super) fn declaration_fault(cause: String) -> Fault {
     Fault::new(
         Stage::Declaration,
         cause,
@@ -275,157 +231,5 @@ fn declaration_fault(cause: String) -> Fault {
     )
 }
 
-fn layout_fault(cause: String) -> Fault {
-    Fault::new(
-        Stage::Layout,
-        cause,
-        "rebuild the plugin with the hotsocket-plugin that belongs to this host",
-    )
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::fs;
-
-    use hotsocket_abi::{Host, STATUS_OK, Status};
-
-    use super::*;
-    use crate::plugin::stamp::plugin_file;
-
-    const ECHO: &str = r#"{"plugin":"echo","version":"1.0.0","protocols":[{"name":"echo"}]}"#;
-
-    unsafe extern "C" fn start(_: *const Host, _: u32) -> Status {
-        STATUS_OK
-    }
-
-    static PLUGIN: PluginBlock = PluginBlock {
-        size: size_of::<PluginBlock>(),
-        start,
-    };
-
-    static NOTHING: Declaration = Declaration {
-        size: size_of::<Declaration>(),
-        layouts: std::ptr::null(),
-        plugin: &raw const PLUGIN,
-        protocols: std::ptr::null(),
-        protocol_count: 0,
-    };
-
-    /// A plugin that was never opened: for tests that only look at its manifest.
-    pub(crate) fn opened(manifest: Manifest) -> Opened {
-        Opened {
-            manifest: Arc::new(manifest),
-            declaration: &NOTHING,
-            plugin: PLUGIN,
-            protocols: Arc::new([]),
-            linked: false,
-        }
-    }
-
-    /// A declaration whose blocks are these words, which leak as a static would.
-    fn declare(instance: Vec<usize>, session: Vec<usize>, count: usize) -> &'static Declaration {
-        let entry = ProtocolEntry {
-            size: size_of::<ProtocolEntry>(),
-            instance: instance.leak().as_ptr().cast(),
-            session: session.leak().as_ptr().cast(),
-        };
-        Box::leak(Box::new(Declaration {
-            size: size_of::<Declaration>(),
-            layouts: &raw const LAYOUTS,
-            plugin: &raw const PLUGIN,
-            protocols: Box::leak(Box::new(entry)),
-            protocol_count: count,
-        }))
-    }
-
-    fn block<T>() -> Vec<usize> {
-        let mut words = vec![start as *const () as usize; size_of::<T>() / size_of::<usize>()];
-        words[0] = size_of::<T>();
-        words
-    }
-
-    fn cause(declaration: &'static Declaration) -> String {
-        let fault = Opened::from_linked(declaration, ECHO).unwrap_err();
-        assert_eq!(fault.stage, Stage::Declaration);
-        fault.cause
-    }
-
-    #[test]
-    fn tables_with_the_layouts_of_this_build_are_read() {
-        let declaration = declare(block::<InstanceBlock>(), block::<SessionBlock>(), 1);
-        let opened = Opened::from_linked(declaration, ECHO).unwrap();
-        assert_eq!(opened.protocols.len(), 1);
-        assert!(opened.linked);
-    }
-
-    #[test]
-    fn a_block_that_is_too_short_absent_or_lacks_a_function_is_named() {
-        let mut short = block::<SessionBlock>();
-        short[0] -= 8;
-        assert_eq!(
-            cause(declare(block::<InstanceBlock>(), short, 1)),
-            "SessionBlock has 64 bytes, expected 72"
-        );
-
-        let mut hole = block::<InstanceBlock>();
-        hole[3] = 0;
-        assert_eq!(
-            cause(declare(hole, block::<SessionBlock>(), 1)),
-            "InstanceBlock has no function destroy"
-        );
-
-        assert_eq!(
-            cause(declare(
-                block::<InstanceBlock>(),
-                block::<SessionBlock>(),
-                2
-            )),
-            "the declaration has 2 protocols, the manifest 1"
-        );
-    }
-
-    mod ours {
-        #[repr(C)]
-        #[derive(abi_stable::StableAbi)]
-        pub(super) struct Block {
-            pub(super) size: usize,
-            pub(super) call: extern "C" fn(level: u32),
-        }
-    }
-
-    mod theirs {
-        #[repr(C)]
-        #[derive(abi_stable::StableAbi)]
-        pub(super) struct Block {
-            pub(super) size: usize,
-            pub(super) call: extern "C" fn(level: i32),
-        }
-    }
-
-    #[test]
-    fn a_changed_field_is_told_in_words() {
-        let fault = compare_block(
-            "Block",
-            <ours::Block as StableAbi>::LAYOUT,
-            <theirs::Block as StableAbi>::LAYOUT,
-        )
-        .unwrap_err();
-        assert_eq!(fault.stage, Stage::Layout);
-        assert_eq!(
-            fault.cause,
-            "Block.call.level: mismatched type, expected u32, found i32"
-        );
-    }
-
-    #[test]
-    fn what_the_loader_of_the_system_refuses_is_told_in_its_words() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("echo.so");
-        let bytes = plugin_file(ECHO, |_| {});
-        fs::write(&file, &bytes).unwrap();
-        let stamped = Stamped::parse(&bytes).unwrap();
-        let fault = Opened::from_copy(&file, &stamped).unwrap_err();
-        assert_eq!(fault.stage, Stage::Open);
-        assert!(fault.cause.contains("echo.so: "), "{}", fault.cause);
-    }
-}
+pub(crate) mod tests;

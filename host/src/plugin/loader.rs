@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::image::{Hash, Image};
 use super::library::Opened;
@@ -9,7 +10,7 @@ use super::permissions::Trust;
 use super::refusal::{Fault, Refusal, Stage};
 use super::staging::{Staging, discard};
 use super::stamp::Stamped;
-use super::{thread_keys, watch};
+use super::{bounded, thread_keys, watch};
 use crate::limits::Limits;
 
 /// A file whose bytes are those of a plugin we could serve. None of its code has run.
@@ -49,6 +50,7 @@ pub struct Loader {
     plugin_file_bytes: u64,
     retained_generations_count: u64,
     free_thread_keys_count: u64,
+    plugin_start: Duration,
     trust: Trust,
     staging: Staging,
     /// What was opened and could be used, by content. It stays mapped, so it is never opened a second time.
@@ -67,6 +69,7 @@ impl Loader {
             plugin_file_bytes: 0,
             retained_generations_count: 0,
             free_thread_keys_count: 0,
+            plugin_start: Duration::ZERO,
             trust,
             staging,
             mapped: HashMap::new(),
@@ -82,6 +85,7 @@ impl Loader {
         self.plugin_file_bytes = limits.plugin_file_bytes;
         self.retained_generations_count = limits.retained_generations_count;
         self.free_thread_keys_count = limits.free_thread_keys_count;
+        self.plugin_start = Duration::from_millis(limits.plugin_start_ms);
     }
 
     /// How many libraries are mapped, for ever.
@@ -121,7 +125,18 @@ impl Loader {
         let copy = self
             .staging
             .copy(plugin, number, inspected.hash, &inspected.bytes)?;
-        let opened = Opened::from_copy(&copy, &inspected.stamped);
+        let (path, stamped) = (copy.clone(), inspected.stamped.clone());
+        let opened = bounded::run(self.plugin_start, move || {
+            Opened::from_copy(&path, &stamped)
+        });
+        let opened = opened.map_err(|late| {
+            self.mapped_count += 1; // it may be, later
+            Fault::new(
+                Stage::Open,
+                format!("opening it runs its constructors, and {late}"),
+                "ask the author of the plugin what they wait for; restart the host before other plugins are opened",
+            )
+        })?;
         match &opened {
             Err(fault) if fault.stage == Stage::Open => discard(&copy),
             _ => self.mapped_count += 1,
@@ -131,7 +146,9 @@ impl Loader {
 
     fn warn(&mut self, file: &Path, cause: String) {
         if !self.told.contains(&cause) {
-            tracing::warn!(target: "hotsocket::plugin", file = %file.display(), cause, "plugin file");
+            let mend = "take the right away with `chmod g-w`, unless all of that group may run code as this host";
+            tracing::warn!(target: "hotsocket::plugin", file = %file.display(), cause, mend,
+                "others may replace what is loaded");
             self.told.insert(cause);
         }
     }

@@ -19,6 +19,9 @@ pub struct Manifest {
     /// The protocols, in the order of the declaration.
     #[serde(default)]
     pub protocols: Vec<ProtocolManifest>,
+    /// The extensions, in the order of the declaration.
+    #[serde(default)]
+    pub extensions: Vec<ExtensionManifest>,
 }
 
 /// One protocol of a plugin.
@@ -38,6 +41,13 @@ pub struct ProtocolManifest {
     /// Whether it wants to hear of pongs.
     #[serde(default)]
     pub pongs: bool,
+}
+
+/// One extension of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ExtensionManifest {
+    /// The name in Sec-WebSocket-Extensions.
+    pub name: String,
 }
 
 /// How messages reach a protocol.
@@ -67,24 +77,17 @@ impl Manifest {
         })?;
         token("plugin name", &manifest.plugin)?;
         printable(&manifest.version)?;
-        if manifest.protocols.is_empty() {
+        if manifest.protocols.is_empty() && manifest.extensions.is_empty() {
             return Err(Fault::new(
                 Stage::Manifest,
-                "the plugin has no protocol",
+                "the plugin has no protocol and no extension",
                 "name at least one in export_plugin!",
             ));
         }
-        let mut seen = HashSet::new();
-        for protocol in &manifest.protocols {
-            token("protocol name", &protocol.name)?;
-            if !seen.insert(&protocol.name) {
-                return Err(Fault::new(
-                    Stage::Names,
-                    format!("the protocol {} is there twice", protocol.name),
-                    "give each protocol of the plugin a name of its own",
-                ));
-            }
-        }
+        let protocols = manifest.protocols.iter();
+        distinct("protocol", protocols.map(|protocol| &*protocol.name))?;
+        let extensions = manifest.extensions.iter();
+        distinct("extension", extensions.map(|extension| &*extension.name))?;
         Ok(manifest)
     }
 
@@ -93,6 +96,22 @@ impl Manifest {
     pub fn provides(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|own| own.name == protocol)
     }
+}
+
+/// Tokens, each once.
+fn distinct<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for name in names {
+        token(&format!("{what} name"), name)?;
+        if !seen.insert(name) {
+            return Err(Fault::new(
+                Stage::Names,
+                format!("the {what} {name} is there twice"),
+                format!("give each {what} of the plugin a name of its own"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A token as RFC 7230, section 3.2.6 has it: what a subprotocol must be (RFC 6455, section 4.1).
@@ -155,13 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_has_protocols_and_each_once() {
+    fn a_plugin_has_protocols_or_extensions_and_each_once() {
         assert_eq!(
             fault(r#"{"plugin":"p","version":"1"}"#).cause,
-            "the plugin has no protocol"
+            "the plugin has no protocol and no extension"
         );
         let twice = r#"{"plugin":"p","version":"1","protocols":[{"name":"a"},{"name":"a"}]}"#;
         assert_eq!(fault(twice).cause, "the protocol a is there twice");
+        let twice = r#"{"plugin":"p","version":"1","extensions":[{"name":"x"},{"name":"x"}]}"#;
+        assert_eq!(fault(twice).cause, "the extension x is there twice");
+        let one = br#"{"plugin":"p","version":"1","extensions":[{"name":"x"}]}"#;
+        assert_eq!(Manifest::parse(one).unwrap().extensions[0].name, "x");
     }
 
     #[test]

@@ -28,6 +28,12 @@ impl FileRecord {
         self.plugin.is_some() && self.is_refused_at(|stage| stage == Stage::Names)
     }
 
+    /// Whether another config may help it.
+    pub(crate) fn awaits_config(&self) -> bool {
+        self.plugin.is_some()
+            && self.is_refused_at(|stage| matches!(stage, Stage::Instance | Stage::Budget))
+    }
+
     fn is_refused_at(&self, is_meant: impl Fn(Stage) -> bool) -> bool {
         self.refusal
             .as_ref()

@@ -16,7 +16,10 @@ use hotsocket_abi::{
     STATUS_PANIC, SessionCalls, Status, TRANSPORT_TCP,
 };
 
-use crate::{context::session::SessionCall, net::port::Sent, wire::MessageKind};
+use crate::{
+    context::session::SessionCall, net::port::Sent, plugin::host_calls::add_fault,
+    wire::MessageKind,
+};
 
 /// The table that every session of every plugin is given.
 pub(crate) static SESSION_CALLS: SessionCalls = SessionCalls {
@@ -203,11 +206,7 @@ unsafe extern "C" fn fact_bytes(
 }
 
 unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
-    // SAFETY: `text` is lent for this call.
-    let text = unsafe { text.as_slice() };
-    let body = |call: &mut SessionCall<'_, '_>| {
-        call.fault = String::from_utf8_lossy(text).into_owned();
-    };
+    let body = |call: &mut SessionCall<'_, '_>| add_fault(&mut call.fault, text);
     // SAFETY: see the module.
     unsafe { with(context, (), body) }
 }

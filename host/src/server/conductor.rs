@@ -3,15 +3,24 @@
 
 use std::{
     error::Error,
+    fs,
+    io::ErrorKind,
+    ops::ControlFlow,
+    path::Path,
     sync::{Arc, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use crate::{
     cli::signals::Signal,
     config::{Config, ConfigError, diff},
-    context::hub::{Command, Hub},
+    context::{
+        handler::Label,
+        hub::{Command, Hub},
+    },
     control::{ControlRequest, Reply},
     logging::LogControl,
     plugin::{
@@ -19,6 +28,12 @@ use crate::{
     },
     server::deployment::Deployment,
 };
+
+/// The first scan waits so long for files that settle; what takes longer is installed while the host serves.
+const FIRST_SCAN: Duration = Duration::from_secs(10);
+
+/// A service thread that was stopped has so long to end.
+const STOPPING: Duration = Duration::from_secs(2);
 
 /// Something to be done.
 pub(crate) enum Errand {
@@ -46,77 +61,131 @@ pub(crate) struct Conductor<R> {
     pub(crate) hub: Arc<Hub>,
 }
 
+/// The end of a host, once it was asked for or a service thread has failed.
+struct Ending {
+    /// When what is left is stopped, and after that when it is waited for no longer.
+    at: Instant,
+    is_stopped: bool,
+    failed: Option<String>,
+}
+
 impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
-    /// Installs what lies in the plugin directory at the start.
-    pub(crate) fn first_scan(&mut self) {
+    /// Installs what lies in the plugin directory at the start. Break when the host was asked to end meanwhile.
+    pub(crate) fn first_scan(&mut self) -> ControlFlow<()> {
+        let latest = Instant::now() + FIRST_SCAN;
         loop {
             self.look();
-            if !self.watch.is_settling() {
-                break;
+            let more = self.watch.is_settling() && Instant::now() < latest;
+            let errand = match more {
+                true => self.next_errand(),
+                false => self.inbox.try_recv().ok(),
+            };
+            match errand {
+                Some(Errand::Signal(Signal::Drain)) => return ControlFlow::Break(()),
+                Some(errand) => self.carry_out(errand),
+                None if more => {}
+                None => break,
             }
-            let next = self.watch.next_look(Instant::now());
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
         if self.deployment.is_empty() {
-            tracing::warn!(target: "hotsocket::plugin", directory = %self.watch.directory().display(),
-                "no plugin is served: drop compiled plugins into the directory, or name another one, \
-                 such as `--plugins target/release` in a checkout");
+            warn_of_nothing(self.watch.directory());
         }
+        ControlFlow::Continue(())
     }
 
     /// Runs until the service threads have ended.
     pub(crate) fn run(mut self, threads: Vec<JoinHandle<()>>) -> Result<(), Box<dyn Error>> {
         let mut left = threads.len();
-        let mut failed = None;
-        let mut stop_at: Option<Instant> = None;
-        while left > 0 {
-            match self.next_errand(stop_at) {
+        let mut ending = None;
+        while left > 0 && ending.is_none() {
+            match self.next_errand() {
                 Some(Errand::Ended(result)) => {
                     left -= 1;
-                    if let Err(error) = result {
-                        tracing::error!(target: "hotsocket", %error, "a service thread failed; the host ends");
-                        failed = Some(error);
-                        self.hub.tell_all(&Command::Drain);
-                        stop_at.get_or_insert_with(|| self.stop_time());
-                    }
+                    ending = Some(self.begin_to_end(result.err()));
                 }
                 Some(Errand::Signal(Signal::Drain)) => {
                     tracing::info!(target: "hotsocket", "draining: nothing new is accepted, sessions are closed with 1001");
-                    self.hub.tell_all(&Command::Drain);
-                    stop_at.get_or_insert_with(|| self.stop_time());
+                    ending = Some(self.begin_to_end(None));
                 }
-                Some(Errand::Signal(Signal::Reload)) => self.reload_config(),
-                Some(Errand::Control(request, reply)) => self.answer(request, reply),
-                Some(Errand::Finished(instance)) => instance.destroy(),
-                Some(Errand::Hint) | None => {}
-            }
-            if stop_at.is_some_and(|at| at <= Instant::now()) {
-                self.hub.tell_all(&Command::Stop);
-                stop_at = Some(Instant::now() + Duration::from_secs(3600));
+                Some(errand) => self.carry_out(errand),
+                None => {}
             }
             self.look();
             self.deployment.drain_due(Instant::now());
         }
-        for thread in threads {
-            // Its end has been told already.
-            let _ = thread.join();
+        let failed = match ending {
+            Some(ending) => self.end(ending, &mut left),
+            None => None,
+        };
+        if left == 0 {
+            for thread in threads {
+                // Its end has been told already.
+                let _ = thread.join();
+            }
+            self.farewell();
         }
-        self.farewell();
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn stop_time(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.deployment.config().limits.drain_host_ms)
+    fn begin_to_end(&self, failed: Option<String>) -> Ending {
+        if let Some(error) = &failed {
+            tracing::error!(target: "hotsocket", %error, "a service thread failed; the host ends");
+        }
+        self.hub.tell_all(&Command::Drain);
+        let after = self.deployment.config().limits.drain_host_ms;
+        Ending {
+            at: Instant::now() + Duration::from_millis(after),
+            is_stopped: false,
+            failed,
+        }
+    }
+
+    /// Waits for the service threads to end. Nothing new is installed any more.
+    fn end(&mut self, mut ending: Ending, left: &mut usize) -> Option<String> {
+        while *left > 0 {
+            let patience = ending.at.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(patience) {
+                Ok(Errand::Ended(result)) => {
+                    *left -= 1;
+                    ending.failed = ending.failed.or_else(|| result.err());
+                }
+                Ok(Errand::Signal(Signal::Drain)) => {}
+                Ok(errand) => self.carry_out(errand),
+                Err(_) if !ending.is_stopped => {
+                    self.hub.tell_all(&Command::Stop);
+                    ending.at = Instant::now() + STOPPING;
+                    ending.is_stopped = true;
+                }
+                Err(_) => {
+                    let error =
+                        "a service thread does not end: a plugin keeps it in one of its hooks";
+                    tracing::error!(target: "hotsocket", error, "the host ends all the same");
+                    ending.failed.get_or_insert_with(|| error.into());
+                    break;
+                }
+            }
+        }
+        ending.failed
+    }
+
+    fn carry_out(&mut self, errand: Errand) {
+        match errand {
+            Errand::Signal(Signal::Reload) => self.reload_config(),
+            Errand::Control(request, reply) => self.answer(request, reply),
+            Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
+            // Whoever waits for these two sees them first.
+            Errand::Signal(Signal::Drain) | Errand::Ended(_) | Errand::Hint => {}
+        }
     }
 
     /// Waits for an errand, as long as nothing else is due.
-    fn next_errand(&mut self, stop_at: Option<Instant>) -> Option<Errand> {
+    fn next_errand(&mut self) -> Option<Errand> {
         let now = Instant::now();
         let next = self.watch.next_look(now);
-        let next = [self.deployment.next_drain(), stop_at]
-            .into_iter()
-            .flatten()
-            .fold(next, Instant::min);
+        let next = self
+            .deployment
+            .next_drain()
+            .map_or(next, |drain| drain.min(next));
         let patience = next.saturating_duration_since(now);
         // The channel outlives this: it is the conductor's own errands that keep it open.
         self.inbox.recv_timeout(patience).ok()
@@ -157,6 +226,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         let limits = &self.deployment.config().limits;
         self.registry.opener().set_limits(limits);
         self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
+        self.registry.retry_configured(&mut self.deployment);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
     }
 
@@ -168,7 +238,16 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             },
             ControlRequest::PluginReload { name, force } => {
                 match self.registry.reload(&name, force, &mut self.deployment) {
-                    Ok(_) => reply.done(),
+                    Ok(generation) => {
+                        let Label {
+                            plugin,
+                            version,
+                            generation,
+                        } = generation.label();
+                        let serving =
+                            json!({"name": plugin, "version": version, "generation": generation});
+                        reply.tell("serving", serving);
+                    }
                     Err(refusal) => reply.refuse(
                         format!(
                             "{}: {}: {}",
@@ -194,11 +273,28 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
 
     /// The service threads are gone: instances that only they used are freed.
     fn farewell(self) {
+        let patience = self.deployment.patience();
+        // Routes that no thread took any more.
+        self.hub.forget_commands();
         drop(self.deployment);
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {
-                instance.destroy();
+                instance.destroy(patience);
             }
         }
     }
+}
+
+/// A host that serves nothing is most often one that was started in another directory than meant.
+fn warn_of_nothing(directory: &Path) {
+    let what = match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => "holds no plugin that can serve".to_owned(),
+        Ok(_) => "is no directory".to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => "does not exist".to_owned(),
+        Err(error) => format!("cannot be looked at ({error})"),
+    };
+    let shown = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    tracing::warn!(target: "hotsocket::plugin", directory = %shown.display(),
+        "nothing is served, since the plugin directory {what}: put compiled plugins there, or name another one, \
+         such as `--plugins target/release` in a checkout");
 }

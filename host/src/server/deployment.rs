@@ -93,6 +93,11 @@ impl Deployment {
         })
     }
 
+    /// How long a plugin is waited for.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_millis(self.config.limits.plugin_start_ms)
+    }
+
     /// Whether nothing is served.
     pub(crate) fn is_empty(&self) -> bool {
         self.serving.is_empty()
@@ -125,6 +130,8 @@ impl Deployment {
         }
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
+            self.services
+                .set_counters_count(limits.plugin_counters_count as usize);
             self.hub.tell_all(&Command::Limits(limits));
         }
         let before = changed
@@ -160,14 +167,15 @@ impl Deployment {
         let set = *self.sets.entry(protocol.name.clone()).or_insert(next);
         let options = options(&self.config, &protocol.name);
         let plan = InstancePlan {
-            generation,
+            generation: Arc::clone(generation),
             facts: facts(protocol),
             blocks: opened.protocols[index],
             vhost: Arc::clone(&self.vhost),
             set,
-            options: &options,
+            options,
+            finished: Arc::clone(&self.finished),
         };
-        let instance = Instance::create(plan, &self.services, Arc::clone(&self.finished));
+        let instance = Instance::create(plan, &self.services, self.patience());
         let instance = instance.map_err(|fault| {
             let mend = format!(
                 "look at `protocols.{}.options` in the config, and at what the plugin asks for",
@@ -201,7 +209,7 @@ impl Deployment {
             .map(|served| served.route.instance)
             .collect();
         for served in instances {
-            served.route.handler.retire();
+            adapter::retire(served.route.handler, self.patience());
         }
         let after = self.config.limits.drain_generation_ms;
         if after > 0 && !keys.is_empty() {
@@ -226,7 +234,14 @@ impl Installer for Deployment {
         opened: &Opened,
     ) -> Result<Prepared, Refusal> {
         let flags = if opened.linked { START_LINKED } else { 0 };
-        adapter::start(&opened.plugin, generation, &self.services, flags).map_err(|fault| {
+        let started = adapter::start(
+            &opened.plugin,
+            generation,
+            &self.services,
+            flags,
+            self.patience(),
+        );
+        started.map_err(|fault| {
             let mend =
                 "the plugin refuses to start: ask its author, or put the version before back";
             Refusal::new(&generation.file, Stage::Start, fault.text, mend)

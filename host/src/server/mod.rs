@@ -87,7 +87,9 @@ pub fn serve(
         reload,
         hub: Arc::clone(&threads.hub),
     };
-    conductor.first_scan();
+    if conductor.first_scan().is_break() {
+        return Ok(());
+    }
     let addresses = threads.addresses.clone();
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
@@ -96,6 +98,7 @@ pub fn serve(
     })?;
     for address in addresses {
         cli::line(&format!("listening on ws://{address}"));
+        tracing::info!(target: "hotsocket", "a page to try the protocols: http://{address}/");
     }
     conductor.run(running)
 }

@@ -1,6 +1,6 @@
 //! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
 
-use crate::{InstanceBlock, Layouts, PluginBlock, SessionBlock};
+use crate::{ExtensionBlock, HandshakeBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock};
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
 /// does nothing else.
@@ -18,8 +18,12 @@ pub struct Declaration {
     pub plugin: *const PluginBlock,
     /// The protocols, in the order of the manifest.
     pub protocols: *const ProtocolEntry,
-    /// How many.
+    /// How many; as many as the manifest names.
     pub protocol_count: usize,
+    /// The extensions, in the order of the manifest; null when there are none.
+    pub extensions: *const ExtensionEntry,
+    /// How many; as many as the manifest names.
+    pub extension_count: usize,
 }
 
 // SAFETY: a declaration is an immutable static whose pointers lead to immutable statics.
@@ -37,9 +41,28 @@ pub struct ProtocolEntry {
     pub instance: *const InstanceBlock,
     /// State per session, and the hooks of a session.
     pub session: *const SessionBlock,
+    /// What the protocol has to say before there is a session; null when it has nothing to say.
+    pub handshake: *const HandshakeBlock,
 }
 
 // SAFETY: an entry is part of an immutable static and leads to immutable statics.
 unsafe impl Sync for ProtocolEntry {}
 // SAFETY: as above.
 unsafe impl Send for ProtocolEntry {}
+
+/// One extension of the file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ExtensionEntry {
+    /// Bytes of this struct as the plugin knows it: the distance to the next entry.
+    pub size: usize,
+    /// State per vhost and per service thread.
+    pub instance: *const InstanceBlock,
+    /// State per connection, and the hooks of a connection.
+    pub extension: *const ExtensionBlock,
+}
+
+// SAFETY: an entry is part of an immutable static and leads to immutable statics.
+unsafe impl Sync for ExtensionEntry {}
+// SAFETY: as above.
+unsafe impl Send for ExtensionEntry {}

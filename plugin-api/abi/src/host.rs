@@ -64,10 +64,11 @@ pub struct SessionCalls {
     /// Queues a message, a piece of one, a ping or a pong: `flags` as in `MESSAGE_*`. Copies what it needs.
     /// `STATUS_OK` all of it is queued; `STATUS_FULL` none is, the connection is above its high mark;
     /// `STATUS_CLOSED` none is; `STATUS_ERROR` flags that make no sense here (a second message begun inside
-    /// another, a control frame above 125 bytes).
+    /// another, a control frame above 125 bytes). The host does not look into text: if it is not UTF-8 the peer
+    /// fails the connection with 1007. The same holds for [`HostCalls::post`] and [`HostCalls::post_all`].
     pub send: unsafe extern "C" fn(context: *mut c_void, flags: u32, payload: Bytes<'_>) -> Status,
     /// Begins the closing handshake, after what was queued before. Code 0 sends an empty Close frame. `STATUS_ERROR`
-    /// for a code that must not be sent or a reason above 123 bytes; `STATUS_CLOSED` when it has begun already.
+    /// for a code that must not be sent, or a reason that is above 123 bytes or not UTF-8; `STATUS_CLOSED` when it has begun already.
     pub close: unsafe extern "C" fn(context: *mut c_void, code: u32, reason: Bytes<'_>) -> Status,
     /// Ends the transport without a closing handshake, once the hook has returned.
     pub hang_up: unsafe extern "C" fn(context: *mut c_void),
@@ -80,6 +81,7 @@ pub struct SessionCalls {
     /// Undoes `pause`; what was read before comes first.
     pub resume: unsafe extern "C" fn(context: *mut c_void),
     /// Closes the session with 1008 and `reason` unless this is called again within `after_ms`; 0 takes it back.
+    /// `STATUS_ERROR` for a reason that is above 123 bytes or not UTF-8.
     pub set_deadline:
         unsafe extern "C" fn(context: *mut c_void, after_ms: u64, reason: Bytes<'_>) -> Status,
     /// Sets timer `id`, or sets it anew. `STATUS_FULL` when the session has too many.
@@ -91,7 +93,8 @@ pub struct SessionCalls {
     /// A fact that is bytes, lent until the hook returns. `STATUS_NONE` as above.
     pub fact_bytes:
         unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status,
-    /// Why the hook that is running is about to answer `STATUS_ERROR` or `STATUS_PANIC`.
+    /// Why the hook that is running is about to answer `STATUS_ERROR` or `STATUS_PANIC`. Called again in the same hook it
+    /// adds to what was told. Forgotten when the hook answers `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
 }
 
@@ -162,7 +165,8 @@ pub struct Visit(pub unsafe extern "C" fn(data: *mut c_void, session: u64));
 pub struct HostCalls {
     /// Bytes of this block.
     pub size: usize,
-    /// One line in the host's log, which adds plugin, version and generation. `level` is `LOG_*`.
+    /// One line in the host's log, which adds plugin, version and generation. `level` is `LOG_*`. What is not UTF-8 in
+    /// text that only people read (this, counters, `fail`) is replaced by U+FFFD.
     pub log:
         unsafe extern "C" fn(context: *mut c_void, level: u32, target: Bytes<'_>, text: Bytes<'_>),
     /// The most detailed level that is logged for this plugin now; 0 for none. Cheap.
@@ -182,7 +186,8 @@ pub struct HostCalls {
         payload: Bytes<'_>,
     ) -> Status,
     /// Does the same with all sessions of the protocol on the vhost of this instance, on all service threads and of
-    /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags. `STATUS_NONE`
+    /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags of a whole
+    /// message. `STATUS_FULL` when too much is queued for one of the service threads: then none was told. `STATUS_NONE`
     /// when called on the host of a plugin as a whole.
     pub post_all: unsafe extern "C" fn(
         context: *mut c_void,
@@ -197,6 +202,7 @@ pub struct HostCalls {
     pub fact_bytes:
         unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status,
     /// Why the hook that is running on this thread is about to answer `STATUS_ERROR` or `STATUS_PANIC`; for hooks
-    /// that were given this host.
+    /// that were given this host. Called again in the same hook it adds to what was told; forgotten when the hook answers
+    /// `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
 }

@@ -5,19 +5,26 @@ use abi_stable::{StableAbi, library::AbiHeader, type_layout::TypeLayout};
 
 /// Stands for the state of the blocks while the major version is 0: a hash over their source, with which each
 /// change of a block, meaning included, makes another ABI.
-pub const LAYOUT_HASH: u64 = fnv1a(
-    include_bytes!("host.rs"),
-    fnv1a(
-        include_bytes!("plugin.rs"),
-        fnv1a(include_bytes!("declaration.rs"), 0xcbf2_9ce4_8422_2325),
-    ),
-);
+pub const LAYOUT_HASH: u64 = fnv1a(&[
+    include_str!("lib.rs"),
+    include_str!("bytes.rs"),
+    include_str!("declaration.rs"),
+    include_str!("plugin.rs"),
+    include_str!("extension.rs"),
+    include_str!("host.rs"),
+]);
 
-const fn fnv1a(bytes: &[u8], mut hash: u64) -> u64 {
-    let mut i = 0;
-    while i < bytes.len() {
-        hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
-        i += 1;
+const fn fnv1a(files: &[&str]) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut file = 0;
+    while file < files.len() {
+        let bytes = files[file].as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+            i += 1;
+        }
+        file += 1;
     }
     hash
 }
@@ -42,12 +49,15 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 5] = [
+pub const LAYOUT_NAMES: [&str; 8] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
     "SessionCalls",
     "HostCalls",
+    "ExtensionBlock",
+    "ExtensionCalls",
+    "HandshakeBlock",
 ];
 
 /// The layouts of this build.
@@ -69,4 +79,7 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::SessionBlock as StableAbi>::LAYOUT,
     <crate::SessionCalls as StableAbi>::LAYOUT,
     <crate::HostCalls as StableAbi>::LAYOUT,
+    <crate::ExtensionBlock as StableAbi>::LAYOUT,
+    <crate::ExtensionCalls as StableAbi>::LAYOUT,
+    <crate::HandshakeBlock as StableAbi>::LAYOUT,
 ];

@@ -8,7 +8,9 @@
 //!
 //! * **Nothing on the heap changes owner.** A [`Bytes`] is borrowed for the call in which it is given;
 //!   whoever wants to keep it copies it. An opaque pointer is freed by the side that made it, through the
-//!   function of the same block.
+//!   function of the same block. A hook that makes one writes it to `out` and answers [`STATUS_OK`]; with any other
+//!   answer `out` is not read, and the hook has freed what it began to make. Null and dangling are pointers like others,
+//!   so a state may be of size zero.
 //! * **No panic crosses.** Each function of a plugin catches its own and answers [`STATUS_PANIC`]; each
 //!   function of the host does the same.
 //! * **Numbers for choices.** What a C header would call an enum is a `u32` here, with constants. An
@@ -25,11 +27,12 @@
 //! # Which file says what
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
-//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `layout.rs` how both
-//! sides compare the blocks.
+//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs` both of these for
+//! extensions; `layout.rs` how both sides compare the blocks.
 
 mod bytes;
 mod declaration;
+mod extension;
 mod host;
 mod layout;
 mod plugin;
@@ -37,6 +40,7 @@ mod stamp;
 
 pub use bytes::*;
 pub use declaration::*;
+pub use extension::*;
 pub use host::*;
 pub use layout::*;
 pub use plugin::*;
@@ -53,9 +57,11 @@ pub type Status = u32;
 
 /// Done as asked.
 pub const STATUS_OK: Status = 0;
-/// The other side refused; why was told through `fail` before the call returned.
+/// The other side refused. A hook has told why through `fail` before it returned; a hook that fails without a word is
+/// logged as such. An answer that its call does not name is taken as this one.
 pub const STATUS_ERROR: Status = 1;
-/// The other side panicked; the text was told through `fail` before the call returned.
+/// The other side panicked. A hook has told the text and place through `fail` before it returned. What it worked on is
+/// not called again, only freed.
 pub const STATUS_PANIC: Status = 2;
 /// No such thing: a fact that this session does not have, a timer that was not set.
 pub const STATUS_NONE: Status = 3;

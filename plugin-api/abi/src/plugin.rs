@@ -28,14 +28,21 @@ pub const MESSAGE_LAST: u32 = 0x200;
 /// A message in one piece.
 pub const MESSAGE_WHOLE: u32 = MESSAGE_FIRST | MESSAGE_LAST;
 
-/// Calls that concern the whole file. Made on the loader thread, one at a time.
+/// Calls that concern the whole file. Made on a loader thread, one at a time.
+///
+/// A loader thread is the host's and lives for one load: what is thread-local there is gone afterwards. `start` and
+/// `create` have `limits.plugin_start_ms` for themselves, as `retire` and `destroy` of an instance have. One that does
+/// not come back in time is given up: the version is refused, the thread is left to itself, and other plugins
+/// are called meanwhile; what it makes after all is destroyed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "layout", derive(StableAbi))]
 pub struct PluginBlock {
     /// Bytes of this block.
     pub size: usize,
-    /// The first call, once per generation. `host` stays valid for ever. `flags` is `START_*`.
+    /// The first call, once per generation; again for a generation whose file has the content of one that is mapped
+    /// already, which may still have sessions. There is no counterpart: what it makes stays, also when the version is
+    /// refused afterwards. `host` stays valid for ever. `flags` is `START_*`.
     pub start: unsafe extern "C" fn(host: *const Host, flags: u32) -> Status,
 }
 
@@ -46,34 +53,39 @@ pub struct PluginBlock {
 pub struct InstanceBlock {
     /// Bytes of this block.
     pub size: usize,
-    /// Makes an instance from its options, a JSON value as text. On the loader thread. `host` stays valid for ever.
+    /// Makes an instance from its options, a JSON value as text. On a loader thread. `host` stays valid for ever.
     pub create: unsafe extern "C" fn(
         host: *const Host,
         options: Bytes<'_>,
         out: *mut *mut c_void,
     ) -> Status,
-    /// A newer instance serves new sessions from now on; the sessions of this one go on. On the loader thread, once.
+    /// A newer instance serves new sessions from now on, or none does; the sessions of this one go on, and one whose
+    /// opening handshake is under way may still open. On a loader thread, at most once: not when the host ends, and not
+    /// for an instance that never served.
     pub retire: unsafe extern "C" fn(instance: *mut c_void, host: *const Host) -> Status,
-    /// The last session of a retired instance has ended and its thread states are gone. On the loader thread, once.
+    /// Frees the instance: its last session has ended and its thread states are gone, or it never served since something
+    /// else of its version was refused. On a loader thread, exactly once; the last call.
     pub destroy: unsafe extern "C" fn(instance: *mut c_void, host: *const Host) -> Status,
-    /// Makes the state of one service thread, on that thread, before its first session there.
+    /// Makes the state of one service thread, on that thread, before its first session there. If it fails, the opening
+    /// handshake is answered with 500, and the next one tries again.
     pub thread_create: unsafe extern "C" fn(
         instance: *mut c_void,
         host: *const Host,
         out: *mut *mut c_void,
     ) -> Status,
-    /// Frees the state of one service thread, on that thread.
+    /// Frees the state of one service thread, on that thread, after the last session there.
     pub thread_destroy: unsafe extern "C" fn(thread: *mut c_void, host: *const Host) -> Status,
 }
 
-/// The hooks of a session: all on the service thread that owns it, never two at once, never nested.
+/// The hooks of a session: all on the service thread that owns it, never two at once, never nested. On
+/// `STATUS_ERROR` and `STATUS_PANIC` the session ends with 1011; in `close` and `destroy` it is only logged.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "layout", derive(StableAbi))]
 pub struct SessionBlock {
     /// Bytes of this block.
     pub size: usize,
-    /// The opening handshake is done. Makes the state that the other hooks get.
+    /// The opening handshake is done. Makes the state that the other hooks get. If it fails, none of them is called.
     pub open: unsafe extern "C" fn(
         instance: *mut c_void,
         session: *const Session,
@@ -105,7 +117,7 @@ pub struct SessionBlock {
         session: *const Session,
         payload: Bytes<'_>,
     ) -> Status,
-    /// The session has ended. Told exactly once; nothing is sent any more.
+    /// The session has ended. Told exactly once, unless a hook has panicked before; nothing is sent any more.
     pub close: unsafe extern "C" fn(
         state: *mut c_void,
         session: *const Session,

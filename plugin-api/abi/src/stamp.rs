@@ -19,11 +19,13 @@ pub const FLAG_PANIC_ABORT: u32 = 2;
 ///
 /// ```json
 /// {"plugin":"chat","version":"1.2.0","protocols":[
-///   {"name":"chat","id":0,"delivery":"messages","rx_chunk":0,"pongs":false}]}
+///   {"name":"chat","id":0,"delivery":"messages","rx_chunk":0,"pongs":false}],
+///  "extensions":[{"name":"permessage-deflate"}]}
 /// ```
 ///
 /// `delivery` is `messages` or `pieces`; with pieces, `rx_chunk` is the size in bytes up to which a frame comes in
-/// one piece. The order of `protocols` is that of [`crate::Declaration::protocols`].
+/// one piece. The order of `protocols` is that of [`crate::Declaration::protocols`], the order of `extensions` that of
+/// [`crate::Declaration::extensions`]; either may be left out, but not both.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {

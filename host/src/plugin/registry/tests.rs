@@ -182,7 +182,7 @@ impl Scene {
 fn a_new_version_takes_over_and_the_one_before_drains() {
     let mut scene = Scene::new();
     scene.drop_in("echo.so", "echo", "1", &["echo"]);
-    let first = Arc::clone(&scene.registry.serving("echo").unwrap().generation);
+    let first = Arc::clone(&scene.registry.catalog.serving("echo").unwrap().generation);
     first.enter();
     scene.drop_in("echo.so", "echo", "2", &["echo"]);
     assert_eq!(scene.told(), ["install echo 1 (1)", "install echo 2 (2)"]);
@@ -256,6 +256,23 @@ fn a_version_whose_instance_cannot_be_made_is_refused() {
     assert_eq!(scene.cause_of("echo.so").unwrap(), "bad options");
     scene.server.fails = false;
     assert_eq!(scene.reload("echo", false), Ok(3));
+}
+
+#[test]
+fn a_version_that_did_not_take_its_options_is_tried_again_with_other_ones() {
+    let mut scene = Scene::new();
+    scene.server.fails = true;
+    scene.drop_in("echo.so", "echo", "1", &["echo"]);
+    scene.registry.retry_configured(&mut scene.server);
+    assert_eq!(scene.cause_of("echo.so").unwrap(), "bad options");
+    scene.server.fails = false;
+    scene.drop_in("echo.so", "echo", "1", &["echo"]);
+    assert!(scene.told().is_empty(), "the same content, not asked for");
+    scene.registry.retry_configured(&mut scene.server);
+    assert_eq!(scene.told(), ["install echo 3 (1)"]);
+    assert_eq!(scene.cause_of("echo.so"), None);
+    scene.registry.retry_configured(&mut scene.server);
+    assert!(scene.told().is_empty());
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! What follows from the state a connection is in: how it ends, and what its deadlines do.
+
+use crate::{
+    connection::{
+        deadline::{DeadlineName, Deadlines},
+        websocket::{ClosedBy, State},
+    },
+    net::{
+        io::Io,
+        link::{Link, Stage},
+        port::Wants,
+        service::Service,
+        token::ConnectionId,
+    },
+    wire::close_code::POLICY,
+};
+
+impl<T> Io<T> {
+    /// The peer sends no more.
+    pub(super) fn peer_left(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let has_ended = match &mut link.stage {
+            Stage::Opening => false,
+            Stage::Open(open) => {
+                let state = open.websocket.sending().state();
+                !matches!(state, State::Open | State::CloseSent)
+            }
+            Stage::Lingering => true,
+        };
+        // It may have closed its own side only, and still read.
+        if has_ended && !link.queue.is_empty() {
+            return;
+        }
+        let reason = "the peer closed the connection without a Close frame";
+        self.abandon(id, ClosedBy::Peer, reason);
+    }
+
+    /// After a connection was acted on: what has to follow from the state it is in now.
+    pub(crate) fn settle<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        link.is_touched = false;
+        if link.wants.hang_up {
+            self.remove(id);
+            return self.tell_ended(service);
+        }
+        if let Stage::Open(open) = &mut link.stage {
+            match open.websocket.sending().state() {
+                State::Open => {}
+                State::CloseSent => self.await_close(id),
+                State::Closed | State::Failed | State::Abandoned => self.close_session(id),
+            }
+        }
+        self.linger(id);
+        self.relist(id);
+        self.arm(id);
+        self.tell_ended(service);
+    }
+
+    /// Our Close frame is out.
+    fn await_close(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        // No message is delivered any more; the peer's answer is to be heard.
+        link.wants.paused = false;
+        // Until it has left, the output has to move.
+        if link.queue.is_empty() && !link.deadlines.is_set(DeadlineName::Close) {
+            let after = self.settings.limits.close_ms;
+            link.deadlines.set(DeadlineName::Close, self.now, after);
+        }
+    }
+
+    /// The session is over; the transport goes on until its output has left.
+    fn close_session(&mut self, id: ConnectionId) {
+        drop(self.take_carry(id));
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let peer = link.peer;
+        if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
+            link.deadlines = Deadlines::default();
+            if !link.queue.is_empty() {
+                let after = self.settings.limits.stalled_write_ms;
+                link.deadlines
+                    .set(DeadlineName::StalledWrite, self.now, after);
+            }
+            link.wants = Wants::default();
+            link.is_cut_short = false;
+            self.end_session(id, peer, *open);
+        }
+    }
+
+    /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
+    fn linger(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if matches!(link.stage, Stage::Lingering) && !link.is_shut_down && link.queue.is_empty() {
+            link.shut_down();
+            let after = self.settings.limits.close_ms;
+            link.deadlines.set(DeadlineName::Close, self.now, after);
+            // What the peer still sends is read and thrown away; and its end may have been read already.
+            link.readiness.readable = true;
+        }
+    }
+
+    /// Has the connection served again when something of it can go on without an edge.
+    fn relist(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let writable = link.wants.writable && link.queue.len() <= self.settings.low_mark;
+        let readable =
+            !link.is_held(&self.settings) && (link.readiness.readable || link.is_cut_short);
+        if writable || readable {
+            self.list(id);
+        }
+    }
+
+    /// Some deadline of the connection may have come.
+    pub(crate) fn serve_deadlines<S: Service<Session = T>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
+        if let Some(link) = self.slots.get_mut(id) {
+            link.timer = None;
+        }
+        while let Some(link) = self.slots.get_mut(id)
+            && let Some(name) = link.deadlines.expired(self.now)
+        {
+            self.deadline(id, name);
+        }
+        self.settle(service, id);
+        // Also when a deadline took the connection out.
+        self.tell_ended(service);
+    }
+
+    fn deadline(&mut self, id: ConnectionId, name: DeadlineName) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        match name {
+            DeadlineName::OpeningHandshake => {
+                self.refuse(
+                    id,
+                    408,
+                    "no complete request within limits.opening_handshake_ms",
+                );
+                self.flush(id);
+            }
+            DeadlineName::IdlePing => self.ping(id),
+            DeadlineName::Pong => {
+                if self.is_heard(id) {
+                    self.hang_up(id, ClosedBy::Host, "no answer to a ping");
+                } else {
+                    self.await_input(id);
+                }
+            }
+            DeadlineName::StalledWrite => {
+                self.hang_up(id, ClosedBy::Host, "the peer does not read");
+            }
+            DeadlineName::Close => self.hang_up(id, ClosedBy::Peer, "no answer to the Close frame"),
+            DeadlineName::Protocol => {
+                let reason = link
+                    .deadlines
+                    .protocol_reason()
+                    .unwrap_or("deadline")
+                    .to_owned();
+                self.with(id, |_, port| port.close(ClosedBy::Host, POLICY, &reason));
+            }
+        }
+    }
+
+    /// The peer was silent. It cannot answer while nothing is read from it, but a transport that is gone shows.
+    fn ping(&mut self, id: ConnectionId) {
+        self.with(id, |_, port| port.ping(b""));
+        if !self.is_heard(id) {
+            return self.await_input(id);
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let after = self.settings.limits.pong_ms;
+            link.deadlines.set(DeadlineName::Pong, self.now, after);
+        }
+    }
+
+    /// Whether all that the peer has sent is read by now.
+    fn is_heard(&mut self, id: ConnectionId) -> bool {
+        let settings = &self.settings;
+        let waits = |link: &mut Link<T>| link.is_held(settings) || link.readiness.readable;
+        !self.slots.get_mut(id).is_some_and(waits)
+    }
+
+    /// The silence of the peer begins now.
+    fn await_input(&mut self, id: ConnectionId) {
+        let after = self.settings.limits.idle_ping_ms;
+        if let Some(link) = self.slots.get_mut(id)
+            && after > 0
+        {
+            link.deadlines.set(DeadlineName::IdlePing, self.now, after);
+        }
+    }
+
+    /// A timer of a session is due.
+    pub(crate) fn serve_timer<S: Service<Session = T>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        timer: u64,
+    ) {
+        self.with(id, |session, port| {
+            port.session_timers.remove(timer);
+            if port.is_open() {
+                service.timer(session, port, timer);
+            }
+        });
+    }
+
+    /// Tells the sessions that have ended.
+    pub(crate) fn tell_ended<S: Service<Session = T>>(&mut self, service: &mut S) {
+        while let Some(ended) = self.ended.pop() {
+            service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The event loop over loopback sockets, with a service that writes down what it is told.
+
+mod ending;
+mod flow;
+
+use std::net::SocketAddr;
+
+use crate::{
+    connection::{
+        inbound::{Delivery, InboundRules},
+        websocket::{CloseReport, ClosedBy},
+    },
+    limits::Limits,
+    net::{
+        event_loop::{EventLoop, Loop},
+        io::{Io, Shared},
+        link::Link,
+        listener,
+        port::{Port, Sent},
+        service::{Answer, Delivered, Service},
+        settings::Settings,
+        test_peer::{Peer, until},
+        token::ConnectionId,
+    },
+    wire::{MessageKind, Role, request_head::RequestHead},
+};
+
+/// Does what messages ask for, echoes the others, and writes everything down.
+#[derive(Default)]
+struct Probe {
+    log: Vec<String>,
+    turn: usize,
+    delivered_in_turn: usize,
+    most_delivered_in_turn: usize,
+    /// Sends that were not queued.
+    unsent: usize,
+    /// The test has seen more than the high mark wait: reading goes on at this mark.
+    awaits_low_mark: Option<usize>,
+    closed: Vec<CloseReport>,
+}
+
+impl Probe {
+    fn note(&mut self, what: &str) {
+        self.log.push(format!("{what}@{}", self.turn));
+    }
+
+    /// In which turns that happened.
+    fn turns(&self, what: &str) -> Vec<usize> {
+        let lines = self.log.iter().filter_map(|line| line.split_once('@'));
+        lines
+            .filter(|(noted, _)| *noted == what)
+            .map(|(_, turn)| turn.parse().unwrap())
+            .collect()
+    }
+
+    fn obey(&mut self, port: &mut Port<'_>, kind: MessageKind, payload: &[u8]) {
+        let text = String::from_utf8_lossy(payload).into_owned();
+        let (order, number) = text.split_once(' ').unwrap_or((&text, "0"));
+        let number = number.parse().unwrap_or(0);
+        let sent = match order {
+            "pause" => {
+                port.pause();
+                if number > 0 {
+                    port.set_timer(1, number as u64);
+                }
+                Sent::Queued
+            }
+            "send" => port.send(MessageKind::Binary, true, true, &vec![7; number]),
+            "ask" => {
+                port.ask_writable();
+                Sent::Queued
+            }
+            "close" => port.close(ClosedBy::Protocol, 1000, "enough"),
+            "pause-close" => {
+                port.pause();
+                port.close(ClosedBy::Protocol, 1000, "enough")
+            }
+            "hang-up" => {
+                port.hang_up();
+                Sent::Queued
+            }
+            "deadline" => {
+                port.set_deadline(number as u64, "too late");
+                Sent::Queued
+            }
+            "fail" => {
+                port.fail(1011, "broken");
+                Sent::Queued
+            }
+            _ => port.send(kind, true, true, payload),
+        };
+        if sent != Sent::Queued {
+            self.unsent += 1;
+        }
+    }
+}
+
+impl Service for Probe {
+    type Session = ();
+
+    fn request(
+        &mut self,
+        request: &RequestHead<'_>,
+        _peer: SocketAddr,
+        answer: &mut Vec<u8>,
+    ) -> Answer<()> {
+        match request.path().strip_prefix("/page/") {
+            Some(len) => {
+                let len: usize = len.parse().unwrap();
+                answer.extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
+                answer.resize(answer.len() + len, b'p');
+                Answer::End
+            }
+            None => {
+                answer.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+                Answer::Upgrade(())
+            }
+        }
+    }
+
+    fn rules(&self, (): &()) -> InboundRules {
+        InboundRules {
+            role: Role::Server,
+            message_bytes: 16 << 20,
+            delivery: Delivery::Messages,
+        }
+    }
+
+    fn opened(&mut self, (): &mut (), _port: &mut Port<'_>) {
+        self.note("opened");
+    }
+
+    fn delivered(&mut self, (): &mut (), port: &mut Port<'_>, message: Delivered<'_>) {
+        self.delivered_in_turn += message.payload.len();
+        self.most_delivered_in_turn = self.most_delivered_in_turn.max(self.delivered_in_turn);
+        if let Some(low) = self.awaits_low_mark.take() {
+            assert!(port.queue.len() <= low, "{} wait", port.queue.len());
+        }
+        if message.payload.len() < 20 {
+            let text = String::from_utf8_lossy(message.payload).into_owned();
+            self.note(&text);
+        }
+        self.obey(port, message.kind, message.payload);
+    }
+
+    fn pong(&mut self, (): &mut (), _port: &mut Port<'_>, _payload: &[u8]) {
+        self.note("pong");
+    }
+
+    fn writable(&mut self, (): &mut (), _port: &mut Port<'_>) {
+        self.note("writable");
+    }
+
+    fn timer(&mut self, (): &mut (), port: &mut Port<'_>, _id: u64) {
+        self.note("timer");
+        port.resume();
+    }
+
+    fn closed(
+        &mut self,
+        (): (),
+        _id: ConnectionId,
+        _peer: SocketAddr,
+        report: &CloseReport,
+        _io: &mut Io<()>,
+    ) {
+        self.note("closed");
+        self.closed.push(report.clone());
+    }
+
+    fn turn_begins(&mut self) {
+        self.turn += 1;
+        self.delivered_in_turn = 0;
+    }
+
+    fn woken(&mut self, _io: &mut Io<()>) {}
+
+    fn connection_served(&mut self, _io: &mut Io<()>) {}
+
+    fn events_served(&mut self, _io: &mut Io<()>) {}
+
+    fn turn_ends(&mut self) -> bool {
+        false
+    }
+}
+
+/// An event loop of its own with a listener on a loopback port.
+struct Bench {
+    event_loop: EventLoop<Probe>,
+    address: SocketAddr,
+    shared: Shared,
+}
+
+impl Bench {
+    fn new(change: impl FnOnce(&mut Limits)) -> Self {
+        let mut limits = Limits {
+            idle_ping_ms: 0,
+            ..Limits::default()
+        };
+        change(&mut limits);
+        let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let shared = Shared::default();
+        let event_loop = EventLoop::new(
+            Loop::new().unwrap(),
+            0,
+            listeners,
+            Probe::default(),
+            Settings::from(&limits),
+            shared.clone(),
+        )
+        .unwrap();
+        Self {
+            event_loop,
+            address,
+            shared,
+        }
+    }
+
+    fn until(&mut self, what: &str, done: impl FnMut(&mut EventLoop<Probe>) -> bool) {
+        until(&mut self.event_loop, what, done);
+    }
+
+    /// A peer whose opening handshake is done.
+    fn open(&mut self) -> Peer {
+        let mut peer = Peer::connect(self.address);
+        peer.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        self.until("opening handshake", |_| {
+            peer.read();
+            peer.take_head()
+        });
+        peer
+    }
+
+    /// Turns until all sessions are told.
+    fn closed(&mut self, count: usize) -> &[CloseReport] {
+        self.until("close", |event_loop| {
+            event_loop.service.closed.len() >= count
+        });
+        assert_eq!(self.event_loop.service.closed.len(), count);
+        &self.event_loop.service.closed
+    }
+
+    /// The only connection.
+    fn link(&mut self) -> &mut Link<()> {
+        let id = self.event_loop.io.ids()[0];
+        self.event_loop.io.slots.get_mut(id).unwrap()
+    }
+
+    fn queued(&mut self) -> usize {
+        self.link().queue.len()
+    }
+}

@@ -1,0 +1,45 @@
+//! The inputs that a fuzzer found worth keeping, as ordinary tests: `tests/fuzz/corpus/TARGET/*`.
+//!
+//! To look for more: `cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET`.
+
+#[path = "fuzz/bodies/mod.rs"]
+mod bodies;
+
+use std::{fs, path::Path};
+
+fn replay(target: &str, body: fn(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(&directory).unwrap() {
+        body(&fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", directory.display());
+}
+
+#[test]
+fn every_kept_frame_header_is_written_as_it_was_read() {
+    replay("frame_header", bodies::frame_header);
+}
+
+#[test]
+fn every_kept_stream_is_heard_the_same_however_it_is_cut() {
+    replay("websocket", bodies::websocket);
+}
+
+#[test]
+fn every_kept_request_is_answered_by_the_rules() {
+    replay("handshake", bodies::handshake);
+}
+
+#[test]
+fn every_kept_extension_list_has_tokens_only() {
+    replay("extension_offer", bodies::extension_offer);
+}
+
+#[test]
+fn every_kept_file_is_judged_and_not_obeyed() {
+    replay("plugin_stamp", bodies::plugin_stamp);
+}
