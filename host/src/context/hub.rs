@@ -312,17 +312,16 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
-    use mio::{Poll, Token, Waker};
-
     use super::*;
+    use crate::net::event_loop::Loop;
 
     #[test]
     fn a_post_to_all_is_taken_by_every_service_thread_or_by_none() {
-        let polls = [Poll::new().unwrap(), Poll::new().unwrap()];
-        let mailboxes = polls.iter().zip([9, 1]).map(|(poll, most)| {
-            let waker = Waker::new(poll.registry(), Token(0)).unwrap();
-            Mailbox::new(waker, most, 100)
-        });
+        let polls = [Loop::new().unwrap(), Loop::new().unwrap()];
+        let mailboxes = polls
+            .iter()
+            .zip([9, 1])
+            .map(|(poll, most)| Mailbox::new(poll.waker().unwrap(), most, 100));
         let hub = Hub::new(mailboxes.collect());
         assert_eq!(hub.post_all(SetId(0), Operation::Resume), Ok(()));
         let frame: Arc<[u8]> = [0].into();

@@ -190,7 +190,7 @@ impl Context {
             self.call(session, port, |instance, state, call| {
                 match operation {
                     Operation::Send(kind, payload) => {
-                        call.send(*kind, true, true, payload);
+                        call.send_posted(*kind, payload);
                     }
                     Operation::Ping(payload) => {
                         call.ping(payload);
@@ -453,6 +453,7 @@ impl Service for Context {
         self.hub.mailbox(self.thread).take(&mut commands);
         for command in commands.drain(..) {
             self.command(command, io);
+            self.connection_served(io);
         }
         self.commands = commands;
     }

@@ -82,7 +82,7 @@ impl Obedient {
                 }
                 "notify-all" => {
                     let operation = Operation::Notify(rest.replace(',', ";").as_bytes().into());
-                    self.hub.post_all(SET, &operation).unwrap();
+                    self.hub.post_all(SET, operation).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
                 "stop" => self.hub.tell_all(&Command::Stop),

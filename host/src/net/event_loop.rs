@@ -214,7 +214,10 @@ impl<S: Service> EventLoop<S> {
         while let Some(due) = self.io.timers.expire(self.io.now) {
             match due {
                 Due::Deadline(id) => self.io.serve_deadlines(&mut self.service, id),
-                Due::Session(id, timer) => self.io.serve_timer(&mut self.service, id, timer),
+                Due::Session(id, timer) => {
+                    self.io.serve_timer(&mut self.service, id, timer);
+                    self.service.connection_served(&mut self.io);
+                }
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {
                         listener.is_waiting = false;
