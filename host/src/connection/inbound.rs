@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::buffers::BufferPool;
 pub use super::event::{Delivery, Event, InboundRules};
+use super::extended::Extended;
 use crate::wire::close_code::{self, Failure, NOT_UTF8, TOO_LARGE};
-use crate::wire::extension::{ExtensionChain, ExtensionFrame, PayloadSink};
 use crate::wire::frame_header::{Decoded, FrameHeader};
 use crate::wire::mask::{MaskingKey, apply_mask, rotate_key};
 use crate::wire::utf8::{Utf8, is_utf8};
@@ -26,7 +26,8 @@ pub struct Inbound {
     utf8: Utf8,
     reading: Reading,
     kind: MessageKind,
-    /// RSV bits of the current data frame.
+    /// With extensions: what the message on the wire began with, and the RSV bits of the current data frame.
+    opcode: Opcode,
     rsv: u8,
     /// The current data frame ends its message.
     fin: bool,
@@ -34,8 +35,9 @@ pub struct Inbound {
     spills: bool,
     /// A message has begun and not ended.
     in_message: bool,
-    /// Nothing of the message has been given to the extensions.
-    unread: bool,
+    /// With extensions: nothing of the frame, or of the message, has been given to them.
+    frame_unread: bool,
+    message_unread: bool,
     /// Nothing of the message has been handed on.
     unheard: bool,
     /// Data frames are skipped.
@@ -71,6 +73,10 @@ struct Progress {
     message_ended: bool,
 }
 
+const UNOWNED_RSV: Failure = Failure::protocol("RSV bit that no extension owns");
+const NO_MESSAGE: Failure = Failure::protocol("continuation of no message");
+const IN_MESSAGE: Failure = Failure::protocol("message inside another message");
+
 impl Default for Inbound {
     fn default() -> Self {
         Self {
@@ -81,11 +87,13 @@ impl Default for Inbound {
             utf8: Utf8::default(),
             reading: Reading::Header,
             kind: MessageKind::Binary,
+            opcode: Opcode::Continuation,
             rsv: 0,
             fin: false,
             spills: false,
             in_message: false,
-            unread: false,
+            frame_unread: false,
+            message_unread: false,
             unheard: false,
             discards: false,
         }
@@ -100,23 +108,24 @@ impl Inbound {
     pub fn next<'a>(
         &'a mut self,
         rules: &InboundRules,
-        chain: Option<&mut ExtensionChain>,
+        extended: Option<&mut Extended>,
         buffers: &mut BufferPool,
         input: &'a mut [u8],
     ) -> (usize, Event<'a>) {
+        if let Some(extended) = extended {
+            return self.next_extended(rules, extended, buffers, input);
+        }
         if self.handed > 0 || self.discards {
             if self.handed < self.held.len() && !self.discards {
                 return (0, self.event(rules, Found::Data(Place::Held), input));
             }
             self.release(buffers);
         }
-        if chain.is_none()
-            && let Some((kind, range)) = self.whole_message(rules, input)
-        {
+        if let Some((kind, range)) = self.whole_message(rules, input) {
             let payload = &input[range.clone()];
             return (range.end, Event::Message { kind, payload });
         }
-        let (consumed, found) = self.advance(rules, chain, buffers, input);
+        let (consumed, found) = self.advance(rules, buffers, input);
         (consumed, self.event(rules, found, input))
     }
 
@@ -180,17 +189,14 @@ impl Inbound {
     fn advance(
         &mut self,
         rules: &InboundRules,
-        mut chain: Option<&mut ExtensionChain>,
         buffers: &mut BufferPool,
         input: &mut [u8],
     ) -> (usize, Found) {
         let mut at = 0;
         loop {
             let step = match self.reading {
-                Reading::Header => self.read_header(rules, chain.as_deref(), input, &mut at),
-                Reading::Payload => {
-                    self.read_payload(rules, chain.as_deref_mut(), buffers, input, &mut at)
-                }
+                Reading::Header => self.read_header(rules, input, &mut at),
+                Reading::Payload => self.read_payload(rules, buffers, input, &mut at),
                 Reading::Nothing => {
                     self.release(buffers);
                     return (input.len(), Found::Need);
@@ -213,7 +219,6 @@ impl Inbound {
     fn read_header(
         &mut self,
         rules: &InboundRules,
-        chain: Option<&ExtensionChain>,
         input: &mut [u8],
         at: &mut usize,
     ) -> Result<Option<Found>, Failure> {
@@ -222,27 +227,15 @@ impl Inbound {
             Decoded::Need(_) => return Ok(Some(Found::Need)),
             Decoded::Wrong(failure) => return Err(failure),
         };
-        // Section 5.1: a client masks, a server does not.
-        self.key = match (rules.role, header.key) {
-            (Role::Server, Some(key)) => key,
-            (Role::Client, None) => [0; 4],
-            (Role::Server, None) => return Err(Failure::protocol("unmasked frame from a client")),
-            (Role::Client, Some(_)) => {
-                return Err(Failure::protocol("masked frame from a server"));
-            }
-        };
+        self.key = key_of(rules.role, &header)?;
         // Section 5.2: a bit that no extension owns is 0.
-        let owned = match chain {
-            Some(chain) if !header.opcode.is_control() => chain.rsv_bits(),
-            _ => 0,
-        };
-        if header.rsv & !owned != 0 {
-            return Err(Failure::protocol("RSV bit that no extension owns"));
+        if header.rsv != 0 {
+            return Err(UNOWNED_RSV);
         }
         if header.opcode.is_control() {
             return Ok(Some(self.read_control(rules, &header, len, input, at)));
         }
-        self.begin_frame(rules, chain.is_some(), &header)?;
+        self.begin_frame(rules, &header)?;
         *at += len;
         Ok(None)
     }
@@ -273,30 +266,24 @@ impl Inbound {
     /// Section 5.4: a message is one text or binary frame and the continuations up to FIN, with no other message
     /// between them.
     #[inline]
-    fn begin_frame(
-        &mut self,
-        rules: &InboundRules,
-        extended: bool,
-        header: &FrameHeader,
-    ) -> Result<(), Failure> {
+    fn begin_frame(&mut self, rules: &InboundRules, header: &FrameHeader) -> Result<(), Failure> {
         let kind = match header.opcode {
             Opcode::Text => MessageKind::Text,
             Opcode::Binary => MessageKind::Binary,
             _ if self.in_message => self.kind,
-            _ => return Err(Failure::protocol("continuation of no message")),
+            _ => return Err(NO_MESSAGE),
         };
         if header.opcode != Opcode::Continuation {
             if self.in_message {
-                return Err(Failure::protocol("message inside another message"));
+                return Err(IN_MESSAGE);
             }
             self.utf8 = Utf8::default();
-            self.unread = true;
             self.unheard = true;
         }
         self.spills = match rules.delivery {
             Delivery::Pieces { rx_chunk } => header.payload_len > u64::from(rx_chunk),
-            // Told by the header, before memory is taken. What extensions make of it is bounded where they put it.
-            Delivery::Messages if !extended && !self.discards => {
+            // Told by the header, before memory is taken.
+            Delivery::Messages if !self.discards => {
                 let room = rules.message_bytes.saturating_sub(self.held.len() as u64);
                 if header.payload_len > room {
                     return Err(TOO_LARGE);
@@ -308,7 +295,6 @@ impl Inbound {
         self.kind = kind;
         self.in_message = true;
         self.fin = header.fin;
-        self.rsv = header.rsv;
         self.remaining = header.payload_len;
         self.reading = Reading::Payload;
         Ok(())
@@ -319,7 +305,6 @@ impl Inbound {
     fn read_payload(
         &mut self,
         rules: &InboundRules,
-        chain: Option<&mut ExtensionChain>,
         buffers: &mut BufferPool,
         input: &mut [u8],
         at: &mut usize,
@@ -334,6 +319,28 @@ impl Inbound {
         if taken == 0 && self.remaining > 0 {
             return Ok(Some(Found::Need));
         }
+        let (piece, frame_ended) = self.take_payload(rules, input, at, taken);
+        if self.discards {
+            return Ok(None);
+        }
+        let progress = Progress {
+            piece,
+            frame_ended,
+            message_ended: frame_ended && self.fin,
+        };
+        let place = self.take_plain(rules, buffers, input, progress)?;
+        Ok(place.map(Found::Data))
+    }
+
+    /// Unmasks what has arrived of a data frame; says where it lies, and whether the frame has ended.
+    #[inline]
+    fn take_payload(
+        &mut self,
+        rules: &InboundRules,
+        input: &mut [u8],
+        at: &mut usize,
+        taken: usize,
+    ) -> (Range<usize>, bool) {
         let piece = *at..*at + taken;
         *at = piece.end;
         self.remaining -= taken as u64;
@@ -346,22 +353,10 @@ impl Inbound {
             self.reading = Reading::Header;
             self.in_message = !self.fin;
         }
-        if self.discards {
-            return Ok(None);
-        }
-        let progress = Progress {
-            piece,
-            frame_ended,
-            message_ended: frame_ended && self.fin,
-        };
-        let place = match chain {
-            None => self.take_plain(rules, buffers, input, progress),
-            Some(chain) => self.take_extended(rules, chain, buffers, input, progress),
-        };
-        Ok(place?.map(Found::Data))
+        (piece, frame_ended)
     }
 
-    /// Without extensions: a message or piece that lies whole in the input is handed on from there.
+    /// A message or piece that lies whole in the input is handed on from there.
     #[inline]
     fn take_plain(
         &mut self,
@@ -383,41 +378,6 @@ impl Inbound {
             return Ok(tells.then_some(Place::Input(progress.piece)));
         }
         buffers.append(&mut self.held, payload, self.remaining)?;
-        Ok(complete.then_some(Place::Held))
-    }
-
-    /// With extensions: what they make of the piece is held.
-    #[cold]
-    fn take_extended(
-        &mut self,
-        rules: &InboundRules,
-        chain: &mut ExtensionChain,
-        buffers: &mut BufferPool,
-        input: &[u8],
-        progress: Progress,
-    ) -> Result<Option<Place>, Failure> {
-        let frame = ExtensionFrame {
-            kind: self.kind,
-            rsv: self.rsv,
-            first: mem::take(&mut self.unread),
-            last: progress.message_ended,
-            payload: &input[progress.piece],
-        };
-        let limit = usize::try_from(rules.message_bytes).unwrap_or(usize::MAX);
-        let before = self.held.len();
-        let mut sink = HeldSink {
-            held: &mut self.held,
-            buffers,
-            limit,
-        };
-        chain.inbound(frame, limit, &mut sink)?;
-        if self.kind == MessageKind::Text {
-            judge_text(&mut self.utf8, &self.held[before..], progress.message_ended)?;
-        }
-        let complete = match rules.delivery {
-            Delivery::Messages => progress.message_ended,
-            Delivery::Pieces { .. } => progress.message_ended || !self.held.is_empty(),
-        };
         Ok(complete.then_some(Place::Held))
     }
 
@@ -460,6 +420,17 @@ impl Inbound {
     }
 }
 
+/// Section 5.1: a client masks, a server does not.
+#[inline]
+fn key_of(role: Role, header: &FrameHeader) -> Result<MaskingKey, Failure> {
+    match (role, header.key) {
+        (Role::Server, Some(key)) => Ok(key),
+        (Role::Client, None) => Ok([0; 4]),
+        (Role::Server, None) => Err(Failure::protocol("unmasked frame from a client")),
+        (Role::Client, Some(_)) => Err(Failure::protocol("masked frame from a server")),
+    }
+}
+
 /// Section 8.1, at the octet where the text becomes invalid.
 #[inline]
 fn judge_text(utf8: &mut Utf8, piece: &[u8], ended: bool) -> Result<(), Failure> {
@@ -476,22 +447,6 @@ fn close_event(payload: &[u8]) -> Event<'_> {
     }
 }
 
-/// What extensions make of a piece, bounded while they make it.
-struct HeldSink<'a> {
-    held: &'a mut Vec<u8>,
-    buffers: &'a mut BufferPool,
-    limit: usize,
-}
-
-impl PayloadSink for HeldSink<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if bytes.len() > self.limit.saturating_sub(self.held.len()) {
-            return Err(TOO_LARGE);
-        }
-        // Nobody knows what is still to come: let it double.
-        self.buffers.append(self.held, bytes, u64::MAX)
-    }
-}
-
+mod extended;
 #[cfg(test)]
 mod tests;

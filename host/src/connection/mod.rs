@@ -6,11 +6,14 @@ pub mod budget;
 pub mod buffers;
 pub mod deadline;
 pub mod event;
+pub mod extended;
 pub mod inbound;
 pub mod outbound;
 pub mod sending;
 pub mod websocket;
 pub mod write_queue;
 
+#[cfg(test)]
+mod extended_tests;
 #[cfg(test)]
 mod stream_tests;

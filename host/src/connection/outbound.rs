@@ -1,9 +1,8 @@
 //! Messages and control frames in, bytes for the peer out. RFC 6455 sections 5 and 6.1.
 
-use crate::wire::close_code::{
-    CONTROL_PAYLOAD_BYTES, Failure, REASON_BYTES, TOO_LARGE, may_stand_in_frame,
-};
-use crate::wire::extension::{ExtensionChain, ExtensionFrame, PayloadSink};
+use super::extended::Extended;
+use crate::wire::close_code::{CONTROL_PAYLOAD_BYTES, Failure, REASON_BYTES, may_stand_in_frame};
+use crate::wire::extension::{Passed, Piece};
 use crate::wire::frame_header::{FrameHeader, HEADER_BYTES};
 use crate::wire::mask::{MaskingKey, apply_mask};
 use crate::wire::{MessageKind, Opcode};
@@ -18,7 +17,7 @@ pub enum Masking<'a> {
 
 impl Masking<'_> {
     #[inline]
-    fn key(&mut self) -> Option<MaskingKey> {
+    pub(super) fn key(&mut self) -> Option<MaskingKey> {
         match self {
             Self::None => None,
             Self::Keys(next) => Some(next()),
@@ -43,12 +42,16 @@ pub enum SendError {
     /// The code may not stand in a Close frame.
     #[error("close code that must not be sent: use 1000-1003, 1007-1014 or 3000-4999")]
     BadCode,
+    /// An extension does not let the message pass: it is over.
+    #[error("an extension vetoed the message")]
+    Vetoed,
     /// An extension gave up.
     #[error("an extension failed: {}", .0.why)]
     Extension(Failure),
 }
 
-/// The sending half of one connection. Every call appends one frame to `out`, or nothing on an error.
+/// The sending half of one connection. Every call appends one frame to `out`, or nothing on an error; with extensions
+/// a message may become none or several.
 #[derive(Debug, Default)]
 pub struct Outbound {
     closed: bool,
@@ -76,28 +79,32 @@ impl Outbound {
         Ok(())
     }
 
-    /// The same through extensions, which make at most `limit` bytes of it.
+    /// The same through extensions.
     ///
     /// # Errors
-    /// Also [`SendError::Extension`]; the state of the extensions is undefined then, and the connection is to be failed.
-    pub fn extended_message(
+    /// Also [`SendError::Vetoed`], and [`SendError::Extension`]: the connection is to be failed then.
+    pub(super) fn extended_message(
         &mut self,
         out: &mut Vec<u8>,
-        mask: Masking<'_>,
-        chain: &mut ExtensionChain,
-        frame: ExtensionFrame<'_>,
-        limit: usize,
+        mask: &mut Masking<'_>,
+        extended: &mut Extended,
+        (kind, first, last): (MessageKind, bool, bool),
+        payload: &[u8],
     ) -> Result<(), SendError> {
-        let opcode = self.advance(frame.kind, frame.first, frame.last)?;
-        let mut made = MadePayload {
-            bytes: Vec::new(),
-            limit,
+        self.advance(kind, first, last)?;
+        let piece = Piece {
+            message_first: first,
+            message_last: last,
+            ..Piece::whole(kind.into(), payload)
         };
-        let rsv = chain
-            .outbound(frame, limit, &mut made)
-            .map_err(SendError::Extension)?;
-        put_frame(out, mask, frame.last, rsv, opcode, &made.bytes);
-        Ok(())
+        match extended.send(out, mask, piece) {
+            Ok(Passed::Done) => Ok(()),
+            Ok(Passed::Vetoed) => {
+                self.begun = None;
+                Err(SendError::Vetoed)
+            }
+            Err(failure) => Err(SendError::Extension(failure)),
+        }
     }
 
     /// Whether a new message may begin.
@@ -143,12 +150,7 @@ impl Outbound {
         code: Option<u16>,
         reason: &str,
     ) -> Result<(), SendError> {
-        if code.is_some_and(|code| !may_stand_in_frame(code)) {
-            return Err(SendError::BadCode);
-        }
-        if reason.len() > REASON_BYTES {
-            return Err(SendError::TooLong);
-        }
+        self.check_close(code, reason)?;
         let mut payload = [0; CONTROL_PAYLOAD_BYTES];
         let mut len = 0;
         if let Some(code) = code {
@@ -158,6 +160,23 @@ impl Outbound {
         }
         self.control(out, mask, Opcode::Close, &payload[..len])?;
         self.closed = true;
+        Ok(())
+    }
+
+    /// Whether a Close frame may be sent.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub(super) fn check_close(&self, code: Option<u16>, reason: &str) -> Result<(), SendError> {
+        if self.closed {
+            return Err(SendError::Closed);
+        }
+        if code.is_some_and(|code| !may_stand_in_frame(code)) {
+            return Err(SendError::BadCode);
+        }
+        if reason.len() > REASON_BYTES {
+            return Err(SendError::TooLong);
+        }
         Ok(())
     }
 
@@ -213,7 +232,18 @@ fn put_frame(
     opcode: Opcode,
     payload: &[u8],
 ) {
-    let key = mask.key();
+    put_frame_with(out, mask.key(), fin, rsv, opcode, payload);
+}
+
+#[inline]
+pub(super) fn put_frame_with(
+    out: &mut Vec<u8>,
+    key: Option<MaskingKey>,
+    fin: bool,
+    rsv: u8,
+    opcode: Opcode,
+    payload: &[u8],
+) {
     let (header, len) = FrameHeader {
         fin,
         rsv,
@@ -233,26 +263,9 @@ fn put_frame(
     }
 }
 
-/// What extensions make of a payload.
-struct MadePayload {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl PayloadSink for MadePayload {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if bytes.len() > self.limit.saturating_sub(self.bytes.len()) {
-            return Err(TOO_LARGE);
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::extension::toy;
 
     /// What a server sends.
     fn sent(
@@ -383,24 +396,5 @@ mod tests {
             close(&mut Outbound::default(), None, "").unwrap(),
             b"\x88\x00"
         );
-    }
-
-    #[test]
-    fn extensions_change_the_payload_and_set_their_bits() {
-        let (mut outbound, mut chain) = (Outbound::default(), toy::chain(&[(2, 1)]));
-        let frame = ExtensionFrame {
-            kind: MessageKind::Binary,
-            rsv: 0,
-            first: true,
-            last: true,
-            payload: b"abc",
-        };
-        let mut extended = |limit| {
-            sent(&mut outbound, |outbound, out| {
-                outbound.extended_message(out, Masking::None, &mut chain, frame, limit)
-            })
-        };
-        assert_eq!(extended(4).unwrap(), b"\xa2\x04\x01`cb");
-        assert_eq!(extended(3), Err(SendError::Extension(TOO_LARGE)));
     }
 }

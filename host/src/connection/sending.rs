@@ -1,8 +1,9 @@
 //! What goes to the peer, the closing handshake, and what is told of the end. RFC 6455 section 7.
 
+use super::extended::Extended;
 use super::outbound::{Masking, Outbound, SendError};
 use crate::wire::close_code::{ABNORMAL, Failure, NO_CODE};
-use crate::wire::extension::{ExtensionChain, ExtensionFrame};
+use crate::wire::extension::ChainKey;
 use crate::wire::{MessageKind, Role};
 
 /// Who ended a session.
@@ -54,7 +55,7 @@ pub enum Framed {
     Now,
     /// Behind the message that was begun: RFC 6455 section 5.4 lets no other message come between its fragments.
     AfterMessage,
-    /// Never: extensions have to see the message.
+    /// Never: on this connection messages become other frames.
     Extended,
     /// Never: the closing handshake has begun.
     Closed,
@@ -71,11 +72,22 @@ pub enum Transport {
     Close,
 }
 
+/// What a whole message becomes, as far as it can be said before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FramedAs {
+    /// The one unmasked frame of [`encode_message`](super::outbound::encode_message).
+    Plain,
+    /// The same as on all connections of this service thread that tell this key.
+    Key(ChainKey),
+    /// Something of its own, or nothing.
+    Own,
+}
+
 /// The half of a WebSocket that can be used while a message is being delivered.
 pub struct Sending {
     outbound: Outbound,
     pub(super) state: State,
-    pub(super) extensions: Option<Box<ExtensionChain>>,
+    pub(super) extensions: Option<Box<Extended>>,
     /// How it ends, from the moment that is known until it has been told.
     report: Option<Box<CloseReport>>,
 }
@@ -101,7 +113,7 @@ impl Sending {
     /// A message or a fragment of one; see [`Outbound::message`].
     ///
     /// # Errors
-    /// [`SendError`]; nothing was sent then. After [`SendError::Extension`] the connection is to be failed.
+    /// [`SendError`]; nothing was sent then. With [`SendError::Extension`] the connection has failed.
     #[inline]
     pub fn message(
         &mut self,
@@ -112,18 +124,47 @@ impl Sending {
         last: bool,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let Some(chain) = self.extensions.as_deref_mut() else {
-            return self.outbound.message(out, mask, kind, first, last, payload);
+        if self.extensions.is_some() {
+            return self.extended_message(out, mask, (kind, first, last), payload);
+        }
+        self.outbound.message(out, mask, kind, first, last, payload)
+    }
+
+    #[inline(never)]
+    fn extended_message(
+        &mut self,
+        out: &mut Vec<u8>,
+        mut mask: Masking<'_>,
+        order: (MessageKind, bool, bool),
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let Some(extended) = self.extensions.as_deref_mut() else {
+            return Ok(());
         };
-        let frame = ExtensionFrame {
-            kind,
-            rsv: 0,
-            first,
-            last,
-            payload,
-        };
-        self.outbound
-            .extended_message(out, mask, chain, frame, usize::MAX)
+        let sent = self
+            .outbound
+            .extended_message(out, &mut mask, extended, order, payload);
+        if let Err(SendError::Extension(failure)) = sent {
+            self.fail(out, mask, failure);
+        }
+        sent
+    }
+
+    /// Whether extensions may hold back something that was sent: [`Self::flush`] is due at the end of the turn.
+    #[inline]
+    pub fn is_holding(&self) -> bool {
+        self.extensions
+            .as_ref()
+            .is_some_and(|extended| self.state == State::Open && extended.chain.is_holding())
+    }
+
+    /// Sends what extensions hold back. A failure of one of them fails the connection.
+    pub fn flush(&mut self, out: &mut Vec<u8>, mut mask: Masking<'_>) {
+        if self.is_holding()
+            && let Err(failure) = self.flush_extensions(out, &mut mask, false)
+        {
+            self.fail(out, mask, failure);
+        }
     }
 
     /// Whether whole messages framed by [`encode_message`](super::outbound::encode_message) may be appended to the
@@ -138,6 +179,34 @@ impl Sending {
             Framed::Now
         } else {
             Framed::AfterMessage
+        }
+    }
+
+    /// What a whole message becomes. As server only: no two frames of a client are masked alike. For a key, one of its
+    /// connections makes the frames with [`Self::message`], and they are appended to the output of the others, each
+    /// when [`Self::takes`] says.
+    pub fn framed_as(&self) -> FramedAs {
+        match &self.extensions {
+            None => FramedAs::Plain,
+            Some(extended) => extended.chain.key().map_or(FramedAs::Own, FramedAs::Key),
+        }
+    }
+
+    /// Whether whole messages that were framed for all who tell `framed_as` may be appended to the output as they are.
+    pub fn takes(&self, framed_as: FramedAs) -> Framed {
+        if framed_as == FramedAs::Plain {
+            return self.takes_framed();
+        }
+        match &self.extensions {
+            _ if self.state != State::Open => Framed::Closed,
+            Some(extended) if framed_as != FramedAs::Own && self.framed_as() == framed_as => {
+                let wire = extended.chain.is_between_messages();
+                match wire && self.outbound.is_between_messages() {
+                    true => Framed::Now,
+                    false => Framed::AfterMessage,
+                }
+            }
+            _ => Framed::Extended,
         }
     }
 
@@ -170,15 +239,21 @@ impl Sending {
     /// Begins the closing handshake. The report is ready when the peer has answered, or with [`Self::abandon`].
     ///
     /// # Errors
-    /// [`SendError::Closed`] if it has begun, [`SendError::BadCode`], [`SendError::TooLong`].
+    /// [`SendError::Closed`] if it has begun, [`SendError::BadCode`], [`SendError::TooLong`]. With
+    /// [`SendError::Extension`] the connection has failed instead.
     pub fn close(
         &mut self,
         out: &mut Vec<u8>,
-        mask: Masking<'_>,
+        mut mask: Masking<'_>,
         by: ClosedBy,
         code: Option<u16>,
         reason: &str,
     ) -> Result<(), SendError> {
+        self.outbound.check_close(code, reason)?;
+        if let Err(failure) = self.flush_extensions(out, &mut mask, true) {
+            self.fail(out, mask, failure);
+            return Err(SendError::Extension(failure));
+        }
         self.outbound.close(out, mask, code, reason)?;
         self.state = State::CloseSent;
         self.begin_report(by, code.unwrap_or(NO_CODE), reason);
@@ -186,8 +261,10 @@ impl Sending {
     }
 
     /// Fails the connection (section 7.1.7): the Close frame unless it is out already, and nothing is read any more.
-    pub fn fail(&mut self, out: &mut Vec<u8>, mask: Masking<'_>, failure: Failure) {
+    pub fn fail(&mut self, out: &mut Vec<u8>, mut mask: Masking<'_>, failure: Failure) {
         if matches!(self.state, State::Open | State::CloseSent) {
+            // There is a failure already.
+            let _ = self.flush_extensions(out, &mut mask, true);
             // Refused only if it is out already.
             let _ = self
                 .outbound
@@ -232,16 +309,31 @@ impl Sending {
     pub(super) fn peer_closed(
         &mut self,
         out: &mut Vec<u8>,
-        mask: Masking<'_>,
+        mut mask: Masking<'_>,
         code: Option<u16>,
         reason: &str,
     ) {
+        // The end has come for what cannot be flushed too.
+        let _ = self.flush_extensions(out, &mut mask, true);
         // Refused only if ours is out already.
         let _ = self.outbound.close(out, mask, code, "");
         self.begin_report(ClosedBy::Peer, code.unwrap_or(NO_CODE), reason);
         self.state = State::Closed;
         if let Some(report) = &mut self.report {
             report.clean = true;
+        }
+    }
+
+    /// Nothing is sent behind our Close frame, nor through a chain that has failed.
+    fn flush_extensions(
+        &mut self,
+        out: &mut Vec<u8>,
+        mask: &mut Masking<'_>,
+        all: bool,
+    ) -> Result<(), Failure> {
+        match self.extensions.as_deref_mut() {
+            Some(extended) if self.state == State::Open => extended.flush(out, mask, all),
+            _ => Ok(()),
         }
     }
 

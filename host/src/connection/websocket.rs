@@ -1,9 +1,10 @@
 //! One WebSocket: both halves together. RFC 6455 sections 5.5 and 7.
 
 use super::buffers::BufferPool;
+use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
-pub use super::sending::{CloseReport, ClosedBy, Framed, Sending, State, Transport};
+pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.
@@ -27,7 +28,9 @@ impl WebSocket {
     /// A WebSocket whose opening handshake agreed on these extensions.
     pub fn with_extensions(chain: ExtensionChain) -> Self {
         let mut websocket = Self::default();
-        websocket.sending.extensions = Some(Box::new(chain));
+        if !chain.is_empty() {
+            websocket.sending.extensions = Some(Box::new(Extended::new(chain)));
+        }
         websocket
     }
 
@@ -54,8 +57,8 @@ impl WebSocket {
                 };
             }
         }
-        let chain = sending.extensions.as_deref_mut();
-        let (consumed, event) = inbound.next(rules, chain, buffers, input);
+        let extended = sending.extensions.as_deref_mut();
+        let (consumed, event) = inbound.next(rules, extended, buffers, input);
         match &event {
             Event::Need | Event::Message { .. } | Event::Piece { .. } | Event::Pong(_) => {}
             // Refused only after our Close frame, and then no pong is due (section 5.5.1).

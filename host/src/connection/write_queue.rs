@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
-/// Bytes that several queues of a thread keep together, such as a broadcast that is framed once.
-pub type SharedBytes = Rc<dyn AsRef<[u8]>>;
+/// Bytes that several queues keep together, such as a broadcast that is framed once.
+pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Shared bytes shorter than this are copied: a segment of its own would cost more.
 const SHARE_FROM_BYTES: usize = 256;
@@ -155,15 +155,15 @@ mod tests {
 
     #[test]
     fn bytes_leave_in_order_whatever_the_socket_takes() {
-        let shared: SharedBytes = Rc::new(vec![b's'; 1_000]);
+        let shared: SharedBytes = Arc::new(vec![b's'; 1_000]);
         for step in [1, 7, 256, 999, 5_000] {
             let mut queue = WriteQueue::default();
             let mut expected = b"first".to_vec();
             queue.push_owned(b"first");
-            queue.push_shared(Rc::clone(&shared), 10..500);
+            queue.push_shared(Arc::clone(&shared), 10..500);
             expected.extend_from_slice(&[b's'; 490]);
             queue.push_owned(b"then");
-            queue.push_shared(Rc::clone(&shared), 0..3);
+            queue.push_shared(Arc::clone(&shared), 0..3);
             expected.extend_from_slice(b"thensss");
             while !queue.is_empty() {
                 assert_eq!(queue.len(), expected.len());
@@ -173,26 +173,26 @@ mod tests {
             }
             assert!(expected.is_empty());
         }
-        assert_eq!(Rc::strong_count(&shared), 1);
+        assert_eq!(Arc::strong_count(&shared), 1);
     }
 
     #[test]
     fn long_shared_bytes_are_kept_by_reference() {
-        let shared: SharedBytes = Rc::new(vec![1; 1_000]);
+        let shared: SharedBytes = Arc::new(vec![1; 1_000]);
         let mut queue = WriteQueue::default();
-        queue.push_shared(Rc::clone(&shared), 0..1_000);
+        queue.push_shared(Arc::clone(&shared), 0..1_000);
         let mut slices = [IoSlice::new(b"")];
         assert_eq!(queue.fill(&mut slices), 1);
         assert_eq!(slices[0].as_ptr(), (*shared).as_ref().as_ptr());
         queue.clear();
-        assert_eq!(Rc::strong_count(&shared), 1);
+        assert_eq!(Arc::strong_count(&shared), 1);
     }
 
     #[test]
     fn a_range_outside_the_shared_bytes_is_cut() {
-        let shared: SharedBytes = Rc::new(vec![1; 1_000]);
+        let shared: SharedBytes = Arc::new(vec![1; 1_000]);
         let mut queue = WriteQueue::default();
-        queue.push_shared(Rc::clone(&shared), 600..2_000);
+        queue.push_shared(Arc::clone(&shared), 600..2_000);
         queue.push_shared(shared, 3_000..4_000);
         assert_eq!(queue.len(), 400);
     }

@@ -4,7 +4,7 @@
 //! it has not had yet; a member that sends something itself before that is given it first, so that what a session is
 //! sent keeps the order in which it was asked for.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::{
     connection::write_queue::SharedBytes,
@@ -22,7 +22,7 @@ pub(crate) struct Set {
     pub(crate) id: SetId,
     pub(crate) members: Vec<ConnectionId>,
     /// The frames of this turn. Shared with the queues of those who could not take all of it.
-    frames: Rc<Vec<u8>>,
+    frames: Arc<Vec<u8>>,
     slow: SlowPolicy,
 }
 
@@ -31,7 +31,7 @@ impl Set {
         Self {
             id,
             members: Vec::new(),
-            frames: Rc::default(),
+            frames: Arc::default(),
             slow: SlowPolicy::Close,
         }
     }
@@ -46,7 +46,7 @@ impl Set {
         let first = self.frames.is_empty();
         self.slow = slow;
         // Nobody holds the frames of the running turn: they are given away at its end only.
-        Rc::make_mut(&mut self.frames).extend_from_slice(frame);
+        Arc::make_mut(&mut self.frames).extend_from_slice(frame);
         first
     }
 
@@ -57,14 +57,14 @@ impl Set {
 
     /// The frames of this turn, to be given away, and what is done with those who are slow.
     pub(crate) fn give(&self) -> (SharedBytes, SlowPolicy) {
-        (Rc::clone(&self.frames) as SharedBytes, self.slow)
+        (Arc::clone(&self.frames) as SharedBytes, self.slow)
     }
 
     /// Ends the turn. The buffer is used again unless somebody still needs what is in it.
     pub(crate) fn clear(&mut self) {
-        match Rc::get_mut(&mut self.frames) {
+        match Arc::get_mut(&mut self.frames) {
             Some(frames) if frames.capacity() <= 4 * GATHER_BYTES => frames.clear(),
-            _ => self.frames = Rc::default(),
+            _ => self.frames = Arc::default(),
         }
     }
 }

@@ -47,12 +47,19 @@ impl FrameHeader {
     /// Reads a header. Which RSV bits, which order of frames and which masking are right is for the caller to say.
     #[inline]
     pub fn decode(input: &[u8]) -> Decoded {
+        Self::decode_with(input, 0)
+    }
+
+    /// The same where extensions own reserved opcodes: bit n for opcode n.
+    #[inline]
+    pub fn decode_with(input: &[u8], owned_opcodes: u16) -> Decoded {
         let [first, second, rest @ ..] = input else {
             return Decoded::Need(2 - input.len());
         };
-        let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
+        let opcode = Opcode::from_bits(*first);
+        if opcode.is_reserved() && !opcode.is_among(owned_opcodes) {
             return Decoded::Wrong(Failure::protocol("reserved opcode"));
-        };
+        }
         let fin = first & FIN != 0;
         let short = second & !MASKED;
         // Section 5.5: control frames have short payloads and are not fragmented.
@@ -212,7 +219,21 @@ mod tests {
     fn a_wrong_opcode_or_control_frame_is_refused_at_its_second_byte() {
         for first in [0x83, 0x87, 0x8b, 0x8f] {
             assert!(wrong(&[first, 0]).contains("opcode"));
+            let owned = 1 << (first & 0xF);
+            assert!(
+                matches!(
+                    FrameHeader::decode_with(&[first, 0], owned),
+                    Decoded::Done { .. }
+                ),
+                "an extension owns it"
+            );
+            assert!(matches!(
+                FrameHeader::decode_with(&[first, 0], !owned),
+                Decoded::Wrong(_)
+            ));
         }
+        let owned = FrameHeader::decode_with(b"\x0b\x00", 1 << 11);
+        assert!(matches!(owned, Decoded::Wrong(failure) if failure.why.contains("fragmented")));
         assert!(wrong(b"\x89\x7e").contains("125"));
         assert!(wrong(b"\x88\xff").contains("125"));
         assert!(wrong(b"\x09\x00").contains("fragmented"));

@@ -6,6 +6,9 @@
 pub mod client_handshake;
 pub mod close_code;
 pub mod extension;
+mod extension_chain;
+#[cfg(test)]
+pub(crate) mod extension_toys;
 pub mod frame_header;
 pub mod handshake;
 pub mod header_list;

@@ -3,7 +3,7 @@
 use super::super::stream_tests::{Heard, hear, message, pool};
 use super::*;
 use crate::wire::close_code::{INVALID_PAYLOAD, PROTOCOL_ERROR, TOO_BIG, TRY_AGAIN_LATER};
-use crate::wire::extension::toy;
+use crate::wire::extension_toys::{chain, marks};
 
 /// A client, so that the bytes of the tests need no mask.
 const RULES: InboundRules = InboundRules {
@@ -250,11 +250,11 @@ fn after_our_close_messages_are_skipped_and_control_frames_are_told() {
 fn extensions_undo_payloads_in_whole_messages_and_in_pieces() {
     // FIN, RSV2, binary: the mark, and "abcdef" XOR 1, cut in the middle.
     let input: [&[u8]; 2] = [b"\xa2\x07\x01`cb", b"edg\x82\x00"];
-    let mut chain = toy::chain(&[(2, 1)]);
+    let mut extended = Extended::new(chain(vec![marks(2, 1)]));
     let events = hear(
         &mut Inbound::default(),
         &RULES,
-        Some(&mut chain),
+        Some(&mut extended),
         &mut pool(),
         &input,
     );
@@ -264,10 +264,11 @@ fn extensions_undo_payloads_in_whole_messages_and_in_pieces() {
         "the toy wants its bit"
     );
 
+    let mut extended = Extended::new(chain(vec![marks(2, 1)]));
     let events = hear(
         &mut Inbound::default(),
         &PIECES,
-        Some(&mut chain),
+        Some(&mut extended),
         &mut pool(),
         &input,
     );
@@ -280,11 +281,11 @@ fn what_extensions_make_is_bounded_and_handed_on_in_pieces() {
     let hear_extended = |rules: &InboundRules, length: u8| {
         let zeros = vec![1; length.into()];
         let input = [b"\xa2".as_slice(), &[length], &zeros].concat();
-        let mut chain = toy::chain(&[(2, 1)]);
+        let mut extended = Extended::new(chain(vec![marks(2, 1)]));
         hear(
             &mut Inbound::default(),
             rules,
-            Some(&mut chain),
+            Some(&mut extended),
             &mut pool(),
             &[&input],
         )
@@ -298,8 +299,8 @@ fn what_extensions_make_is_bounded_and_handed_on_in_pieces() {
         [Heard::Failed(Failure { code: TOO_BIG, .. })]
     ));
     let expected = [
-        piece(true, false, 3, &[0; 3]),
-        piece(false, true, 0, &[0; 3]),
+        piece(true, false, 2, &[0; 4]),
+        piece(false, true, 0, &[0; 2]),
     ];
     assert_eq!(hear_extended(&PIECES, 7), expected);
 }
