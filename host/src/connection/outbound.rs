@@ -3,7 +3,7 @@
 use super::extended::Extended;
 use crate::wire::close_code::{CONTROL_PAYLOAD_BYTES, Failure, REASON_BYTES, may_stand_in_frame};
 use crate::wire::extension::{Passed, Piece};
-use crate::wire::frame_header::{FrameHeader, HEADER_BYTES};
+use crate::wire::frame_header::{Decoded, FrameHeader, HEADER_BYTES};
 use crate::wire::mask::{MaskingKey, apply_mask};
 use crate::wire::{MessageKind, Opcode};
 
@@ -216,6 +216,19 @@ impl Outbound {
         put_frame(out, mask, true, 0, opcode, payload);
         Ok(())
     }
+}
+
+/// The messages in frames that [`encode_message`] made; up to the first byte that is not of its making.
+pub fn decode_messages(mut frames: &[u8]) -> impl Iterator<Item = (MessageKind, &[u8])> {
+    std::iter::from_fn(move || {
+        let Decoded::Done { header, len } = FrameHeader::decode(frames) else {
+            return None;
+        };
+        let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
+        let payload = frames.get(len..end)?;
+        frames = &frames[end..];
+        Some((header.opcode.kind()?, payload))
+    })
 }
 
 /// A whole unmasked message in one frame, for a broadcast.

@@ -182,6 +182,12 @@ impl Sending {
         }
     }
 
+    /// Whether no message was begun that must end before another one.
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.outbound.is_between_messages()
+    }
+
     /// What a whole message becomes. As server only: no two frames of a client are masked alike. For a key, one of its
     /// connections makes the frames with [`Self::message`], and they are appended to the output of the others, each
     /// when [`Self::takes`] says.

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
     context::session::SessionCall,
@@ -35,27 +37,33 @@ pub struct ProtocolFacts {
     pub extensions: AllowedExtensions,
 }
 
-/// Which extensions a protocol's manifest lets through.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Which extensions a protocol lets be used on its connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AllowedExtensions {
-    /// All.
+    /// All there are.
     #[default]
     All,
-    /// These.
+    /// Those of these names.
     Only(Vec<String>),
-    /// All but these.
+    /// All but those of these names.
     Except(Vec<String>),
 }
 
 impl AllowedExtensions {
-    /// Whether the extension of this name is let through.
+    /// Whether the extension of that name may be used.
     #[must_use]
-    pub fn allow(&self, name: &str) -> bool {
+    pub fn include(&self, name: &str) -> bool {
+        let is_named = |names: &[String]| names.iter().any(|other| other == name);
         match self {
             Self::All => true,
-            Self::Only(names) => names.iter().any(|only| only == name),
-            Self::Except(names) => names.iter().all(|except| except != name),
+            Self::Only(names) => is_named(names),
+            Self::Except(names) => !is_named(names),
         }
+    }
+
+    pub(crate) fn are_all(&self) -> bool {
+        *self == Self::All
     }
 }
 

@@ -40,7 +40,7 @@ impl Negotiator<'_> {
         let mut agreed = Negotiated::default();
         for route in routes {
             let name = route.handler.name();
-            if !self.protocol.facts().extensions.allow(name) {
+            if !self.protocol.facts().extensions.include(name) {
                 continue;
             }
             let mut own = offers.iter().filter(|offer| offer.name == name);
@@ -107,9 +107,9 @@ impl Negotiator<'_> {
     }
 
     fn is_allowed(&self, name: &str, parameters: &str) -> bool {
-        let allowed =
-            self.protocol
-                .allows_extension(self.thread, &self.request, name, parameters);
+        let allowed = self
+            .protocol
+            .allows_extension(self.thread, &self.request, name, parameters);
         allowed.unwrap_or_else(|fault| {
             report(self.protocol, &fault);
             false

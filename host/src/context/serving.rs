@@ -76,7 +76,11 @@ impl Context {
         &self,
         session: &mut Session,
         port: &mut Port<'_>,
-        hook: impl FnOnce(&Instance<dyn ProtocolHandler>, SessionState, &mut SessionCall<'_, '_>) -> Result<(), Fault>,
+        hook: impl FnOnce(
+            &Instance<dyn ProtocolHandler>,
+            SessionState,
+            &mut SessionCall<'_, '_>,
+        ) -> Result<(), Fault>,
     ) {
         let Some(state) = session.state else {
             return;
@@ -103,7 +107,13 @@ impl Context {
 
     /// A hook did not end well: the session ends with 1011, all others go on.
     #[cold]
-    fn fail(&self, instance: &Instance<dyn ProtocolHandler>, session: &mut Session, port: &mut Port<'_>, fault: &Fault) {
+    fn fail(
+        &self,
+        instance: &Instance<dyn ProtocolHandler>,
+        session: &mut Session,
+        port: &mut Port<'_>,
+        fault: &Fault,
+    ) {
         report(&*instance.handler, fault);
         port.fail(INTERNAL_ERROR, "the protocol failed");
         if fault.panicked
@@ -171,7 +181,7 @@ impl Context {
             thread: instance.thread,
             request: RequestFacts {
                 vhost: &self.routes.vhost,
-                target: request.target,
+                target: &origin_form(request),
                 peer,
                 protocol: instance.handler.facts(),
                 subprotocol: opening.bound.subprotocol,
@@ -283,6 +293,7 @@ impl Context {
     fn deliver(&mut self, at: usize, io: &mut Io<Session>) {
         let (frames, slow) = self.sets[at].give();
         let end = self.sets[at].frames().len();
+        let mut made = Vec::new();
         for member in 0..self.sets[at].members.len() {
             let id = self.sets[at].members[member];
             let Some(session) = io.session(id) else {
@@ -292,7 +303,19 @@ impl Context {
             if had >= end {
                 continue;
             }
-            if io.deliver(id, &frames, had..end) == Delivery::Slow && slow == SlowPolicy::Close {
+            let delivered = match io.deliver(id, &frames, had..end) {
+                Delivery::Extended => {
+                    let (all, mut partly) = ((*frames).as_ref(), Vec::new());
+                    // Made once for those who have had none of it; who has had a part gets the rest by itself.
+                    let made = if had == 0 { &mut made } else { &mut partly };
+                    io.with(id, |_, port| port.send_frames_once(&all[had..end], made))
+                        .map_or(Delivery::Gone, |sent| {
+                            if sent { Delivery::Done } else { Delivery::Slow }
+                        })
+                }
+                delivered => delivered,
+            };
+            if delivered == Delivery::Slow && slow == SlowPolicy::Close {
                 io.with(id, |_, port| {
                     port.close(ClosedBy::Host, TRY_AGAIN_LATER, "too slow for a broadcast")
                 });
@@ -387,7 +410,7 @@ impl Service for Context {
         let set = self.set_index(bound.route.set);
         let session = Session {
             state: None,
-            target: request.target.into(),
+            target: origin_form(request),
             instance,
             extensions: instances.into(),
             set: set as u32,
@@ -525,6 +548,14 @@ impl Service for Context {
     fn turn_ends(&mut self) -> bool {
         self.queue = self.hub.end_turn();
         !self.queue.is_empty()
+    }
+}
+
+/// Path and query of a request, whatever the form of its target.
+fn origin_form(request: &RequestHead<'_>) -> Box<str> {
+    match request.query() {
+        Some(query) => format!("{}?{query}", request.path()).into(),
+        None => request.path().into(),
     }
 }
 

@@ -230,6 +230,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Brings connections in order that were acted on outside their own event, and tells sessions that have ended.
     fn settle_touched(&mut self) {
+        self.io.flush_holding();
         while !self.io.touched.is_empty() {
             std::mem::swap(&mut self.spare, &mut self.io.touched);
             for at in 0..self.spare.len() {

@@ -62,6 +62,8 @@ pub struct Io<T> {
     pub(crate) listed: Vec<ConnectionId>,
     /// Connections whose state was changed from outside their own event.
     pub(crate) touched: Vec<ConnectionId>,
+    /// Connections whose extensions hold something back until the end of the turn.
+    pub(crate) holding: Vec<ConnectionId>,
     /// Sessions that have ended and were not told yet.
     pub(crate) ended: Vec<Ended<T>>,
     pub(crate) is_draining: bool,
@@ -92,8 +94,8 @@ pub(crate) enum Delivery {
     Done,
     /// The connection is above its high mark.
     Slow,
-    /// The connection cannot take frames as they are: extensions have to see the message.
-    Unfit,
+    /// Not yet: its extensions have to see it.
+    Extended,
     /// The session is closing, or there is none any more.
     Gone,
 }
@@ -114,6 +116,7 @@ impl<T> Io<T> {
             input: vec![0; HEADROOM + READ_BYTES].into_boxed_slice(),
             listed: Vec::new(),
             touched: Vec::new(),
+            holding: Vec::new(),
             ended: Vec::new(),
             is_draining: false,
             is_stopped: false,
@@ -186,7 +189,7 @@ impl<T> Io<T> {
         let when = open.websocket.sending().takes_framed();
         match when {
             Framed::Now | Framed::AfterMessage => {}
-            Framed::Extended => return Delivery::Unfit,
+            Framed::Extended => return Delivery::Extended,
             Framed::Closed => return Delivery::Gone,
         }
         let budget = self.buffers.budget();
@@ -237,6 +240,13 @@ impl<T> Io<T> {
     /// The thread is done, whatever is open.
     pub fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// Sends what extensions have held back in this turn.
+    pub(crate) fn flush_holding(&mut self) {
+        for id in std::mem::take(&mut self.holding) {
+            self.with(id, |_, port| port.flush_extensions());
+        }
     }
 
     /// Sends what was gathered for a connection.

@@ -9,8 +9,8 @@ use crate::{
     connection::{
         budget::Budget,
         deadline::{DeadlineName, Deadlines},
-        outbound::{Masking, SendError, encode_message},
-        websocket::{ClosedBy, Framed, Sending, State},
+        outbound::{Masking, SendError, decode_messages, encode_message},
+        websocket::{ClosedBy, Framed, FramedAs, Sending, State},
         write_queue::WriteQueue,
     },
     net::{
@@ -105,11 +105,29 @@ impl Port<'_> {
     /// The message has ended: what was broadcast meanwhile comes next.
     #[cold]
     fn let_go(&mut self) {
-        for frames in self.held_back.iter() {
-            self.out.extend_from_slice(frames);
+        let mut frames = Vec::with_capacity(self.held_back.len());
+        for segment in self.held_back.iter() {
+            frames.extend_from_slice(segment);
         }
         self.budget.give(self.held_back.len() as u64);
         self.held_back.clear();
+        self.append(&frames);
+    }
+
+    /// Appends whole plain frames, through the extensions if there are any.
+    fn append(&mut self, frames: &[u8]) {
+        if self.sending.takes_framed() == Framed::Now {
+            return self.out.extend_from_slice(frames);
+        }
+        for (kind, payload) in decode_messages(frames) {
+            let sent = self
+                .sending
+                .message(self.out, Masking::None, kind, true, true, payload);
+            // An extension that failed has failed the connection; one may also veto this message and not the next.
+            if sent == Err(SendError::Closed) {
+                return;
+            }
+        }
     }
 
     /// Sends a ping.
@@ -130,28 +148,54 @@ impl Port<'_> {
 
     /// Sends a whole message of somebody else's, who knows nothing of a message that the session has begun.
     pub(crate) fn send_between(&mut self, kind: MessageKind, payload: &[u8]) -> Sent {
-        if self.sending.takes_framed() != Framed::AfterMessage {
+        if !self.is_open() || self.sending.is_between_messages() {
             return self.send(kind, true, true, payload);
         }
         let mut frame = Vec::new();
         encode_message(&mut frame, kind, payload);
-        match self.send_frames(&frame) {
+        match self.hold_back(&frame) {
             true => Sent::Queued,
             false => Sent::Full,
         }
     }
 
-    /// Appends whole frames that were encoded before, those of a broadcast; behind the message that was begun, if there
-    /// is one. False when this connection is full, or cannot take them as they are.
+    /// Appends whole plain frames that were encoded before, those of a broadcast; behind the message that was begun, if
+    /// there is one. False when this connection is full or closing.
     pub(crate) fn send_frames(&mut self, frames: &[u8]) -> bool {
-        match self.sending.takes_framed() {
-            Framed::Now if !self.is_full(frames.len()) => {
-                self.out.extend_from_slice(frames);
-                true
-            }
-            Framed::AfterMessage => self.hold_back(frames),
-            Framed::Now | Framed::Extended | Framed::Closed => false,
+        if !self.is_open() {
+            return false;
         }
+        if !self.sending.is_between_messages() {
+            return self.hold_back(frames);
+        }
+        let has_room = !self.is_full(frames.len());
+        if has_room {
+            self.append(frames);
+        }
+        has_room
+    }
+
+    /// The same for a connection with extensions: what they make of the frames is made once for all connections that
+    /// would make the same, and kept in `made`, which is for these frames.
+    pub(crate) fn send_frames_once(
+        &mut self,
+        frames: &[u8],
+        made: &mut Vec<(FramedAs, Vec<u8>)>,
+    ) -> bool {
+        let framed_as = self.sending.framed_as();
+        if self.sending.takes(framed_as) != Framed::Now || self.is_full(frames.len()) {
+            return self.send_frames(frames);
+        }
+        if let Some((_, bytes)) = made.iter().find(|(key, _)| *key == framed_as) {
+            self.out.extend_from_slice(bytes);
+            return true;
+        }
+        let start = self.out.len();
+        self.append(frames);
+        if self.is_open() {
+            made.push((framed_as, self.out[start..].to_vec()));
+        }
+        true
     }
 
     #[cold]
@@ -162,6 +206,11 @@ impl Port<'_> {
             self.held_back.push_owned(frames);
         }
         has_room
+    }
+
+    /// Sends what extensions have held back.
+    pub(crate) fn flush_extensions(&mut self) {
+        self.sending.flush(self.out, Masking::None);
     }
 
     /// Begins the closing handshake. Code 0 sends an empty Close frame.

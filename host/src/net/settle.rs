@@ -49,6 +49,7 @@ impl<T> Io<T> {
         }
         if let Stage::Open(open) = &mut link.stage {
             match open.websocket.sending().state() {
+                State::Open if open.websocket.sending().is_holding() => self.holding.push(id),
                 State::Open => {}
                 State::CloseSent => self.await_close(id),
                 State::Closed | State::Failed | State::Abandoned => self.close_session(id),

@@ -120,7 +120,10 @@ impl ProtocolHandler for Protocol {
             return Ok(true);
         };
         let mut hook = HookContext::of_request(request, thread);
-        let (name, parameters) = (Bytes::new(name.as_bytes()), Bytes::new(parameters.as_bytes()));
+        let (name, parameters) = (
+            Bytes::new(name.as_bytes()),
+            Bytes::new(parameters.as_bytes()),
+        );
         let status = hook.call(|call| {
             // SAFETY: see the module; all that is given is lent for the call.
             unsafe { (handshake.extension)(self.instance.pointer(), call, name, parameters) }
@@ -159,13 +162,7 @@ impl ProtocolHandler for Protocol {
         self.hook("message", call, |session| {
             // SAFETY: see the module; the payload is lent for the call.
             unsafe {
-                (self.session.message)(
-                    pointer(state.0),
-                    session,
-                    flags,
-                    message.remaining,
-                    payload,
-                )
+                (self.session.message)(pointer(state.0), session, flags, message.remaining, payload)
             }
         })
     }

@@ -20,9 +20,7 @@ use hotsocket_abi::{
 };
 
 use crate::{
-    context::handler::{
-        Agreed, ExtensionHandler, Fault, Hosted, Label, RequestFacts, ThreadState,
-    },
+    context::handler::{Agreed, ExtensionHandler, Fault, Hosted, Label, RequestFacts, ThreadState},
     plugin::{
         extension_calls::{HookContext, to_abi},
         host_calls::Services,
@@ -103,9 +101,7 @@ impl ExtensionHandler for HostedExtension {
         let offered = Bytes::new(parameters.as_bytes());
         let status = hook.call(|call| {
             // SAFETY: see the module; `agreement` is a place for one, the rest is lent for the call.
-            unsafe {
-                (self.block.accept)(self.instance.pointer(), call, offered, &mut agreement)
-            }
+            unsafe { (self.block.accept)(self.instance.pointer(), call, offered, &mut agreement) }
         });
         match status {
             STATUS_OK => {}
@@ -205,19 +201,11 @@ impl Extension for Live {
         })
     }
 
-    fn inbound(
-        &mut self,
-        piece: Piece<'_>,
-        sink: &mut dyn PieceSink,
-    ) -> Result<Passed, Failure> {
+    fn inbound(&mut self, piece: Piece<'_>, sink: &mut dyn PieceSink) -> Result<Passed, Failure> {
         self.pass("inbound", self.handler.block.inbound, &piece, sink)
     }
 
-    fn outbound(
-        &mut self,
-        piece: Piece<'_>,
-        sink: &mut dyn PieceSink,
-    ) -> Result<Passed, Failure> {
+    fn outbound(&mut self, piece: Piece<'_>, sink: &mut dyn PieceSink) -> Result<Passed, Failure> {
         self.pass("outbound", self.handler.block.outbound, &piece, sink)
     }
 

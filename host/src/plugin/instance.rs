@@ -5,9 +5,7 @@
 
 use std::{ffi::c_void, ptr, sync::Arc, time::Duration};
 
-use hotsocket_abi::{
-    Bytes, Host, InstanceBlock, PluginBlock, STATUS_OK, STATUS_PANIC, Status,
-};
+use hotsocket_abi::{Bytes, Host, InstanceBlock, PluginBlock, STATUS_OK, STATUS_PANIC, Status};
 
 use crate::{
     context::{

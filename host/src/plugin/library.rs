@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use abi_stable::StableAbi;
 use hotsocket_abi::{
-    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, InstanceBlock, PluginBlock,
-    ProtocolEntry, SessionBlock,
+    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, InstanceBlock,
+    PluginBlock, ProtocolEntry, SessionBlock,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 

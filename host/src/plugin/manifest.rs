@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::{Fault, Stage};
+use crate::context::handler::AllowedExtensions;
 
 /// Longest name or version, in bytes. A name becomes part of a file name, which may have 255.
 const NAME_BYTES: usize = 128;
@@ -44,36 +45,6 @@ pub struct ProtocolManifest {
     /// Which extensions may be used on its connections.
     #[serde(default, skip_serializing_if = "AllowedExtensions::are_all")]
     pub extensions: AllowedExtensions,
-}
-
-/// Which extensions a protocol lets be used on its connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AllowedExtensions {
-    /// All there are.
-    #[default]
-    All,
-    /// Those of these names.
-    Only(Vec<String>),
-    /// All but those of these names.
-    Except(Vec<String>),
-}
-
-impl AllowedExtensions {
-    /// Whether the extension of that name may be used.
-    #[must_use]
-    pub fn include(&self, name: &str) -> bool {
-        let is_named = |names: &[String]| names.iter().any(|other| other == name);
-        match self {
-            Self::All => true,
-            Self::Only(names) => is_named(names),
-            Self::Except(names) => !is_named(names),
-        }
-    }
-
-    fn are_all(&self) -> bool {
-        *self == Self::All
-    }
 }
 
 /// One extension of a plugin.

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     connection::inbound,
     context::{
-        handler::{AllowedExtensions, Fault, ProtocolFacts},
+        handler::{Fault, ProtocolFacts},
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
@@ -118,7 +118,10 @@ impl Deployment {
             .iter()
             .filter(|(name, _)| named.iter().all(|(other, _)| other != *name))
             .map(|(_, served)| served);
-        first.chain(rest).map(|served| served.route.clone()).collect()
+        first
+            .chain(rest)
+            .map(|served| served.route.clone())
+            .collect()
     }
 
     /// How long a plugin is waited for.
@@ -258,7 +261,8 @@ impl Deployment {
         };
         let extension =
             HostedExtension::create(plan, blocks.extension, &self.services, self.patience());
-        let extension = extension.map_err(|fault| refused(generation, "extension", name, &fault))?;
+        let extension =
+            extension.map_err(|fault| refused(generation, "extension", name, &fault))?;
         self.last_instance += 1;
         let route = ExtensionRoute {
             instance: self.last_instance,
@@ -347,13 +351,19 @@ impl Installer for Deployment {
         let protocols = manifest.protocols.iter().enumerate();
         let protocols = protocols
             .map(|(at, protocol)| {
-                Ok((protocol.name.clone(), self.protocol(generation, opened, at)?))
+                Ok((
+                    protocol.name.clone(),
+                    self.protocol(generation, opened, at)?,
+                ))
             })
             .collect::<Result<_, Refusal>>()?;
         let extensions = manifest.extensions.iter().enumerate();
         let extensions = extensions
             .map(|(at, extension)| {
-                Ok((extension.name.clone(), self.extension(generation, opened, at)?))
+                Ok((
+                    extension.name.clone(),
+                    self.extension(generation, opened, at)?,
+                ))
             })
             .collect::<Result<_, Refusal>>()?;
         Ok(Prepared {
@@ -393,14 +403,16 @@ fn options(config: &Config, protocol: &str) -> String {
 /// The options of an extension, as its plugin gets them.
 fn extension_options(config: &Config, name: &str) -> String {
     let named = config.extensions.iter().find(|(other, _)| other == name);
-    named.map_or_else(|| "{}".into(), |(_, extension)| extension.options.to_string())
+    named.map_or_else(
+        || "{}".into(),
+        |(_, extension)| extension.options.to_string(),
+    )
 }
 
 /// Why a plugin did not make an instance, and what to do about it.
 fn refused(generation: &Generation, what: &str, name: &str, fault: &Fault) -> Refusal {
-    let mend = format!(
-        "look at `{what}s.{name}.options` in the config, and at what the plugin asks for"
-    );
+    let mend =
+        format!("look at `{what}s.{name}.options` in the config, and at what the plugin asks for");
     let cause = format!("{what} {name}: {}", fault.text);
     Refusal::new(&generation.file, Stage::Instance, cause, mend)
 }
@@ -416,6 +428,6 @@ fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
             },
         },
         pongs: protocol.pongs,
-        extensions: AllowedExtensions::default(),
+        extensions: protocol.extensions.clone(),
     }
 }
