@@ -24,3 +24,6 @@ pub mod net;
 pub mod plugin;
 pub mod server;
 pub mod wire;
+
+#[cfg(test)]
+mod floors;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
         /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
+        /// Those of all memory, of commands and of the control socket take a restart.
         #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {
@@ -90,4 +91,27 @@ limits! {
     control_request_bytes = 64 << 10;
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    const PAGE: &str = include_str!("../../docs/operating.md");
+
+    #[test]
+    fn every_limit_stands_in_the_operators_page_with_its_default() {
+        let defaults = format!("{:#?}", Limits::default());
+        for key in Limits::KEYS {
+            let default = defaults
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(&format!("{key}: ")))
+                .unwrap();
+            let row = format!("| `{key}` | {} |", default.trim_end_matches(','));
+            assert!(
+                PAGE.contains(&row),
+                "write a row into docs/operating.md: {row}"
+            );
+        }
+    }
 }

@@ -16,15 +16,14 @@ fn main() -> ExitCode {
 fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
     let stamped = loader::stamped(file, &Limits::default())?;
     let (major, minor) = stamped.abi;
-    let protocols = stamped.manifest.protocols;
+    let protocols = stamped.manifest.protocols.into_iter();
+    let extensions = stamped.manifest.extensions.into_iter();
     Ok(Inspected {
         plugin: stamped.manifest.plugin,
         version: stamped.manifest.version,
         abi: format!("{major}.{minor}"),
         toolchain: stamped.toolchain,
-        protocols: protocols
-            .into_iter()
-            .map(|protocol| protocol.name)
-            .collect(),
+        protocols: protocols.map(|protocol| protocol.name).collect(),
+        extensions: extensions.map(|extension| extension.name).collect(),
     })
 }

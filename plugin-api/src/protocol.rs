@@ -100,8 +100,8 @@ pub enum Delivery {
 ///
 /// # Threads and order
 ///
-/// [`new`](Self::new), [`on_retire`](Self::on_retire) and `drop` run on a thread of the host that lives for this call or
-/// a few more, so thread-locals do not keep anything there. Only other plugins wait for them, and no longer than
+/// [`new`](Self::new), [`on_retire`](Self::on_retire) and `drop` run on a thread of the host that lives for this call, so
+/// thread-locals keep nothing there. Only other plugins wait for them, and no longer than
 /// `limits.plugin_start_ms`: a `new` that does not come back by then is refused. [`thread`](Self::thread) and [`open`](Self::open) run on service threads, several at once: hence
 /// `Sync`. The value is dropped after its last session has ended; not at all when the process ends before.
 ///

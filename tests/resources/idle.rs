@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::support::plugins::{echo, plugin};
+use crate::support::process::eventually;
 use crate::support::{Config, DEADLINE, RawPeer, Setup};
 
 /// Opens so many sessions, each with a path and query of its own.
@@ -28,7 +29,14 @@ fn with_a_thousand_idle_connections_no_service_thread_wakes_in_ten_seconds() {
     for peer in &mut peers {
         assert_eq!(peer.ask("settled"), "settled");
     }
+    // A thread counts as woken when it goes to sleep: the one that answered last may not have done so yet.
+    thread::sleep(Duration::from_millis(200));
     const WATCHED: Duration = Duration::from_secs(10);
+    eventually("the threads have gone to sleep", DEADLINE, || {
+        let before = server.process().wakes();
+        thread::sleep(Duration::from_millis(200));
+        before == server.process().wakes()
+    });
     let before = server.process().wakes();
     let used = server.process().processor_ns();
     thread::sleep(WATCHED);
@@ -84,7 +92,7 @@ fn ten_thousand_idle_connections_cost_at_most_one_kib_each_and_their_facts_stay_
     assert_eq!(peers[CONNECTIONS / 2].ask("awake"), "awake");
     let end = server.process().open_sockets();
     drop(peers);
-    crate::support::process::eventually("the sockets are closed", DEADLINE, || {
+    eventually("the sockets are closed", DEADLINE, || {
         server.process().open_sockets() + CONNECTIONS <= end
     });
 }

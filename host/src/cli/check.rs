@@ -27,6 +27,8 @@ pub struct Inspected {
     pub toolchain: String,
     /// The protocols it brings.
     pub protocols: Vec<String>,
+    /// The extensions it brings.
+    pub extensions: Vec<String>,
 }
 
 /// `plugin inspect`.
@@ -42,9 +44,10 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         ("abi", &seen.abi),
         ("toolchain", &seen.toolchain),
         ("protocols", &seen.protocols.join(", ")),
+        ("extensions", &seen.extensions.join(", ")),
     ];
     for (name, value) in rows {
-        print::line(&format!("{name:<9}  {}", escaped(value)));
+        print::line(&format!("{name:<10}  {}", escaped(value)));
     }
     Ok(())
 }

@@ -148,6 +148,7 @@ fn check_looks_at_every_plugin_file() {
             abi,
             toolchain,
             protocols: vec!["echo".to_owned()],
+            extensions: Vec::new(),
         })
     };
     let refused = check::check(None, Some(directory.path().to_owned()), inspect).unwrap_err();

@@ -28,7 +28,7 @@ pub enum Change {
     list(.keys)
 )]
 pub struct RestartNeeded {
-    /// The keys at the top of the config that differ.
+    /// The keys that differ.
     pub keys: Vec<&'static str>,
 }
 
@@ -38,11 +38,32 @@ pub struct RestartNeeded {
 ///
 /// When a key differs that takes a restart.
 pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded> {
+    let (was, is) = (&running.limits, &new.limits);
     let fixed = [
         ("listen", running.listen != new.listen),
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
+        (
+            "limits.buffered_total_bytes",
+            was.buffered_total_bytes != is.buffered_total_bytes,
+        ),
+        (
+            "limits.commands_count",
+            was.commands_count != is.commands_count,
+        ),
+        (
+            "limits.commands_bytes",
+            was.commands_bytes != is.commands_bytes,
+        ),
+        (
+            "limits.control_request_bytes",
+            was.control_request_bytes != is.control_request_bytes,
+        ),
+        (
+            "limits.control_request_ms",
+            was.control_request_ms != is.control_request_ms,
+        ),
     ];
     let keys: Vec<_> = fixed
         .into_iter()
@@ -126,6 +147,13 @@ mod tests {
         ];
         assert_eq!(diff(&config("{}"), &new), Ok(all.clone()));
         assert_eq!(diff(&new, &config("{}")), Ok(all));
+    }
+
+    #[test]
+    fn a_limit_that_is_taken_at_the_start_takes_a_restart() {
+        let new = config(r#"{"limits": {"commands_count": 1, "message_bytes": 1}}"#);
+        let refused = diff(&config("{}"), &new).unwrap_err();
+        assert_eq!(refused.keys, ["limits.commands_count"]);
     }
 
     #[test]

@@ -133,6 +133,15 @@ impl TurnQueue {
         self.commands.is_empty()
     }
 
+    fn takes(&self, bytes: u64, mailbox: &Mailbox<Command>) -> bool {
+        mailbox.has_room(self.commands.len(), self.bytes.saturating_add(bytes))
+    }
+
+    fn push(&mut self, command: Command) {
+        self.bytes = self.bytes.saturating_add(command.bytes());
+        self.commands.push_back(command);
+    }
+
     fn pop(&mut self) -> Option<Command> {
         let command = self.commands.pop_front()?;
         self.bytes -= command.bytes();
@@ -170,9 +179,9 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`] when a bound of one service thread is reached; the sessions of that thread are left out.
-    pub fn post_all(&self, set: SetId, operation: &Operation) -> Result<(), PostError> {
-        self.to_each_thread(|| Command::All(set, operation.clone()))
+    /// [`PostError::Full`] when a bound of one service thread is reached; then none is told.
+    pub fn post_all(&self, set: SetId, operation: Operation) -> Result<(), PostError> {
+        self.to_each_thread(&Command::All(set, operation))
     }
 
     /// Sends a frame to all sessions of a set. From any thread; the frames of one thread arrive in its order.
@@ -186,7 +195,7 @@ impl Hub {
         frame: &Arc<[u8]>,
         slow: SlowPolicy,
     ) -> Result<(), PostError> {
-        self.to_each_thread(|| Command::Broadcast(set, Arc::clone(frame), slow))
+        self.to_each_thread(&Command::Broadcast(set, Arc::clone(frame), slow))
     }
 
     /// Calls `visit` with each session of a set. From any thread.
@@ -255,30 +264,74 @@ impl Hub {
         TURN.with(|slot| slot.borrow_mut().as_mut()?.queue.pop())
     }
 
-    fn to_each_thread(&self, command: impl Fn() -> Command) -> Result<(), PostError> {
-        let mut result = Ok(());
-        for thread in 0..self.threads.len() {
-            let queued = self.queue(thread, command());
-            result = result.and(queued);
+    /// Two threads that do this at once may both find room for the last command; the bound gives way by that much.
+    fn to_each_thread(&self, command: &Command) -> Result<(), PostError> {
+        let bytes = command.bytes();
+        let takes = |thread: usize| {
+            let mailbox = &self.threads[thread].mailbox;
+            self.with_turn_of(thread, |queue| match queue {
+                Some(queue) => queue.takes(bytes, mailbox),
+                None => mailbox.takes(bytes),
+            })
+        };
+        if !(0..self.threads.len()).all(takes) {
+            return Err(PostError::Full);
         }
-        result
+        for (at, thread) in self.threads.iter().enumerate() {
+            self.with_turn_of(at, |queue| match queue {
+                Some(queue) => queue.push(command.clone()),
+                None => thread.mailbox.post_always(command.clone()),
+            });
+        }
+        Ok(())
     }
 
     fn queue(&self, thread: usize, command: Command) -> Result<(), PostError> {
         let mailbox = &self.threads[thread].mailbox;
-        TURN.with(|slot| match slot.borrow_mut().as_mut() {
-            Some(turn) if ptr::eq(turn.hub, self) && turn.thread == thread => {
-                let queue = &mut turn.queue;
-                let bytes = queue.bytes.saturating_add(command.bytes());
-                if !mailbox.has_room(queue.commands.len(), bytes) {
-                    return Err(MailboxFull);
-                }
-                queue.bytes = bytes;
-                queue.commands.push_back(command);
+        let queued = self.with_turn_of(thread, |queue| match queue {
+            Some(queue) if queue.takes(command.bytes(), mailbox) => {
+                queue.push(command);
                 Ok(())
             }
-            _ => mailbox.post(command),
+            Some(_) => Err(MailboxFull),
+            None => mailbox.post(command),
+        });
+        queued.map_err(|MailboxFull| PostError::Full)
+    }
+
+    /// Gives the queue of the running turn, if that is one of service thread `thread`.
+    fn with_turn_of<R>(&self, thread: usize, body: impl FnOnce(Option<&mut TurnQueue>) -> R) -> R {
+        TURN.with_borrow_mut(|turn| {
+            let ours = turn
+                .as_mut()
+                .filter(|turn| ptr::eq(turn.hub, self) && turn.thread == thread);
+            body(ours.map(|turn| &mut turn.queue))
         })
-        .map_err(|MailboxFull| PostError::Full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::event_loop::Loop;
+
+    #[test]
+    fn a_post_to_all_is_taken_by_every_service_thread_or_by_none() {
+        let polls = [Loop::new().unwrap(), Loop::new().unwrap()];
+        let mailboxes = polls
+            .iter()
+            .zip([9, 1])
+            .map(|(poll, most)| Mailbox::new(poll.waker().unwrap(), most, 100));
+        let hub = Hub::new(mailboxes.collect());
+        assert_eq!(hub.post_all(SetId(0), Operation::Resume), Ok(()));
+        let frame: Arc<[u8]> = [0].into();
+        let full = hub.broadcast(SetId(0), &frame, SlowPolicy::Drop);
+        assert_eq!(full, Err(PostError::Full));
+        let waiting = |thread| {
+            let mut commands = Vec::new();
+            hub.mailbox(thread).take(&mut commands);
+            commands.len()
+        };
+        assert_eq!((waiting(0), waiting(1)), (1, 1));
     }
 }

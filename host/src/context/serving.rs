@@ -180,13 +180,7 @@ impl Context {
             }
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
-            Command::Stop => {
-                // Whatever is still open is told its end, so that nothing outlives the state of this thread.
-                for id in io.ids() {
-                    io.hang_up(id, ClosedBy::Drain, "the server is going away");
-                }
-                io.stop();
-            }
+            Command::Stop => io.stop(),
         }
     }
 
@@ -196,7 +190,7 @@ impl Context {
             self.call(session, port, |instance, state, call| {
                 match operation {
                     Operation::Send(kind, payload) => {
-                        call.send(*kind, true, true, payload);
+                        call.send_posted(*kind, payload);
                     }
                     Operation::Ping(payload) => {
                         call.ping(payload);
@@ -459,6 +453,7 @@ impl Service for Context {
         self.hub.mailbox(self.thread).take(&mut commands);
         for command in commands.drain(..) {
             self.command(command, io);
+            self.connection_served(io);
         }
         self.commands = commands;
     }

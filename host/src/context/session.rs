@@ -62,6 +62,15 @@ impl SessionCall<'_, '_> {
         }
     }
 
+    /// Sends a whole message that was posted from outside: behind a message that the session has begun.
+    pub(crate) fn send_posted(&mut self, kind: MessageKind, payload: &[u8]) -> Sent {
+        self.catch_up();
+        match &mut self.port {
+            Some(port) => port.send_between(kind, payload),
+            None => Sent::Closed,
+        }
+    }
+
     /// Sends a ping.
     pub fn ping(&mut self, payload: &[u8]) -> Sent {
         self.port

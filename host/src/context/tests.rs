@@ -82,7 +82,7 @@ impl Obedient {
                 }
                 "notify-all" => {
                     let operation = Operation::Notify(rest.replace(',', ";").as_bytes().into());
-                    self.hub.post_all(SET, &operation).unwrap();
+                    self.hub.post_all(SET, operation).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
                 "stop" => self.hub.tell_all(&Command::Stop),
@@ -122,7 +122,9 @@ impl ProtocolHandler for Obedient {
         &self.facts
     }
 
-    fn retire(&self) {}
+    fn retire(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 
     fn thread_create(&self) -> Result<ThreadState, Fault> {
         self.note("thread-create");

@@ -145,11 +145,11 @@ impl<S: Service> EventLoop<S> {
         Ok(standing)
     }
 
-    /// Ends what is still open, and tells its sessions.
+    /// Ends what is still open, and tells its sessions: nothing outlives what the service has for this thread.
     fn end_all(&mut self) {
         for id in self.io.ids() {
             self.io
-                .hang_up(id, ClosedBy::Drain, "the server has stopped");
+                .hang_up(id, ClosedBy::Drain, "the server is going away");
         }
         self.io.tell_ended(&mut self.service);
     }
@@ -214,7 +214,10 @@ impl<S: Service> EventLoop<S> {
         while let Some(due) = self.io.timers.expire(self.io.now) {
             match due {
                 Due::Deadline(id) => self.io.serve_deadlines(&mut self.service, id),
-                Due::Session(id, timer) => self.io.serve_timer(&mut self.service, id, timer),
+                Due::Session(id, timer) => {
+                    self.io.serve_timer(&mut self.service, id, timer);
+                    self.service.connection_served(&mut self.io);
+                }
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {
                         listener.is_waiting = false;

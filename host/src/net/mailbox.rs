@@ -64,7 +64,13 @@ impl<C: Weight> Mailbox<C> {
         count < self.most_count && bytes <= self.most_bytes
     }
 
-    /// Queues a command of the host itself, which no bound may hold up.
+    /// Whether a command of so many bytes would be taken now.
+    pub fn takes(&self, bytes: u64) -> bool {
+        let queue = self.lock();
+        self.has_room(queue.commands.len(), queue.bytes.saturating_add(bytes))
+    }
+
+    /// Queues a command of the host itself, or one that it has made sure of, which no bound may hold up.
     pub fn post_always(&self, command: C) {
         let queue = self.lock();
         let bytes = queue.bytes.saturating_add(command.bytes());

@@ -9,7 +9,7 @@ use crate::{
     connection::{
         budget::Budget,
         deadline::{DeadlineName, Deadlines},
-        outbound::{Masking, SendError},
+        outbound::{Masking, SendError, encode_message},
         websocket::{ClosedBy, Framed, Sending, State},
         write_queue::WriteQueue,
     },
@@ -128,14 +128,40 @@ impl Port<'_> {
         self.sending.pong(self.out, Masking::None, payload).into()
     }
 
-    /// Appends whole frames that were encoded before, those of a broadcast; false when this connection cannot take
-    /// them as they are, or not now.
-    pub(crate) fn send_frames(&mut self, frames: &[u8]) -> bool {
-        let takes = self.sending.takes_framed() == Framed::Now && !self.is_full(frames.len());
-        if takes {
-            self.out.extend_from_slice(frames);
+    /// Sends a whole message of somebody else's, who knows nothing of a message that the session has begun.
+    pub(crate) fn send_between(&mut self, kind: MessageKind, payload: &[u8]) -> Sent {
+        if self.sending.takes_framed() != Framed::AfterMessage {
+            return self.send(kind, true, true, payload);
         }
-        takes
+        let mut frame = Vec::new();
+        encode_message(&mut frame, kind, payload);
+        match self.send_frames(&frame) {
+            true => Sent::Queued,
+            false => Sent::Full,
+        }
+    }
+
+    /// Appends whole frames that were encoded before, those of a broadcast; behind the message that was begun, if there
+    /// is one. False when this connection is full, or cannot take them as they are.
+    pub(crate) fn send_frames(&mut self, frames: &[u8]) -> bool {
+        match self.sending.takes_framed() {
+            Framed::Now if !self.is_full(frames.len()) => {
+                self.out.extend_from_slice(frames);
+                true
+            }
+            Framed::AfterMessage => self.hold_back(frames),
+            Framed::Now | Framed::Extended | Framed::Closed => false,
+        }
+    }
+
+    #[cold]
+    fn hold_back(&mut self, frames: &[u8]) -> bool {
+        let has_room =
+            self.queued_bytes() < self.settings.high_mark && self.budget.take(frames.len() as u64);
+        if has_room {
+            self.held_back.push_owned(frames);
+        }
+        has_room
     }
 
     /// Begins the closing handshake. Code 0 sends an empty Close frame.

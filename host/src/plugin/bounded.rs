@@ -10,6 +10,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+/// As much as a service thread has: an overflow in a plugin would end the host.
+const STACK_BYTES: usize = 8 << 20;
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NoAnswer {
@@ -43,6 +46,7 @@ pub(crate) fn run<T: Send + 'static>(
     let (answer, answered) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("loader".into())
+        .stack_size(STACK_BYTES)
         // Nobody may wait any more; then the answer is dropped here.
         .spawn(move || drop(answer.send(work())))
         .map_err(NoAnswer::NoThread)?;

@@ -1,17 +1,17 @@
 //! The host calls that a plugin may make from any thread.
 //!
 //! A `HostContext` is made for each generation and for each instance of a protocol, and is never freed: a thread of
-//! a plugin, or a handle it kept, may call at any time. There are as many as generations and instances, which are
-//! bounded.
+//! a plugin, or a handle it kept, may call at any time. Each costs some hundred bytes, and comes from an operator who
+//! installs a version or changes options.
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -44,9 +44,9 @@ pub struct Services {
     /// When the host began.
     pub began: Instant,
     /// How many counters one plugin may have.
-    pub counters_count: usize,
+    counters_count: AtomicUsize,
     /// By plugin and name.
-    counters: Mutex<HashMap<(String, String), Arc<AtomicU64>>>,
+    counters: Mutex<HashMap<String, HashMap<String, u64>>>,
 }
 
 impl Services {
@@ -61,34 +61,36 @@ impl Services {
             hub,
             log_level,
             began: Instant::now(),
-            counters_count,
+            counters_count: AtomicUsize::new(counters_count),
             counters: Mutex::default(),
         }
     }
 
-    /// The counters of a plugin by name.
-    #[must_use]
-    pub fn counters(&self, plugin: &str) -> Vec<(String, u64)> {
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = counters.iter().filter(|((owner, _), _)| owner == plugin);
-        let mut values: Vec<_> = own
-            .map(|((_, name), value)| (name.clone(), value.load(Ordering::Relaxed)))
-            .collect();
-        values.sort();
-        values
+    /// A changed limit holds for counters that are new.
+    pub fn set_counters_count(&self, count: usize) {
+        self.counters_count.store(count, Ordering::Relaxed);
     }
 
+    /// The counters of a plugin by name.
+    #[must_use]
+    pub fn counters(&self, plugin: &str) -> BTreeMap<String, u64> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = counters.get(plugin).into_iter().flatten();
+        own.map(|(name, value)| (name.clone(), *value)).collect()
+    }
+
+    /// Makes nothing but what is new, since a hook may count each message.
     fn count(&self, plugin: &str, name: &str, by: u64) -> Status {
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (plugin.to_owned(), name.to_owned());
-        if let Some(counter) = counters.get(&key) {
-            counter.fetch_add(by, Ordering::Relaxed);
+        if let Some(counter) = counters.get_mut(plugin).and_then(|own| own.get_mut(name)) {
+            *counter = counter.wrapping_add(by);
             return STATUS_OK;
         }
-        if counters.keys().filter(|(owner, _)| owner == plugin).count() >= self.counters_count {
+        let own = counters.entry(plugin.to_owned()).or_default();
+        if own.len() >= self.counters_count.load(Ordering::Relaxed) {
             return STATUS_FULL;
         }
-        counters.insert(key, Arc::new(AtomicU64::new(by)));
+        own.insert(name.to_owned(), by);
         STATUS_OK
     }
 }
@@ -254,7 +256,7 @@ unsafe extern "C" fn post_all(
             return broadcast(hub, set, number, payload);
         }
         match parse(operation, number, payload) {
-            Some(operation) => status(hub.post_all(set, &operation)),
+            Some(operation) => status(hub.post_all(set, operation)),
             None => STATUS_ERROR,
         }
     };

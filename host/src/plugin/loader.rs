@@ -146,7 +146,9 @@ impl Loader {
 
     fn warn(&mut self, file: &Path, cause: String) {
         if !self.told.contains(&cause) {
-            tracing::warn!(target: "hotsocket::plugin", file = %file.display(), cause, "plugin file");
+            let mend = "take the right away with `chmod g-w`, unless all of that group may run code as this host";
+            tracing::warn!(target: "hotsocket::plugin", file = %file.display(), cause, mend,
+                "others may replace what is loaded");
             self.told.insert(cause);
         }
     }

@@ -8,7 +8,7 @@
 //! permissions       nobody but root and us may write to it
 //! elf, stamp, manifest   complete, for this machine and ABI; names; before any code of it runs
 //! staging, library, layout   a private copy is opened, its tables are compared
-//! registry          a new generation, by name: prepared, installed; the one before drains
+//! registry, catalog a new generation, by name: prepared, installed; the one before drains
 //! ```
 //!
 //! Whatever goes wrong on the way is one [`refusal::Refusal`], and the generation before goes on. A library is never
@@ -16,6 +16,7 @@
 
 pub mod adapter;
 mod bounded;
+mod catalog;
 mod elf;
 pub mod generation;
 pub mod host_calls;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::generation::{Generation, State};
+use super::catalog::{Catalog, Serving};
+use super::generation::Generation;
 use super::image::Hash;
 use super::library::Opened;
 use super::loader::Opener;
 use super::manifest::Manifest;
-use super::names::{self, Hold, Holder};
+use super::names::{self, Holder};
 use super::record::FileRecord;
 use super::refusal::{Fault, Refusal, Stage};
 use super::settle::{Candidate, Step};
@@ -49,26 +50,10 @@ pub trait Installer {
 #[derive(Debug)]
 pub struct Registry<O> {
     opener: O,
-    plugins: BTreeMap<String, Plugin>,
+    catalog: Catalog,
     files: BTreeMap<PathBuf, FileRecord>,
     /// Files that were not there at the last look, which may be for a moment only.
     absent: BTreeSet<PathBuf>,
-}
-
-#[derive(Debug, Default)]
-struct Plugin {
-    last_number: u64,
-    serving: Option<Serving>,
-    /// Superseded or withdrawn, oldest first.
-    former: Vec<Arc<Generation>>,
-}
-
-#[derive(Debug)]
-struct Serving {
-    generation: Arc<Generation>,
-    manifest: Arc<Manifest>,
-    /// The file was removed: it serves until the end of the step, unless another file takes over.
-    is_gone: bool,
 }
 
 /// What became of a file that had settled.
@@ -85,7 +70,7 @@ impl<O: Opener> Registry<O> {
     pub fn new(opener: O) -> Self {
         Self {
             opener,
-            plugins: BTreeMap::new(),
+            catalog: Catalog::default(),
             files: BTreeMap::new(),
             absent: BTreeSet::new(),
         }
@@ -169,7 +154,7 @@ impl<O: Opener> Registry<O> {
         installer: &mut I,
     ) -> Result<Arc<Generation>, Refusal> {
         let file = PathBuf::from(format!("{LINKED}{}", opened.manifest.plugin));
-        if self.serving(&opened.manifest.plugin).is_some() {
+        if self.catalog.serving(&opened.manifest.plugin).is_some() {
             return Err(Refusal::new(
                 &file,
                 Stage::Names,
@@ -179,27 +164,18 @@ impl<O: Opener> Registry<O> {
         }
         self.judge_names(&file, &opened.manifest, false, installer)
             .map_err(|fault| fault.of(&file))?;
-        let number = self.next_number(&opened.manifest.plugin);
+        let number = self.catalog.next_number(&opened.manifest.plugin);
         self.install(&file, Hash::of(b""), number, opened, installer)
     }
 
     /// One row per generation and one per file that serves nothing.
     #[must_use]
     pub fn list(&self) -> Vec<PluginRow> {
-        let mut rows = Vec::new();
-        for plugin in self.plugins.values() {
-            if let Some(serving) = &plugin.serving {
-                let generation = &serving.generation;
-                let file = self.files.get(&generation.file);
-                let refusal = file.and_then(|file| file.refusal.as_ref());
-                rows.push(PluginRow::of_generation(generation, refusal));
-            }
-            let former = plugin.former.iter().rev();
-            rows.extend(former.map(|generation| PluginRow::of_generation(generation, None)));
-        }
+        let refusal = |file: &Path| self.files.get(file)?.refusal.as_ref();
+        let mut rows = self.catalog.rows(refusal);
         for (path, file) in &self.files {
             if let Some(refusal) = &file.refusal
-                && !self.serves(path)
+                && !self.catalog.serves(path)
             {
                 rows.push(PluginRow::of_refusal(file.plugin.as_deref(), refusal));
             }
@@ -213,7 +189,7 @@ impl<O: Opener> Registry<O> {
             hash,
             settled,
         } = candidate;
-        let is_known = self.is_serving(file, *hash);
+        let is_known = self.catalog.is_serving(file, *hash);
         let record = self.files.entry(file.clone()).or_default();
         if is_known {
             record.refusal = None;
@@ -253,7 +229,7 @@ impl<O: Opener> Registry<O> {
         record.plugin = Some(manifest.plugin.clone());
         self.judge_names(file, manifest, force, installer)
             .map_err(|fault| fault.of(file))?;
-        let number = self.next_number(&manifest.plugin);
+        let number = self.catalog.next_number(&manifest.plugin);
         let opened = self.opener.open(inspected, number)?;
         self.install(file, hash, number, &opened, installer)
     }
@@ -281,19 +257,11 @@ impl<O: Opener> Registry<O> {
             is_other && (rival.generation.file == file || rival.is_gone && is_in_the_way())
         });
         installer.install(prepared);
-        let plugin = self.plugins.entry(manifest.plugin.clone()).or_default();
-        let before = plugin.serving.replace(Serving {
+        self.catalog.supersede(Serving {
             generation: Arc::clone(&generation),
             manifest: Arc::clone(manifest),
             is_gone: false,
         });
-        if let Some(before) = before {
-            plugin.retire(before.generation);
-        }
-        // Their mapping is in use again, so they no longer stand for one of their own.
-        plugin
-            .former
-            .retain(|former| former.state() != State::Retired || former.hash != hash);
         Ok(generation)
     }
 
@@ -305,44 +273,27 @@ impl<O: Opener> Registry<O> {
         installer: &I,
     ) -> Result<(), Fault> {
         let is_mounted = |protocol: &str| !force && installer.is_mounted(protocol);
-        self.all_serving().try_for_each(|serving| {
+        self.catalog.all_serving().try_for_each(|serving| {
             let holder = Holder {
                 generation: &serving.generation,
                 manifest: &serving.manifest,
-                hold: self.hold_of(serving),
+                hold: serving.hold(&self.absent),
             };
             names::judge(file, manifest, holder, &is_mounted)
         })
     }
 
-    fn hold_of(&self, serving: &Serving) -> Hold {
-        if serving.is_gone {
-            Hold::Gone
-        } else if self.absent.contains(&serving.generation.file) {
-            Hold::Absent
-        } else {
-            Hold::Firm
-        }
-    }
-
     /// Marks what this file serves as gone.
     fn lose(&mut self, file: &Path) {
         self.files.remove(file);
-        for plugin in self.plugins.values_mut() {
-            if let Some(serving) = &mut plugin.serving {
-                serving.is_gone |= serving.generation.file == file;
-            }
-        }
+        self.catalog.lose(file);
     }
 
     /// Ends the service of the plugins that are meant. Their file was removed, or holds another plugin now.
     fn withdraw<I: Installer>(&mut self, installer: &mut I, is_meant: impl Fn(&Serving) -> bool) {
-        for plugin in self.plugins.values_mut() {
-            if let Some(serving) = plugin.serving.take_if(|serving| is_meant(serving)) {
-                installer.withdraw(&serving.generation);
-                log_withdrawn(&serving.generation);
-                plugin.retire(serving.generation);
-            }
+        for generation in self.catalog.withdraw(is_meant) {
+            installer.withdraw(&generation);
+            log_withdrawn(&generation);
         }
     }
 
@@ -366,36 +317,9 @@ impl<O: Opener> Registry<O> {
         }
     }
 
-    fn next_number(&mut self, plugin: &str) -> u64 {
-        let plugin = self.plugins.entry(plugin.to_owned()).or_default();
-        plugin.last_number += 1;
-        plugin.last_number
-    }
-
-    fn serving(&self, plugin: &str) -> Option<&Serving> {
-        self.plugins.get(plugin)?.serving.as_ref()
-    }
-
-    fn all_serving(&self) -> impl Iterator<Item = &Serving> {
-        let plugins = self.plugins.values();
-        plugins.filter_map(|plugin| plugin.serving.as_ref())
-    }
-
-    fn serves(&self, file: &Path) -> bool {
-        self.all_serving()
-            .any(|serving| serving.generation.file == file)
-    }
-
-    fn is_serving(&self, file: &Path, hash: Hash) -> bool {
-        self.all_serving().any(|serving| {
-            let generation = &serving.generation;
-            generation.file == file && generation.hash == hash && !serving.is_gone
-        })
-    }
-
     /// The file that somebody means by the name of a plugin, of a file, or of a library.
     fn file_of(&self, name: &str) -> Result<PathBuf, Refusal> {
-        if let Some(serving) = self.serving(name) {
+        if let Some(serving) = self.catalog.serving(name) {
             let file = &serving.generation.file;
             if file.to_string_lossy().starts_with(LINKED) {
                 return Err(Refusal::new(
@@ -427,13 +351,6 @@ impl<O: Opener> Registry<O> {
                 "see `hotsocket plugin list` for those that there are",
             )
         })
-    }
-}
-
-impl Plugin {
-    fn retire(&mut self, generation: Arc<Generation>) {
-        generation.drain();
-        self.former.push(generation);
     }
 }
 

@@ -165,7 +165,7 @@ impl Watch {
             target: "hotsocket::plugin",
             file = %self.directory.display(),
             cause,
-            "plugin directory"
+            "trouble with the plugin directory"
         );
         self.told = Some(cause);
     }

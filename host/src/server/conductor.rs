@@ -271,8 +271,8 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         }
     }
 
-    /// The service threads are gone: instances that only they used are freed.
-    fn farewell(self) {
+    /// The service threads are gone, or never ran: instances that nobody else used are freed.
+    pub(crate) fn farewell(self) {
         let patience = self.deployment.patience();
         // Routes that no thread took any more.
         self.hub.forget_commands();

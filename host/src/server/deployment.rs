@@ -130,6 +130,8 @@ impl Deployment {
         }
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
+            self.services
+                .set_counters_count(limits.plugin_counters_count as usize);
             self.hub.tell_all(&Command::Limits(limits));
         }
         let before = changed

@@ -88,6 +88,7 @@ pub fn serve(
         hub: Arc::clone(&threads.hub),
     };
     if conductor.first_scan().is_break() {
+        conductor.farewell();
         return Ok(());
     }
     let addresses = threads.addresses.clone();

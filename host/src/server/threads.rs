@@ -110,9 +110,7 @@ fn outcome(serve: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error(
-        "cannot listen on {address}; is another host running there? choose another with --listen"
-    )]
+    #[error("cannot listen on {address}; {}", bind_mend(source))]
     Bind {
         /// Which one.
         address: SocketAddr,
@@ -122,4 +120,35 @@ pub enum StartError {
     /// The system has no more of something.
     #[error("cannot make a service thread; is the limit of open files or threads too low?")]
     Poll(#[source] io::Error),
+}
+
+fn bind_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "is another host running there? choose another address with --listen"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no network interface of this machine has it; choose another address with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for privileged processes; choose another port with --listen"
+        }
+        _ => "choose another address with --listen",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_not_ours_is_not_blamed_on_another_host() {
+        let address = "192.0.2.1:1".parse().unwrap();
+        let error = Threads::bind(&[address], 1, &Limits::default()).err();
+        assert_eq!(
+            error.unwrap().to_string(),
+            "cannot listen on 192.0.2.1:1; no network interface of this machine has it; choose another address with \
+             --listen"
+        );
+    }
 }

@@ -85,7 +85,12 @@ impl<'a> RequestHead<'a> {
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();
-        path.split_once('?').map_or(path, |(path, _)| path)
+        match path.split_once('?') {
+            // Of the absolute form only; RFC 9112 section 3.2.2.
+            Some(("", _)) => "/",
+            Some((path, _)) => path,
+            None => path,
+        }
     }
 
     /// What follows the question mark of the target.

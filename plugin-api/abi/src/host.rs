@@ -186,7 +186,8 @@ pub struct HostCalls {
         payload: Bytes<'_>,
     ) -> Status,
     /// Does the same with all sessions of the protocol on the vhost of this instance, on all service threads and of
-    /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags. `STATUS_NONE`
+    /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags of a whole
+    /// message. `STATUS_FULL` when too much is queued for one of the service threads: then none was told. `STATUS_NONE`
     /// when called on the host of a plugin as a whole.
     pub post_all: unsafe extern "C" fn(
         context: *mut c_void,

@@ -30,7 +30,7 @@ pub const MESSAGE_WHOLE: u32 = MESSAGE_FIRST | MESSAGE_LAST;
 
 /// Calls that concern the whole file. Made on a loader thread, one at a time.
 ///
-/// A loader thread is the host's and lives for one load: what is thread-local there is gone afterwards. `start` and
+/// A loader thread is the host's and lives for one call: what is thread-local there is gone afterwards. `start` and
 /// `create` have `limits.plugin_start_ms` for themselves, as `retire` and `destroy` of an instance have. One that does
 /// not come back in time is given up: the version is refused, the thread is left to itself, and other plugins
 /// are called meanwhile; what it makes after all is destroyed.
@@ -46,7 +46,7 @@ pub struct PluginBlock {
     pub start: unsafe extern "C" fn(host: *const Host, flags: u32) -> Status,
 }
 
-/// A protocol on one vhost, shared by all service threads, and its state per service thread.
+/// A protocol or an extension on one vhost, shared by all service threads, and its state per service thread.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "layout", derive(StableAbi))]

@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use super::Outgoing;
 use crate::abi::{self, Bytes, Status};
 
 /// What is queued for a session, or for all of a protocol.
@@ -190,6 +191,14 @@ unsafe extern "C" fn post(
     if !shared.is_open(session) {
         return abi::STATUS_STALE;
     }
+    let makes_sense = match operation {
+        abi::POST_SEND => Outgoing::new(number, payload).is_some(),
+        abi::POST_CLOSE => payload.len() <= 123,
+        _ => true,
+    };
+    if !makes_sense {
+        return abi::STATUS_ERROR;
+    }
     lock(&shared.posts).push_back(Post {
         target: Target::Session(session),
         operation,
@@ -250,5 +259,7 @@ unsafe extern "C" fn fact_bytes(host: *mut c_void, key: u32, out: *mut Bytes<'st
 unsafe extern "C" fn fail(host: *mut c_void, why: Bytes<'_>) {
     // SAFETY: the plugin hands back its host's context, and lends the text.
     let (host, why) = unsafe { (context(host), text(why)) };
-    *lock(&host.shared.failure) = Some(why);
+    let mut failure = lock(&host.shared.failure);
+    let before = failure.take().map(|before| before + "; then ");
+    *failure = Some(before.unwrap_or_default() + &why);
 }

@@ -41,7 +41,9 @@ fn measure(length: usize, takeover: bool, window_bits: u8, options: &Options) ->
     for _ in 0..ROUNDS {
         let mut deflater = Deflater::new(&agreed, options);
         let mut inflater = Inflater::new(&agreed);
-        let mut payloads: Vec<Vec<u8>> = vec![Vec::with_capacity(2 * length + 64); MESSAGES];
+        let mut payloads: Vec<_> = (0..MESSAGES)
+            .map(|_| Vec::with_capacity(2 * length + 64))
+            .collect();
         let begin = microseconds();
         for (message, payload) in messages.iter().zip(&mut payloads) {
             let Ok(()) = deflater.piece(&mut compressors, message, true, |bytes| {
@@ -111,16 +113,41 @@ fn main() {
         }
         println!();
     }
-    println!("no takeover, 64 KiB, by memory level: microseconds to deflate, ratio");
-    for memory_level in [1, 4, 6, 8, 9] {
-        let options = Options {
-            memory_level: MemoryLevel::new(memory_level).expect("a level"),
-            ..Options::default()
-        };
-        let cost = measure(65536, false, 15, &options);
-        println!(
-            "memory level {memory_level}  {:7.2} {:.2}",
-            cost.deflate_us, cost.ratio
-        );
+    println!("no takeover, 64 KiB, by level and memory level: microseconds to deflate, ratio");
+    for level in [1, 3, 6] {
+        for memory_level in [1, 4, 6, 8, 9] {
+            let options = Options {
+                level: Within::new(level).expect("a level"),
+                memory_level: MemoryLevel::new(memory_level).expect("a level"),
+                ..Options::default()
+            };
+            let cost = measure(65536, false, 15, &options);
+            println!(
+                "level {level}, memory level {memory_level}  {:7.2} {:.2}",
+                cost.deflate_us, cost.ratio
+            );
+        }
+    }
+    hostile();
+}
+
+/// What peers may send to keep the processor busy: 1 MiB of streams that are empty, and of empty blocks.
+fn hostile() {
+    let payloads = [
+        ("empty streams", [0x03, 0x00].repeat(1 << 19)),
+        (
+            "empty blocks",
+            [0x00, 0x00, 0x00, 0xff, 0xff].repeat((1 << 20) / 5),
+        ),
+    ];
+    for (name, payload) in payloads {
+        let mut decompressors = Decompressors::default();
+        let begin = microseconds();
+        let mut inflater = Inflater::new(&agreed(true, 15));
+        let _ = inflater.piece(&mut decompressors, &payload, true, |_| {
+            Ok::<_, Infallible>(())
+        });
+        let took = (microseconds() - begin) / 1e3;
+        println!("1 MiB of {name}: {took:.1} ms to inflate");
     }
 }

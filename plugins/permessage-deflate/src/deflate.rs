@@ -9,7 +9,8 @@ use crate::window::Window;
 /// Output leaves in pieces of at most this many bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// Compressors that wait for work, of all shapes; there are seven sizes of windows.
+/// Compressors that wait for work, of all shapes: room for the seven sizes of windows that peers may ask for. At 371 KiB
+/// at most, 3 MiB for a service thread.
 const IDLE_COUNT: usize = 8;
 
 /// What a flush ends with, and the end of a message leaves out.
@@ -85,6 +86,7 @@ impl Deflater {
     }
 
     /// Compresses a piece of a message, the last one if `last`. Pieces that are not the last may give nothing yet.
+    /// A message that is sent as it is does not come here: it is no part of the context.
     ///
     /// # Errors
     /// What the sink answers. The message is then lost, and with it the connection.
@@ -100,30 +102,18 @@ impl Deflater {
             window.push(input);
         }
         let chunk = &mut compressors.chunk;
-        if !last {
-            run(
-                &mut compressor,
-                input,
-                DeflateFlush::NoFlush,
-                chunk,
-                0,
-                &mut sink,
-            )?;
-            self.compressor = Some(compressor);
-            return Ok(());
-        }
-        let flush = DeflateFlush::SyncFlush;
-        let held = run(&mut compressor, input, flush, chunk, TAIL.len(), &mut sink)?;
-        if held == 0 {
-            // Nothing came since the last flush, so there is no tail to leave out: an empty block without its own.
-            sink(&[0])?;
-        }
-        if self.keeps_compressor {
+        let result = if last {
+            end(&mut compressor, input, chunk, &mut sink)
+        } else {
+            let flush = DeflateFlush::NoFlush;
+            run(&mut compressor, input, flush, chunk, 0, &mut sink).map(drop)
+        };
+        if self.keeps_compressor || !last && result.is_ok() {
             self.compressor = Some(compressor);
         } else {
             compressors.give_back(self.shape, compressor);
         }
-        Ok(())
+        result
     }
 
     /// Gives out all that was held back of a message that has not ended, for a fragment that must not wait.
@@ -136,15 +126,8 @@ impl Deflater {
         mut sink: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if let Some(compressor) = &mut self.compressor {
-            let chunk = &mut compressors.chunk;
-            run(
-                compressor,
-                &[],
-                DeflateFlush::SyncFlush,
-                chunk,
-                0,
-                &mut sink,
-            )?;
+            let (flush, chunk) = (DeflateFlush::SyncFlush, &mut compressors.chunk);
+            run(compressor, &[], flush, chunk, 0, &mut sink)?;
         }
         Ok(())
     }
@@ -174,6 +157,23 @@ impl Deflater {
             compressor
         })
     }
+}
+
+/// Compresses the last piece of a message.
+fn end<E>(
+    compressor: &mut Deflate,
+    input: &[u8],
+    chunk: &mut [u8],
+    sink: &mut impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let flush = DeflateFlush::SyncFlush;
+    let held = run(compressor, input, flush, chunk, TAIL.len(), sink)?;
+    if held == 0 {
+        // Nothing came since the last flush, so there is no tail to leave out: an empty block without its own.
+        return sink(&[0]);
+    }
+    debug_assert_eq!(chunk[..held], TAIL);
+    Ok(())
 }
 
 /// Compresses all of `input` and gives the output to the sink, except the last `hold` bytes, whose number is the

@@ -120,23 +120,16 @@ impl Inflater {
             Ok(())
         };
         let chunk = &mut decompressors.chunk;
-        message.run(input, chunk, &mut keep)?;
-        if !last {
+        let mut result = message.run(input, chunk, &mut keep);
+        if last && result.is_ok() {
+            result = message.end(chunk, &mut keep);
+        }
+        if last || result.is_err() {
+            decompressors.give_back(message.decompressor);
+        } else {
             self.message = Some(message);
-            return Ok(());
         }
-        if !message.at_end {
-            let ended = message
-                .run(&TAIL, chunk, &mut keep)
-                .and_then(|()| message.run(&END, chunk, &mut keep));
-            match ended {
-                Err(InflateError::Refused(refusal)) => return Err(InflateError::Refused(refusal)),
-                Ok(()) if message.at_end => {}
-                _ => return Err(InflateError::Invalid("the message ends inside a block")),
-            }
-        }
-        decompressors.give_back(message.decompressor);
-        Ok(())
+        result
     }
 
     /// Ends the connection: what it borrowed goes back.
@@ -199,6 +192,23 @@ impl Message {
             }
         }
         Ok(())
+    }
+
+    /// Puts back the tail that the peer left out. Then the last block must have ended.
+    fn end<E>(
+        &mut self,
+        chunk: &mut [u8],
+        sink: &mut impl FnMut(&[u8]) -> Result<(), InflateError<E>>,
+    ) -> Result<(), InflateError<E>> {
+        if self.at_end {
+            return Ok(());
+        }
+        let tail = self.run(&TAIL, chunk, sink);
+        match tail.and_then(|()| self.run(&END, chunk, sink)) {
+            Err(InflateError::Refused(refusal)) => Err(InflateError::Refused(refusal)),
+            Ok(()) if self.at_end => Ok(()),
+            _ => Err(InflateError::Invalid("the message ends inside a block")),
+        }
     }
 }
 

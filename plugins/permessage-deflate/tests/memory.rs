@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use permessage_deflate::{
     Agreed, Compressors, Decompressors, Deflater, InflateError, Inflater, Options, TakeoverKeeps,
-    WindowBits,
+    WindowBits, Within,
 };
 
 thread_local! {
@@ -59,9 +59,13 @@ fn idle(agreed: Agreed, takeover_keeps: TakeoverKeeps) -> [isize; 2] {
         takeover_keeps,
         ..Options::default()
     };
+    idle_with(agreed, &options)
+}
+
+fn idle_with(agreed: Agreed, options: &Options) -> [isize; 2] {
     let mut compressors = Compressors::default();
     let mut decompressors = Decompressors::default();
-    let mut other = Deflater::new(&agreed, &options);
+    let mut other = Deflater::new(&agreed, options);
     let mut payload = Vec::with_capacity(100_000);
     let message = [b'x'; 5000];
     let mut talk = |deflater: &mut Deflater, inflater: &mut Inflater| {
@@ -78,13 +82,16 @@ fn idle(agreed: Agreed, takeover_keeps: TakeoverKeeps) -> [isize; 2] {
     };
     // What is shared is there before.
     talk(&mut other, &mut Inflater::new(&agreed));
-    let mut deflater = Deflater::new(&agreed, &options);
+    let mut deflater = Deflater::new(&agreed, options);
     let mut inflater = Inflater::new(&agreed);
     let before = HELD.get();
     for _ in 0..10 {
         talk(&mut deflater, &mut inflater);
     }
     let both = HELD.get() - before;
+    MOST.set(HELD.get());
+    talk(&mut deflater, &mut inflater);
+    assert_eq!(MOST.get(), HELD.get(), "a message allocates nothing");
     drop(inflater);
     let ours = HELD.get() - before;
     [ours, both - ours]
@@ -106,6 +113,21 @@ fn memory_of_an_idle_connection_is_what_the_options_say() {
         assert!(compressor[0] < 384 * 1024);
     }
     assert!(inline <= 512);
+}
+
+#[test]
+fn a_compressor_shrinks_with_its_memory_level() {
+    let sizes = (1..=9).map(|level| {
+        let options = Options {
+            takeover_keeps: TakeoverKeeps::Compressor,
+            memory_level: Within::new(level).expect("a level"),
+            ..Options::default()
+        };
+        idle_with(agreed(true, 9), &options)[0]
+    });
+    let sizes: Vec<_> = sizes.collect();
+    println!("a compressor of 9 bits, by memory level: {sizes:?}");
+    assert!(sizes.is_sorted());
 }
 
 #[test]

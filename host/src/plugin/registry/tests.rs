@@ -182,7 +182,7 @@ impl Scene {
 fn a_new_version_takes_over_and_the_one_before_drains() {
     let mut scene = Scene::new();
     scene.drop_in("echo.so", "echo", "1", &["echo"]);
-    let first = Arc::clone(&scene.registry.serving("echo").unwrap().generation);
+    let first = Arc::clone(&scene.registry.catalog.serving("echo").unwrap().generation);
     first.enter();
     scene.drop_in("echo.so", "echo", "2", &["echo"]);
     assert_eq!(scene.told(), ["install echo 1 (1)", "install echo 2 (2)"]);

@@ -94,19 +94,57 @@ fn eight_bits_are_served_with_nine() {
 #[test]
 fn pieces_may_be_flushed() {
     let mut random = Random(seed());
-    let mut endpoint = Endpoint::new(agreed(true, 11), &Options::default());
-    let mut peer = Strict::new(11, true);
-    for _ in 0..200 {
-        let message = random.message(3000);
-        let mut payload = Vec::new();
-        let pieces = random.split(&message);
-        let (last, before) = pieces.split_last().expect("one at least");
-        for piece in before {
-            payload.extend(endpoint.compress_open(piece));
+    for takeover_keeps in [TakeoverKeeps::Window, TakeoverKeeps::Compressor] {
+        let options = Options {
+            takeover_keeps,
+            ..Options::default()
+        };
+        let mut endpoint = Endpoint::new(agreed(true, 11), &options);
+        let mut peer = Strict::new(11, true);
+        for _ in 0..100 {
+            let message = random.message(3000);
+            let mut payload = Vec::new();
+            let pieces = random.split(&message);
+            let (last, before) = pieces.split_last().expect("one at least");
+            for piece in before {
+                let part = endpoint.compress_open(piece);
+                assert!(piece.is_empty() || part.ends_with(&[0x00, 0x00, 0xff, 0xff]));
+                payload.extend(part);
+            }
+            payload.extend(endpoint.compress(&[last]));
+            assert!(peer.message(&payload) == Ok(message));
+
+            let between = endpoint
+                .deflater
+                .flush(&mut endpoint.compressors, |_| Err(()));
+            assert_eq!(between, Ok(()), "between messages nothing is held back");
         }
-        payload.extend(endpoint.compress(&[last]));
-        assert!(peer.message(&payload) == Ok(message));
     }
+}
+
+/// Where the output ends just as a chunk is full.
+#[test]
+fn the_tail_is_left_out_wherever_a_chunk_ends() {
+    let mut random = Random(seed());
+    for level in [1, 6] {
+        let options = Options {
+            level: Within::new(level).expect("a level"),
+            ..Options::default()
+        };
+        let mut endpoint = Endpoint::new(agreed(false, 15), &options);
+        for length in 16 * 1024 - 40..16 * 1024 + 10 {
+            let message = random.bytes(length);
+            let payload = endpoint.compress(&[&message]);
+            assert!(Strict::new(15, false).message(&payload) == Ok(message));
+        }
+    }
+}
+
+#[test]
+fn connections_can_move_between_threads() {
+    fn can_move<T: Send>() {}
+    can_move::<(Deflater, permessage_deflate::Inflater)>();
+    can_move::<(Compressors, permessage_deflate::Decompressors)>();
 }
 
 #[test]

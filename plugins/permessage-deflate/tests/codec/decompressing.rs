@@ -123,6 +123,18 @@ fn text_that_is_not_kept_cannot_be_referred_to() {
     }
 }
 
+/// zlib-rs does not tell how far back a message refers within itself.
+#[test]
+fn text_of_the_same_message_can_be_referred_to() {
+    let text = Random(13).bytes(2000).repeat(2);
+    let payload = Endpoint::new(agreed(true, 15), &Options::default()).compress(&[&text]);
+    let bytes: Vec<&[u8]> = payload.chunks(1).collect();
+    for pieces in [&[&payload[..]], &bytes[..]] {
+        let mut receiver = Endpoint::new(agreed(true, 8), &Options::default());
+        assert!(receiver.decompress(pieces, text.len()).as_deref() == Ok(&text));
+    }
+}
+
 #[test]
 fn any_split_gives_the_same() {
     let mut random = Random(seed());
