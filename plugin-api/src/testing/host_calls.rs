@@ -48,17 +48,24 @@ pub(super) struct Shared {
     failure: Mutex<Option<String>>,
 }
 
-/// The context of one host: of a protocol, or of the plugin as a whole.
+/// The context of one host.
 struct Context {
     shared: &'static Shared,
-    protocol: String,
+    whose: Whose,
+}
+
+/// Whose host it is.
+pub(super) enum Whose {
+    Plugin,
+    Protocol(String),
+    Extension,
 }
 
 impl Shared {
-    pub(super) fn host(&'static self, protocol: &str) -> *const abi::Host {
+    pub(super) fn host(&'static self, whose: Whose) -> *const abi::Host {
         let context = Box::leak(Box::new(Context {
             shared: self,
-            protocol: protocol.to_owned(),
+            whose,
         }));
         Box::leak(Box::new(abi::Host {
             context: (&raw mut *context).cast(),
@@ -209,11 +216,11 @@ unsafe extern "C" fn post_all(
 ) -> Status {
     // SAFETY: the plugin hands back its host's context, and lends the payload.
     let (host, payload) = unsafe { (context(host), payload.as_slice()) };
-    if host.protocol.is_empty() {
+    let Whose::Protocol(protocol) = &host.whose else {
         return abi::STATUS_NONE;
-    }
+    };
     lock(&host.shared.posts).push_back(Post {
-        target: Target::Protocol(host.protocol.clone()),
+        target: Target::Protocol(protocol.clone()),
         operation,
         number,
         payload: payload.to_vec(),
@@ -224,8 +231,11 @@ unsafe extern "C" fn post_all(
 unsafe extern "C" fn for_each(host: *mut c_void, visit: abi::Visit, data: *mut c_void) -> Status {
     // SAFETY: the plugin hands back its host's context.
     let host = unsafe { context(host) };
+    let Whose::Protocol(protocol) = &host.whose else {
+        return abi::STATUS_NONE;
+    };
     let sessions = lock(&host.shared.sessions).clone();
-    for (_, id) in sessions.iter().filter(|(name, _)| *name == host.protocol) {
+    for (_, id) in sessions.iter().filter(|(name, _)| name == protocol) {
         // SAFETY: the plugin gave both for this.
         unsafe { (visit.0)(data, *id) };
     }
@@ -235,10 +245,10 @@ unsafe extern "C" fn for_each(host: *mut c_void, visit: abi::Visit, data: *mut c
 unsafe extern "C" fn fact_bytes(host: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status {
     // SAFETY: the plugin hands back its host's context.
     let host = unsafe { context(host) };
-    let fact = match key {
-        abi::HOST_FACT_VERSION => env!("CARGO_PKG_VERSION"),
-        abi::HOST_FACT_VHOST if !host.protocol.is_empty() => "test",
-        abi::HOST_FACT_PROTOCOL if !host.protocol.is_empty() => &host.protocol,
+    let fact = match (key, &host.whose) {
+        (abi::HOST_FACT_VERSION, _) => env!("CARGO_PKG_VERSION"),
+        (abi::HOST_FACT_VHOST, Whose::Protocol(_) | Whose::Extension) => "test",
+        (abi::HOST_FACT_PROTOCOL, Whose::Protocol(protocol)) => protocol,
         _ => return abi::STATUS_NONE,
     };
     // SAFETY: `out` is the plugin's, to be written.

@@ -27,6 +27,9 @@
 //! assert_eq!(session.sent(), [Outgoing::text("PSST")]);
 //! ```
 
+mod extension;
+mod extension_calls;
+mod facts;
 mod host_calls;
 mod record;
 mod session;
@@ -44,7 +47,8 @@ use std::{
 use serde::Deserialize;
 
 use crate::{StaticPlugin, abi};
-use host_calls::{Post, Shared};
+pub use extension::{RecordedPiece, Stopped, TestConnection};
+use host_calls::{Post, Shared, Whose};
 use record::Record;
 pub use session::{Ending, Handshake, Outgoing, TestSession};
 
@@ -80,7 +84,7 @@ impl TestHost {
         let manifest: Manifest =
             serde_json::from_str(plugin.manifest()).expect("the macro writes a manifest");
         let shared: &'static Shared = Box::leak(Box::default());
-        let host = shared.host("");
+        let host = shared.host(Whose::Plugin);
         // SAFETY: the declaration is that of `export_plugin!`; the host is leaked, so it stays valid.
         let started = unsafe { ((*plugin.declaration().plugin).start)(host, flags) };
         assert_eq!(started, abi::STATUS_OK, "{:?}", shared.take_failure());
@@ -88,6 +92,7 @@ impl TestHost {
             inner: Rc::new(Inner {
                 plugin,
                 protocols: manifest.protocols,
+                extensions: manifest.extensions,
                 shared,
                 instances: RefCell::default(),
                 sessions: RefCell::default(),
@@ -107,7 +112,99 @@ impl TestHost {
     ///
     /// If the plugin has no such protocol.
     pub fn configure(&self, protocol: &str, options: &str) -> Result<(), String> {
-        self.inner.configure(protocol, options)
+        let part = Part::Protocol(self.inner.index(protocol));
+        self.inner.configure(part, options)
+    }
+
+    /// Makes the instance of `extension` with `options`, JSON; the newest one is asked, as with protocols.
+    ///
+    /// # Errors
+    ///
+    /// What the host would log when the plugin refuses these options.
+    ///
+    /// # Panics
+    ///
+    /// If the plugin has no such extension.
+    pub fn configure_extension(&self, extension: &str, options: &str) -> Result<(), String> {
+        let part = self.inner.extension_part(extension);
+        self.inner.configure(part, options)
+    }
+
+    /// A peer offers `extension` with these parameters, at the path `/`: `name; name=value`, unquoted. None when that is
+    /// declined.
+    ///
+    /// # Errors
+    ///
+    /// What the host would log when the hook fails.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such extension, or it refuses the options `{}`.
+    pub fn accept(&self, extension: &str, offer: &str) -> Result<Option<TestConnection>, String> {
+        self.accept_as(extension, Handshake::at("/"), offer)
+    }
+
+    /// A peer offers `extension` in the opening handshake `handshake`.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Panics
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn accept_as(
+        &self,
+        extension: &str,
+        handshake: Handshake,
+        offer: &str,
+    ) -> Result<Option<TestConnection>, String> {
+        extension::accept(&self.inner, extension, handshake, offer)
+    }
+
+    /// What `extension` offers as client, none when there is no such alternative.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Panics
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn offer(&self, extension: &str, alternative: u32) -> Result<Option<String>, String> {
+        extension::offer(&self.inner, extension, Handshake::at("/"), alternative)
+    }
+
+    /// A server answers an offer of `extension` with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// Why the connection fails.
+    ///
+    /// # Panics
+    ///
+    /// As [`accept`](Self::accept).
+    pub fn confirm(&self, extension: &str, response: &str) -> Result<TestConnection, String> {
+        extension::confirm(&self.inner, extension, Handshake::at("/"), response)
+    }
+
+    /// Whether `protocol` lets an extension be used, by its manifest and by its hook.
+    ///
+    /// # Errors
+    ///
+    /// What the host would log when the hook fails.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such protocol, or it refuses the options `{}`.
+    pub fn allows_extension(
+        &self,
+        protocol: &str,
+        handshake: Handshake,
+        name: &str,
+        parameters: &str,
+    ) -> Result<bool, String> {
+        extension::allows(&self.inner, protocol, handshake, (name, parameters))
     }
 
     /// Opens a session of `protocol` at the path `/protocol`; with options `{}` if it was not configured.
@@ -128,16 +225,6 @@ impl TestHost {
     #[must_use]
     pub fn open_as(&self, protocol: &str, handshake: Handshake) -> TestSession {
         let index = self.inner.index(protocol);
-        if !self
-            .inner
-            .instances
-            .borrow()
-            .iter()
-            .any(|i| i.index == index)
-        {
-            self.configure(protocol, "{}")
-                .expect("the protocol takes the options {}");
-        }
         TestSession::open(&self.inner, index, handshake)
     }
 
@@ -180,6 +267,7 @@ impl TestHost {
 struct Inner {
     plugin: StaticPlugin,
     protocols: Vec<ManifestProtocol>,
+    extensions: Vec<ManifestExtension>,
     shared: &'static Shared,
     instances: RefCell<Vec<Instance>>,
     sessions: RefCell<BTreeMap<u64, Weak<Record>>>,
@@ -189,21 +277,57 @@ struct Inner {
 /// An instance and its state for our only thread.
 #[derive(Clone, Copy)]
 struct Instance {
-    index: usize,
+    part: Part,
     host: *const abi::Host,
     instance: *mut c_void,
     thread: *mut c_void,
 }
 
+/// A part of the plugin that has instances, by its place in the manifest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Protocol(usize),
+    Extension(usize),
+}
+
 #[derive(Deserialize)]
 struct Manifest {
     protocols: Vec<ManifestProtocol>,
+    #[serde(default)]
+    extensions: Vec<ManifestExtension>,
 }
 
 #[derive(Deserialize)]
 struct ManifestProtocol {
     name: String,
     id: u32,
+    #[serde(default)]
+    extensions: AllowedExtensions,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AllowedExtensions {
+    #[default]
+    All,
+    Only(Vec<String>),
+    Except(Vec<String>),
+}
+
+impl AllowedExtensions {
+    fn include(&self, name: &str) -> bool {
+        let is_named = |names: &[String]| names.iter().any(|other| other == name);
+        match self {
+            Self::All => true,
+            Self::Only(names) => is_named(names),
+            Self::Except(names) => !is_named(names),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ManifestExtension {
+    name: String,
 }
 
 impl Inner {
@@ -222,15 +346,44 @@ impl Inner {
         unsafe { *self.plugin.declaration().protocols.add(index) }
     }
 
-    fn block(&self, index: usize) -> abi::InstanceBlock {
-        // SAFETY: entries lead to static blocks.
-        unsafe { *self.entry(index).instance }
+    fn extension_part(&self, extension: &str) -> Part {
+        let found = self.extensions.iter().position(|e| e.name == extension);
+        Part::Extension(found.unwrap_or_else(|| {
+            panic!(
+                "the plugin has no extension {extension}: {}",
+                self.plugin.manifest()
+            )
+        }))
     }
 
-    fn configure(&self, protocol: &str, options: &str) -> Result<(), String> {
-        let index = self.index(protocol);
-        let block = self.block(index);
-        let host = self.shared.host(protocol);
+    fn extension(&self, part: Part) -> abi::ExtensionBlock {
+        // SAFETY: entries lead to static blocks.
+        unsafe { *self.extension_entry(part).extension }
+    }
+
+    fn extension_entry(&self, part: Part) -> abi::ExtensionEntry {
+        let Part::Extension(index) = part else {
+            unreachable!("only extensions have that block");
+        };
+        // SAFETY: the declaration of `export_plugin!` has an entry for each extension of the manifest.
+        unsafe { *self.plugin.declaration().extensions.add(index) }
+    }
+
+    fn block(&self, part: Part) -> abi::InstanceBlock {
+        let block = match part {
+            Part::Protocol(index) => self.entry(index).instance,
+            Part::Extension(_) => self.extension_entry(part).instance,
+        };
+        // SAFETY: entries lead to static blocks.
+        unsafe { *block }
+    }
+
+    fn configure(&self, part: Part, options: &str) -> Result<(), String> {
+        let block = self.block(part);
+        let host = self.shared.host(match part {
+            Part::Protocol(index) => Whose::Protocol(self.protocols[index].name.clone()),
+            Part::Extension(_) => Whose::Extension,
+        });
         let failed = || self.shared.take_failure().unwrap_or_default();
         let options = abi::Bytes::new(options.as_bytes());
         let (mut instance, mut thread) = (ptr::null_mut(), ptr::null_mut());
@@ -242,12 +395,12 @@ impl Inner {
         if unsafe { (block.thread_create)(instance, host, &raw mut thread) } != abi::STATUS_OK {
             return Err(failed());
         }
-        if let Some(older) = self.newest(index) {
+        if let Some(older) = self.newest(part) {
             // SAFETY: it is alive until the host is dropped.
             unsafe { (block.retire)(older.instance, older.host) };
         }
         self.instances.borrow_mut().push(Instance {
-            index,
+            part,
             host,
             instance,
             thread,
@@ -255,9 +408,17 @@ impl Inner {
         Ok(())
     }
 
-    fn newest(&self, index: usize) -> Option<Instance> {
+    fn newest(&self, part: Part) -> Option<Instance> {
         let instances = self.instances.borrow();
-        instances.iter().rfind(|i| i.index == index).copied()
+        instances.iter().rfind(|i| i.part == part).copied()
+    }
+
+    /// The newest one, made with the options `{}` when there is none.
+    fn instance(&self, part: Part) -> Instance {
+        self.newest(part).unwrap_or_else(|| {
+            self.configure(part, "{}").expect("it takes the options {}");
+            self.newest(part).expect("it was just made")
+        })
     }
 
     fn turn(&self) {
@@ -301,8 +462,8 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         for instance in self.instances.take() {
-            let block = self.block(instance.index);
-            // SAFETY: the sessions hold this host, so they have ended; these are the last calls, in this order.
+            let block = self.block(instance.part);
+            // SAFETY: sessions and connections hold this host, so they have ended; these are the last calls, in this order.
             unsafe {
                 (block.thread_destroy)(instance.thread, instance.host);
                 (block.destroy)(instance.instance, instance.host);

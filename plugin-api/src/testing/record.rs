@@ -4,13 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, VecDeque},
     ffi::c_void,
-    net::IpAddr,
     ptr,
     rc::Rc,
 };
 
 use super::{
-    Inner, Instance,
+    Inner, Instance, ManifestProtocol, Part,
+    facts::KnownFacts,
     host_calls::Post,
     session::{Ending, Handshake, Outgoing},
     session_calls::CALLS,
@@ -47,8 +47,7 @@ pub(super) struct Record {
     index: usize,
     host: Rc<Inner>,
     instance: Instance,
-    handshake: Handshake,
-    peer_ip: Option<Vec<u8>>,
+    facts: KnownFacts,
     /// None before it is open and after it ended.
     state: Cell<Option<*mut c_void>>,
     inbox: RefCell<VecDeque<Incoming>>,
@@ -128,50 +127,33 @@ impl Record {
     }
 
     pub(super) fn number(&self, key: u32) -> Option<u64> {
-        let peer = self.handshake.peer;
         match key {
             abi::FACT_ID => Some(self.id),
-            abi::FACT_PEER_PORT => peer.map(|peer| peer.port().into()),
-            abi::FACT_ROLE => Some(abi::ROLE_SERVER),
-            abi::FACT_TRANSPORT if peer.is_some() => Some(abi::TRANSPORT_TCP),
-            abi::FACT_TRANSPORT => Some(abi::TRANSPORT_UNIX),
-            abi::FACT_ENCRYPTED => Some(self.handshake.encrypted.into()),
-            abi::FACT_PROTOCOL_ID => Some(self.host.protocols[self.index].id.into()),
-            _ => None,
+            key => self.facts.number(key),
         }
     }
 
     pub(super) fn bytes(&self, key: u32) -> Option<&[u8]> {
-        let text = match key {
-            abi::FACT_VHOST => "test",
-            abi::FACT_PATH => &self.handshake.path,
-            abi::FACT_QUERY => self.handshake.query.as_deref()?,
-            abi::FACT_SUBPROTOCOL => self.handshake.subprotocol.as_deref()?,
-            abi::FACT_PROTOCOL => self.protocol(),
-            abi::FACT_PEER_IP => return self.peer_ip.as_deref(),
-            _ => return None,
-        };
-        Some(text.as_bytes())
+        self.facts.bytes(key)
     }
 }
 
 /// What happens to it.
 impl Record {
     pub(super) fn open(host: &Rc<Inner>, index: usize, handshake: Handshake) -> Rc<Self> {
-        let instance = host.newest(index).expect("an instance was made");
+        let instance = host.instance(Part::Protocol(index));
         let id = host.last_id.get() + 1;
         host.last_id.set(id);
-        let peer_ip = handshake.peer.map(|peer| match peer.ip() {
-            IpAddr::V4(ip) => ip.octets().to_vec(),
-            IpAddr::V6(ip) => ip.octets().to_vec(),
-        });
+        let ManifestProtocol {
+            name, id: number, ..
+        } = &host.protocols[index];
+        let facts = KnownFacts::new(handshake, name, *number, abi::ROLE_SERVER);
         let record = Rc::new(Self {
             id,
             index,
             host: Rc::clone(host),
             instance,
-            handshake,
-            peer_ip,
+            facts,
             state: Cell::default(),
             inbox: RefCell::default(),
             sent: RefCell::default(),
@@ -386,7 +368,7 @@ impl Record {
     }
 
     fn protocol(&self) -> &str {
-        &self.host.protocols[self.index].name
+        self.facts.protocol()
     }
 
     fn block(&self) -> &abi::SessionBlock {
