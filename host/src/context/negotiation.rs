@@ -43,8 +43,7 @@ impl Negotiator<'_> {
             if !self.protocol.facts().extensions.include(name) {
                 continue;
             }
-            let mut own = offers.iter().filter(|offer| offer.name == name);
-            while let Some(offer) = own.next() {
+            for offer in offers.iter().filter(|offer| offer.name == name) {
                 if self.accept(route, offer, &mut agreed) {
                     break;
                 }

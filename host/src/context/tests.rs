@@ -13,7 +13,10 @@ use crate::{
         websocket::{CloseReport, ClosedBy},
     },
     context::{
-        handler::{Fault, Label, ProtocolFacts, ProtocolHandler, SessionState, ThreadState},
+        handler::{
+            AllowedExtensions, Fault, Hosted, Label, ProtocolFacts, ProtocolHandler, RequestFacts,
+            SessionState, ThreadState,
+        },
         hub::{Command, Hub, Operation, SlowPolicy},
         origin::AllowedOrigins,
         roster::SetId,
@@ -113,13 +116,13 @@ impl Obedient {
     }
 }
 
-impl ProtocolHandler for Obedient {
+impl Hosted for Obedient {
     fn label(&self) -> &Label {
         &self.label
     }
 
-    fn facts(&self) -> &ProtocolFacts {
-        &self.facts
+    fn name(&self) -> &str {
+        &self.facts.name
     }
 
     fn retire(&self) -> Result<(), Fault> {
@@ -134,6 +137,22 @@ impl ProtocolHandler for Obedient {
     fn thread_destroy(&self, _thread: ThreadState) -> Result<(), Fault> {
         self.note("thread-destroy");
         Ok(())
+    }
+}
+
+impl ProtocolHandler for Obedient {
+    fn facts(&self) -> &ProtocolFacts {
+        &self.facts
+    }
+
+    fn allows_extension(
+        &self,
+        _thread: ThreadState,
+        _request: &RequestFacts<'_>,
+        _name: &str,
+        _parameters: &str,
+    ) -> Result<bool, Fault> {
+        Ok(true)
     }
 
     fn open(&self, call: &mut SessionCall<'_, '_>) -> Result<SessionState, Fault> {
@@ -232,6 +251,7 @@ impl Bench {
                 id: 0,
                 delivery: inbound::Delivery::Messages,
                 pongs: false,
+                extensions: AllowedExtensions::All,
             },
             hub: Arc::clone(&hub),
             log: Mutex::default(),
@@ -245,6 +265,7 @@ impl Bench {
         let routes = Arc::new(Routes {
             vhost: "default".into(),
             protocols: HashMap::from([("test".into(), route)]),
+            extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });

@@ -96,7 +96,8 @@ impl Port<'_> {
             .sending
             .message(self.out, Masking::None, kind, first, last, payload)
             .into();
-        if last && sent == Sent::Queued && !self.held_back.is_empty() {
+        // Also when an extension vetoed it: the message is over.
+        if !self.held_back.is_empty() && self.is_open() && self.sending.is_between_messages() {
             self.let_go();
         }
         sent
