@@ -130,7 +130,8 @@ impl Sending {
         self.outbound.message(out, mask, kind, first, last, payload)
     }
 
-    #[inline(never)]
+    // Not rare where there are extensions, but the layout of the path without them is worth more.
+    #[cold]
     fn extended_message(
         &mut self,
         out: &mut Vec<u8>,

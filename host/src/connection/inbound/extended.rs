@@ -33,7 +33,8 @@ enum Told {
 }
 
 impl Inbound {
-    #[inline(never)]
+    // Not rare where there are extensions, but the layout of the path without them is worth more.
+    #[cold]
     pub(super) fn next_extended<'a>(
         &'a mut self,
         rules: &InboundRules,
