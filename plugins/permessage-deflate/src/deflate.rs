@@ -133,8 +133,8 @@ impl Deflater {
     }
 
     /// Ends the connection: what it borrowed goes back.
-    pub fn close(self, compressors: &mut Compressors) {
-        if let Some(compressor) = self.compressor {
+    pub fn close(&mut self, compressors: &mut Compressors) {
+        if let Some(compressor) = self.compressor.take() {
             compressors.give_back(self.shape, compressor);
         }
     }

@@ -133,8 +133,8 @@ impl Inflater {
     }
 
     /// Ends the connection: what it borrowed goes back.
-    pub fn close(self, decompressors: &mut Decompressors) {
-        if let Some(message) = self.message {
+    pub fn close(&mut self, decompressors: &mut Decompressors) {
+        if let Some(message) = self.message.take() {
             decompressors.give_back(message.decompressor);
         }
     }

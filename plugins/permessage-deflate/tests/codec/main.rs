@@ -1,6 +1,7 @@
-//! The codec and its negotiation, checked against an inflater that is strict and shares no code with them.
+//! The plugin, its codec and its negotiation, checked against an inflater that is strict and shares no code with them.
 
 mod compressing;
+mod connections;
 mod decompressing;
 mod negotiation;
 mod options;
