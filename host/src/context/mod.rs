@@ -6,8 +6,8 @@
 mod broadcast;
 pub mod handler;
 pub mod hub;
-mod instances;
-mod negotiation;
+pub(crate) mod instances;
+pub(crate) mod negotiation;
 pub mod origin;
 pub mod page;
 mod request;

@@ -185,6 +185,7 @@ impl Context {
                 peer,
                 protocol: instance.handler.facts(),
                 subprotocol: opening.bound.subprotocol,
+                role: Role::Server,
             },
             instances: &mut self.extensions,
         };
