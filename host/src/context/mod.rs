@@ -4,6 +4,7 @@
 //! their hooks. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
 mod broadcast;
+mod commands;
 pub mod handler;
 pub mod hub;
 pub(crate) mod instances;
