@@ -107,6 +107,7 @@ fn connections_that_ended_leave_nothing_behind() {
         round();
     }
     let grown = server.process().resident_bytes().saturating_sub(before);
-    // A compressor has 371 KiB: each one that stayed would show 400 times.
-    assert!(grown < 8 * MIB as u64, "{grown} bytes");
+    // A compressor has 371 KiB, and 400 were made. How many of 20 connections fall to one thread differs from round to
+    // round, and the allocator keeps room for the most there were.
+    assert!(grown < 24 * MIB as u64, "{grown} bytes");
 }
