@@ -42,6 +42,18 @@ pub use crate::manifest::Manifest;
 /// # }
 /// export_plugin!(Chat, Chat);
 /// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// impl Protocol for Chat {
+///     const NAME: &'static str = "chat";
+///     const EXTENSIONS: Extensions = Extensions::Only(&["permessage deflate"]);
+/// }
+///
+/// export_plugin!(Chat);
+/// ```
 #[macro_export]
 macro_rules! export_plugin {
     (extensions: $($extension:ty),+ $(,)?) => {

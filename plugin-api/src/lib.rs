@@ -1,4 +1,4 @@
-//! Write protocols for the Hotsocket server as plugins.
+//! Write protocols and extensions for the Hotsocket server as plugins.
 //!
 //! A plugin is a `cdylib` crate with this one as its dependency:
 //!
@@ -104,6 +104,89 @@
 //! let refused = host.configure("room", r#"{"greting": "hello"}"#).unwrap_err();
 //! assert_eq!(refused, "option `greting`: unknown field `greting`, expected `greeting`");
 //! ```
+//!
+//! # Extensions
+//!
+//! A plugin can also be, or have, an extension of the WebSocket: an [`Extension`] per vhost, and a [`Codec`] for each
+//! connection that it was agreed on for, which gets the frames piece by piece and puts what it makes of them.
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::prelude::*;
+//!
+//! /// Flips bits of every payload. Which ones, the peer says: `x-flip; with=42`.
+//! struct Flip;
+//!
+//! struct Flipped {
+//!     with: u8,
+//! }
+//!
+//! impl Extension for Flip {
+//!     const NAME: &'static str = "x-flip";
+//!     type Codec = Flipped;
+//!     type Options = NoOptions;
+//!     type Thread = ();
+//!
+//!     fn new(_host: &Host, NoOptions {}: NoOptions) -> Result<Self, PluginError> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn thread(&self, _host: &Host) {}
+//!
+//!     fn accept(
+//!         &self,
+//!         _call: &Call<()>,
+//!         offer: &Parameters<'_>,
+//!     ) -> Result<Option<Agreed<Flipped>>, PluginError> {
+//!         let with = offer.get("with").flatten().and_then(|with| with.parse().ok());
+//!         Ok(with.map(|with| {
+//!             Agreed::new(Flipped { with })
+//!                 .with_response(Parameters::new().with_value("with", with))
+//!         }))
+//!     }
+//! }
+//!
+//! impl Flipped {
+//!     fn flip(&self, piece: FramePiece<'_>, sink: &mut FrameSink) -> Result<(), Stop> {
+//!         let flipped: Vec<u8> = piece.payload.iter().map(|byte| byte ^ self.with).collect();
+//!         sink.put(piece.with_payload(&flipped))
+//!     }
+//! }
+//!
+//! impl Codec for Flipped {
+//!     type Thread = ();
+//!
+//!     fn inbound(
+//!         &mut self,
+//!         _call: &Call<()>,
+//!         piece: FramePiece<'_>,
+//!         sink: &mut FrameSink,
+//!     ) -> Result<(), Stop> {
+//!         self.flip(piece, sink)
+//!     }
+//!
+//!     fn outbound(
+//!         &mut self,
+//!         _call: &Call<()>,
+//!         piece: FramePiece<'_>,
+//!         sink: &mut FrameSink,
+//!     ) -> Result<(), Stop> {
+//!         self.flip(piece, sink)
+//!     }
+//! }
+//!
+//! export_plugin!(extensions: Flip);
+//!
+//! // The test host is the peer.
+//! let host = hotsocket_plugin::testing::TestHost::new(plugin());
+//! let mut connection = host.accept("x-flip", "with=1").unwrap().expect("accepted");
+//! assert_eq!(connection.response(), "with=1");
+//! let put = connection.outbound(FramePiece::whole(Opcode::TEXT, b"abc")).unwrap();
+//! assert_eq!(put[0].payload, b"`cb");
+//! assert!(host.accept("x-flip", "with=much").unwrap().is_none());
+//! ```
+//!
+//! A protocol says by [`Protocol::EXTENSIONS`] and [`Instance::on_extension_offer`] which extensions may be used on its
+//! connections.
 //!
 //! # What the host takes care of
 //!

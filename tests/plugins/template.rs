@@ -27,11 +27,7 @@ fn the_template_copied_elsewhere_builds_to_a_plugin_that_a_running_host_picks_up
 /// Builds the copy with the line of the README that points it at this checkout.
 fn build(package: &Path) -> PathBuf {
     let target = target_directory().join("template");
-    let api = repository().join("plugin-api");
-    let line = format!(
-        "patch.crates-io.hotsocket-plugin.path=\"{}\"",
-        api.display()
-    );
+    let line = line_of_the_readme();
     // The lock file of the workspace holds the versions that are known to be at hand.
     fs::copy(repository().join("Cargo.lock"), package.join("Cargo.lock")).expect("ours");
     let mut command = Command::new(env!("CARGO"));
@@ -44,4 +40,17 @@ fn build(package: &Path) -> PathBuf {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     target.join("debug/libguestbook.so")
+}
+
+/// What the README gives to `--config`, with the place of this checkout in it.
+fn line_of_the_readme() -> String {
+    let readme = fs::read_to_string(repository().join("README.md")).expect("the README");
+    let (_, behind) = readme
+        .split_once("cargo build --release --config '")
+        .expect("the README shows the line");
+    let (line, _) = behind.split_once('\'').expect("the line ends");
+    let checkout = repository().display().to_string();
+    let placed = line.replace("/path/to/hotsocket", &checkout);
+    assert_ne!(placed, line, "the README no longer says /path/to/hotsocket");
+    placed
 }

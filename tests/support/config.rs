@@ -29,6 +29,18 @@ impl Config {
         self
     }
 
+    /// With an extension, offered behind those that were named before, and its options.
+    pub(crate) fn extension(mut self, name: &str, options: Value) -> Self {
+        self.0["extensions"][name]["options"] = options;
+        self
+    }
+
+    /// Without an extension.
+    pub(crate) fn without_extension(mut self, name: &str) -> Self {
+        self.0["extensions"][name]["offer"] = false.into();
+        self
+    }
+
     /// The text of the file.
     pub(crate) fn text(&self) -> String {
         serde_json::to_string_pretty(&self.0).expect("a value can be written")

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The plugins that are shipped, by the name of their library.
-const SHIPPED: [&str; 3] = ["echo", "broadcast", "increment"];
+const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 7] = [
+const FIXTURES: [&str; 9] = [
     "marker",
     "lives",
     "panics",
@@ -17,6 +17,8 @@ const FIXTURES: [&str; 7] = [
     "pieces",
     "two_protocols",
     "allocation_counter",
+    "lengthens",
+    "ext_panics",
 ];
 
 /// The text in `marker` behind which its version stands.
@@ -38,6 +40,11 @@ pub(crate) fn plugin(name: &str) -> PathBuf {
 /// `plugins/echo`.
 pub(crate) fn echo() -> PathBuf {
     plugin("echo")
+}
+
+/// `plugins/permessage-deflate`.
+pub(crate) fn permessage_deflate() -> PathBuf {
+    plugin("permessage_deflate")
 }
 
 /// The bytes of the plugin `marker` that answers with `version`.
@@ -164,7 +171,8 @@ fn build() {
         .arg("--manifest-path")
         .arg(repository().join("Cargo.toml"));
     for name in SHIPPED {
-        command.args(["-p", &format!("hotsocket-{name}")]);
+        let package = format!("hotsocket-{}", name.replace('_', "-"));
+        command.args(["-p", &package]);
     }
     for name in FIXTURES {
         let package = format!("hotsocket-fixture-{}", name.replace('_', "-"));

@@ -37,6 +37,20 @@ impl Process {
         (kib("Private_Dirty:") + kib("Private_Clean:")) * 1024
     }
 
+    /// Resident memory at its highest since [`Self::forget_peak`], in bytes.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let text = fs::read_to_string(self.directory.join("status")).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        let kib: Option<u64> = number.and_then(|number| number.parse().ok());
+        kib.expect("a count") * 1024
+    }
+
+    /// Begins anew with the highest resident memory.
+    pub(crate) fn forget_peak(&self) {
+        fs::write(self.directory.join("clear_refs"), "5").expect("our own child");
+    }
+
     /// How often each of its threads has waited and come back, by name and thread id.
     pub(crate) fn wakes(&self) -> Vec<(String, u64)> {
         let tasks = fs::read_dir(self.directory.join("task")).expect("it runs");

@@ -67,20 +67,22 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
         file,
         &flags.or(Overrides::from_environment(|name| std::env::var_os(name))?),
     )?;
-    let mut provided = BTreeSet::new();
+    let mut provided = Provided::default();
     let mut refused = 0;
     for file in plugin_files(&config.plugins)? {
         match inspect(&file) {
             Ok(seen) => {
-                let protocols = seen.protocols.join(", ");
+                let brings = [seen.protocols.as_slice(), &seen.extensions].concat();
                 let text = format!(
-                    "{} {} ({protocols}) in {}",
+                    "{} {} ({}) in {}",
                     seen.plugin,
                     seen.version,
+                    brings.join(", "),
                     file.display()
                 );
                 print::line(&escaped(&text));
-                provided.extend(seen.protocols);
+                provided.protocols.extend(seen.protocols);
+                provided.extensions.extend(seen.extensions);
             }
             Err(error) => {
                 print::error(error.as_ref());
@@ -116,16 +118,31 @@ fn plugin_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
+/// What the plugin files bring.
+#[derive(Default)]
+struct Provided {
+    protocols: BTreeSet<String>,
+    extensions: BTreeSet<String>,
+}
+
 /// No fault: the file may be dropped in later.
-fn warn_of_missing(config: &Config, provided: &BTreeSet<String>) {
-    let known: Vec<&str> = provided.iter().map(String::as_str).collect();
+fn warn_of_missing(config: &Config, provided: &Provided) {
     let named = config.protocols.keys().map(|name| ("protocols", name));
-    let named = named.chain(
-        config
-            .default_protocol
-            .iter()
-            .map(|name| ("default_protocol", name)),
-    );
+    let default = config.default_protocol.iter();
+    let named = named.chain(default.map(|name| ("default_protocol", name)));
+    warn_of_unknown(named, &provided.protocols);
+    let named = config
+        .extensions
+        .iter()
+        .map(|(name, _)| ("extensions", name));
+    warn_of_unknown(named, &provided.extensions);
+}
+
+fn warn_of_unknown<'a>(
+    named: impl Iterator<Item = (&'a str, &'a String)>,
+    provided: &BTreeSet<String>,
+) {
+    let known: Vec<&str> = provided.iter().map(String::as_str).collect();
     for (key, name) in named.filter(|(_, name)| !provided.contains(*name)) {
         print::warning(&format!(
             "{key}: no plugin provides `{}`; {}",

@@ -8,7 +8,7 @@ use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
     context::session::SessionCall,
     net::service::Delivered,
-    wire::extension::Extension,
+    wire::{Role, extension::Extension},
 };
 
 /// Who answers for a handler in logs and lists.
@@ -251,6 +251,30 @@ pub trait ExtensionHandler: Hosted {
         request: &RequestFacts<'_>,
         parameters: &str,
     ) -> Result<Option<Agreed>, Fault>;
+
+    /// As client: the parameters of offer number `alternative`, counted from 0; none when there are no more.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; it is not offered.
+    fn offer(
+        &self,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        alternative: u32,
+    ) -> Result<Option<String>, Fault>;
+
+    /// As client: judges the server's answer to one of our offers: none when it cannot stand.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed. Either way the connection fails.
+    fn confirm(
+        self: Arc<Self>,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        parameters: &str,
+    ) -> Result<Option<Agreed>, Fault>;
 }
 
 /// An extension that was agreed on for one connection.
@@ -274,6 +298,8 @@ pub struct RequestFacts<'a> {
     pub protocol: &'a ProtocolFacts,
     /// Whether the protocol's name was agreed on as the subprotocol.
     pub subprotocol: bool,
+    /// Our side of the connection.
+    pub role: Role,
 }
 
 impl<'a> RequestFacts<'a> {

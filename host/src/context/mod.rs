@@ -4,10 +4,11 @@
 //! their hooks. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
 mod broadcast;
+mod commands;
 pub mod handler;
 pub mod hub;
-mod instances;
-mod negotiation;
+pub(crate) mod instances;
+pub(crate) mod negotiation;
 pub mod origin;
 pub mod page;
 mod request;

@@ -1,14 +1,19 @@
 //! Which extensions a session gets (RFC 6455 section 9.1): in the order of the host, each with the first of the
 //! peer's offers that it accepts and that neither the protocol nor an extension before it stands against.
 
+use std::sync::Arc;
+
 use crate::{
     context::{
-        handler::{Agreed, ExtensionHandler, ProtocolHandler, RequestFacts, ThreadState},
+        handler::{Agreed, ExtensionHandler, Fault, ProtocolHandler, RequestFacts, ThreadState},
         instances::{Instances, report},
         routes::ExtensionRoute,
     },
     wire::{extension::ExtensionChain, header_list::ExtensionOffer},
 };
+
+/// The most offers of one extension that we send as client.
+const ALTERNATIVES: u32 = 8;
 
 /// The extensions that were agreed on.
 #[derive(Default)]
@@ -63,30 +68,32 @@ impl Negotiator<'_> {
         if !self.is_allowed(offer.name, &parameters) {
             return false;
         }
-        let at = match self.instances.enter(route.instance, &route.handler) {
-            Ok(at) => at,
-            Err(fault) => {
-                report(&*route.handler, &fault);
-                return false;
-            }
+        let judge = |handler: Arc<dyn ExtensionHandler>, thread, request: &RequestFacts<'_>| {
+            handler.accept(thread, request, &parameters)
         };
-        let taken = self.ask(at, &parameters).is_some_and(|answer| {
-            let Agreed {
-                extension,
-                parameters,
-            } = answer;
-            match agreed.chain.push(extension) {
-                Ok(()) => {
-                    add(&mut agreed.answer, offer.name, &parameters);
-                    true
-                }
-                Err(conflict) => {
-                    tracing::warn!(target: "hotsocket::context", extension = offer.name, %conflict,
-                        "an extension was declined beside another one");
-                    false
-                }
-            }
+        self.take(route, judge, agreed)
+    }
+
+    /// Takes an extension in if it agrees; true when it does.
+    fn take(
+        &mut self,
+        route: &ExtensionRoute,
+        judge: impl FnOnce(
+            Arc<dyn ExtensionHandler>,
+            ThreadState,
+            &RequestFacts<'_>,
+        ) -> Result<Option<Agreed>, Fault>,
+        agreed: &mut Negotiated,
+    ) -> bool {
+        let Some((at, thread)) = self.enter(route) else {
+            return false;
+        };
+        let answer = judge(Arc::clone(&route.handler), thread, &self.request);
+        let answer = answer.unwrap_or_else(|fault| {
+            report(&*route.handler, &fault);
+            None
         });
+        let taken = answer.is_some_and(|answer| agreed.push(route.handler.name(), answer));
         if taken {
             agreed.instances.push(at);
         } else {
@@ -95,14 +102,14 @@ impl Negotiator<'_> {
         taken
     }
 
-    fn ask(&self, at: u32, parameters: &str) -> Option<Agreed> {
-        let instance = self.instances.get(at)?;
-        let handler = std::sync::Arc::clone(&instance.handler);
-        let accepted = handler.accept(instance.thread, &self.request, parameters);
-        accepted.unwrap_or_else(|fault| {
-            report(&*instance.handler, &fault);
-            None
-        })
+    fn enter(&mut self, route: &ExtensionRoute) -> Option<(u32, ThreadState)> {
+        match self.instances.enter(route.instance, &route.handler) {
+            Ok(at) => Some((at, self.instances.get(at)?.thread)),
+            Err(fault) => {
+                report(&*route.handler, &fault);
+                None
+            }
+        }
     }
 
     fn is_allowed(&self, name: &str, parameters: &str) -> bool {
@@ -113,6 +120,93 @@ impl Negotiator<'_> {
             report(self.protocol, &fault);
             false
         })
+    }
+}
+
+/// As client. The client has no I/O yet, so it is shown by tests only.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the client role comes with its I/O")
+)]
+impl Negotiator<'_> {
+    /// The value of Sec-WebSocket-Extensions in our request: all that the protocol lets through.
+    pub(crate) fn offer(&mut self, routes: &[ExtensionRoute]) -> String {
+        let mut value = String::new();
+        for route in routes {
+            let name = route.handler.name();
+            let Some((at, thread)) = self
+                .protocol
+                .facts()
+                .extensions
+                .include(name)
+                .then(|| self.enter(route))
+                .flatten()
+            else {
+                continue;
+            };
+            for alternative in 0..ALTERNATIVES {
+                match route.handler.offer(thread, &self.request, alternative) {
+                    Ok(Some(parameters)) => {
+                        if self.is_allowed(name, &parameters) {
+                            add(&mut value, name, &parameters);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(fault) => {
+                        report(&*route.handler, &fault);
+                        break;
+                    }
+                }
+            }
+            self.instances.leave(at);
+        }
+        value
+    }
+
+    /// Takes the server's answer, in its order; fails when anything of it cannot stand (RFC 6455 section 9.1).
+    pub(crate) fn confirm(
+        mut self,
+        routes: &[ExtensionRoute],
+        answer: &[ExtensionOffer<'_>],
+    ) -> Result<Negotiated, Unconfirmed> {
+        let mut agreed = Negotiated::default();
+        for chosen in answer {
+            let parameters = written(chosen);
+            let route = routes
+                .iter()
+                .find(|route| route.handler.name() == chosen.name);
+            let judge = |handler: Arc<dyn ExtensionHandler>, thread, request: &RequestFacts<'_>| {
+                handler.confirm(thread, request, &parameters)
+            };
+            if !route.is_some_and(|route| self.take(route, judge, &mut agreed)) {
+                for at in agreed.instances {
+                    self.instances.leave(at);
+                }
+                return Err(Unconfirmed(chosen.name.to_owned()));
+            }
+        }
+        Ok(agreed)
+    }
+}
+
+/// The server chose this extension in a way that cannot stand: the connection fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unconfirmed(pub(crate) String);
+
+impl Negotiated {
+    /// Adds an extension behind the others; false, with a line in the log, when it owns what another one owns.
+    fn push(&mut self, name: &str, agreed: Agreed) -> bool {
+        match self.chain.push(agreed.extension) {
+            Ok(()) => {
+                add(&mut self.answer, name, &agreed.parameters);
+                true
+            }
+            Err(conflict) => {
+                tracing::warn!(target: "hotsocket::context", extension = name, %conflict,
+                    "an extension was declined beside another one");
+                false
+            }
+        }
     }
 }
 

@@ -3,14 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
-    connection::{
-        inbound::InboundRules,
-        websocket::{CloseReport, ClosedBy},
-    },
+    connection::{inbound::InboundRules, websocket::CloseReport},
     context::{
         broadcast::Set,
         handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
-        hub::{Command, Hub, Operation, SlowPolicy, TurnQueue},
+        hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
         negotiation::{Negotiated, Negotiator},
         request::{self, Opening},
@@ -19,16 +16,12 @@ use crate::{
         session::{Session, SessionCall},
     },
     net::{
-        io::{Delivery, Io},
+        io::Io,
         port::Port,
         service::{Answer, Delivered, Service},
         token::ConnectionId,
     },
-    wire::{
-        Role,
-        close_code::{GOING_AWAY, INTERNAL_ERROR, RESTART, TRY_AGAIN_LATER},
-        request_head::RequestHead,
-    },
+    wire::{Role, close_code::INTERNAL_ERROR, request_head::RequestHead},
 };
 
 /// How many rounds of commands that hooks queue for their own thread are done in one turn.
@@ -39,14 +32,14 @@ const PRESSING: usize = 1024;
 /// What one service thread serves.
 pub struct Context {
     thread: usize,
-    hub: Arc<Hub>,
-    routes: Arc<Routes>,
-    instances: Instances<dyn ProtocolHandler>,
-    extensions: Instances<dyn ExtensionHandler>,
-    sets: Vec<Set>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) instances: Instances<dyn ProtocolHandler>,
+    pub(super) extensions: Instances<dyn ExtensionHandler>,
+    pub(super) sets: Vec<Set>,
     /// Indices of the sets that have frames to deliver in this turn.
-    gathered: Vec<usize>,
-    message_bytes: u64,
+    pub(super) gathered: Vec<usize>,
+    pub(super) message_bytes: u64,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -72,7 +65,7 @@ impl Context {
 
     /// Calls a hook of a session, and fails the session when the hook does not end well.
     #[inline]
-    fn call(
+    pub(super) fn call(
         &self,
         session: &mut Session,
         port: &mut Port<'_>,
@@ -185,6 +178,7 @@ impl Context {
                 peer,
                 protocol: instance.handler.facts(),
                 subprotocol: opening.bound.subprotocol,
+                role: Role::Server,
             },
             instances: &mut self.extensions,
         };
@@ -192,166 +186,13 @@ impl Context {
     }
 
     /// The index of a set on this thread.
-    fn set_index(&mut self, id: SetId) -> usize {
+    pub(super) fn set_index(&mut self, id: SetId) -> usize {
         match self.sets.iter().position(|set| set.id == id) {
             Some(at) => at,
             None => {
                 self.sets.push(Set::new(id));
                 self.sets.len() - 1
             }
-        }
-    }
-
-    fn command(&mut self, command: Command, io: &mut Io<Session>) {
-        match command {
-            Command::One(id, operation) => self.operate(id, &operation, io),
-            Command::All(set, operation) => {
-                let at = self.set_index(set);
-                // Nobody leaves meanwhile: those who end are told later.
-                for member in 0..self.sets[at].members.len() {
-                    self.operate(self.sets[at].members[member], &operation, io);
-                }
-            }
-            Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
-            Command::Install(routes) => {
-                let protocols = |key| routes.protocols.values().any(|route| route.instance == key);
-                self.instances.install(protocols);
-                let extensions = |key| routes.extensions.iter().any(|route| route.instance == key);
-                self.extensions.install(extensions);
-                self.routes = routes;
-            }
-            Command::Limits(limits) => {
-                self.message_bytes = limits.message_bytes;
-                io.limit(&limits);
-            }
-            Command::DrainInstances(keys) => self.drain_instances(&keys, io),
-            Command::Drain => self.drain(io),
-            Command::Stop => io.stop(),
-        }
-    }
-
-    /// Does with a session what was asked from outside.
-    fn operate(&mut self, id: ConnectionId, operation: &Operation, io: &mut Io<Session>) {
-        io.with(id, |session, port| {
-            self.call(session, port, |instance, state, call| {
-                match operation {
-                    Operation::Send(kind, payload) => {
-                        call.send_posted(*kind, payload);
-                    }
-                    Operation::Ping(payload) => {
-                        call.ping(payload);
-                    }
-                    Operation::Pong(payload) => {
-                        call.pong(payload);
-                    }
-                    Operation::Close(code, reason) => {
-                        call.close(*code, reason);
-                    }
-                    Operation::HangUp => call.hang_up(),
-                    Operation::AskWritable => call.ask_writable(),
-                    Operation::Pause => call.pause(),
-                    Operation::Resume => call.resume(),
-                    Operation::Notify(payload) => {
-                        return instance.handler.notify(state, call, payload);
-                    }
-                }
-                Ok(())
-            });
-        });
-    }
-
-    /// Does what the hooks have queued until now.
-    fn round(&mut self, io: &mut Io<Session>) {
-        for _ in 0..self.hub.waiting_in_turn() {
-            if let Some(command) = self.hub.next_of_turn() {
-                self.command(command, io);
-            }
-        }
-    }
-
-    /// Gathers a frame for a set until the end of the turn.
-    fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io<Session>) {
-        let at = self.set_index(set);
-        if !self.sets[at].takes(frame.len(), slow) {
-            self.deliver(at, io);
-        }
-        if self.sets[at].gather(frame, slow) && !self.gathered.contains(&at) {
-            self.gathered.push(at);
-        }
-    }
-
-    /// Delivers what was gathered for all sets.
-    fn deliver_all(&mut self, io: &mut Io<Session>) {
-        let mut gathered = std::mem::take(&mut self.gathered);
-        for at in gathered.drain(..) {
-            self.deliver(at, io);
-        }
-        self.gathered = gathered;
-    }
-
-    /// Gives all members of a set what they have not had yet.
-    fn deliver(&mut self, at: usize, io: &mut Io<Session>) {
-        let (frames, slow) = self.sets[at].give();
-        let end = self.sets[at].frames().len();
-        let mut made = Vec::new();
-        for member in 0..self.sets[at].members.len() {
-            let id = self.sets[at].members[member];
-            let Some(session) = io.session(id) else {
-                continue;
-            };
-            let had = std::mem::take(&mut session.cursor) as usize;
-            if had >= end {
-                continue;
-            }
-            let delivered = match io.deliver(id, &frames, had..end) {
-                Delivery::Extended => {
-                    let (all, mut partly) = ((*frames).as_ref(), Vec::new());
-                    // Made once for those who have had none of it; who has had a part gets the rest by itself.
-                    let made = if had == 0 { &mut made } else { &mut partly };
-                    io.with(id, |_, port| port.send_frames_once(&all[had..end], made))
-                        .map_or(Delivery::Gone, |sent| {
-                            if sent { Delivery::Done } else { Delivery::Slow }
-                        })
-                }
-                delivered => delivered,
-            };
-            if delivered == Delivery::Slow && slow == SlowPolicy::Close {
-                io.with(id, |_, port| {
-                    port.close(ClosedBy::Host, TRY_AGAIN_LATER, "too slow for a broadcast")
-                });
-            }
-        }
-        drop(frames);
-        self.sets[at].clear();
-    }
-
-    fn drain_instances(&mut self, keys: &[u64], io: &mut Io<Session>) {
-        self.deliver_all(io);
-        for id in io.ids() {
-            let Some(session) = io.session(id) else {
-                continue;
-            };
-            let mut extensions = session.extensions.iter();
-            if self.instances.is_among(session.instance, keys)
-                || extensions.any(|at| self.extensions.is_among(*at, keys))
-            {
-                io.with(id, |_, port| {
-                    port.close(ClosedBy::Drain, RESTART, "the plugin was replaced")
-                });
-            }
-        }
-    }
-
-    fn drain(&mut self, io: &mut Io<Session>) {
-        io.drain();
-        self.deliver_all(io);
-        for id in io.ids() {
-            if io.is_opening(id) {
-                io.hang_up(id, ClosedBy::Drain, "the server is going away");
-            }
-            io.with(id, |_, port| {
-                port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
-            });
         }
     }
 

@@ -84,9 +84,16 @@ impl Hosted for HostedExtension {
     }
 }
 
-impl ExtensionHandler for HostedExtension {
-    fn accept(
+/// The hooks that judge parameters and agree on them.
+type Judge =
+    unsafe extern "C" fn(*mut c_void, *const ExtensionCall, Bytes<'_>, *mut Agreement) -> Status;
+
+impl HostedExtension {
+    /// Has parameters of the peer judged: none when there is no agreement.
+    fn agree(
         self: Arc<Self>,
+        name: &'static str,
+        judge: Judge,
         thread: ThreadState,
         request: &RequestFacts<'_>,
         parameters: &str,
@@ -98,15 +105,15 @@ impl ExtensionHandler for HostedExtension {
             independence: 0,
         };
         let mut hook = HookContext::of_request(request, thread);
-        let offered = Bytes::new(parameters.as_bytes());
+        let judged = Bytes::new(parameters.as_bytes());
         let status = hook.call(|call| {
             // SAFETY: see the module; `agreement` is a place for one, the rest is lent for the call.
-            unsafe { (self.block.accept)(self.instance.pointer(), call, offered, &mut agreement) }
+            unsafe { judge(self.instance.pointer(), call, judged, &mut agreement) }
         });
         match status {
             STATUS_OK => {}
             STATUS_NONE => return Ok(None),
-            _ => return outcome(status, "accept", || hook.fault).map(|()| None),
+            _ => return outcome(status, name, || hook.fault).map(|()| None),
         }
         let parameters = std::mem::take(&mut hook.parameters);
         self.instance.generation.enter();
@@ -121,6 +128,46 @@ impl ExtensionHandler for HostedExtension {
             }),
             parameters,
         }))
+    }
+}
+
+impl ExtensionHandler for HostedExtension {
+    fn accept(
+        self: Arc<Self>,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        parameters: &str,
+    ) -> Result<Option<Agreed>, Fault> {
+        let judge = self.block.accept;
+        self.agree("accept", judge, thread, request, parameters)
+    }
+
+    fn offer(
+        &self,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        alternative: u32,
+    ) -> Result<Option<String>, Fault> {
+        let mut hook = HookContext::of_request(request, thread);
+        let status = hook.call(|call| {
+            // SAFETY: see the module.
+            unsafe { (self.block.offer)(self.instance.pointer(), call, alternative) }
+        });
+        match status {
+            STATUS_OK => Ok(Some(hook.parameters)),
+            STATUS_NONE => Ok(None),
+            _ => outcome(status, "offer", || hook.fault).map(|()| None),
+        }
+    }
+
+    fn confirm(
+        self: Arc<Self>,
+        thread: ThreadState,
+        request: &RequestFacts<'_>,
+        parameters: &str,
+    ) -> Result<Option<Agreed>, Fault> {
+        let judge = self.block.confirm;
+        self.agree("confirm", judge, thread, request, parameters)
     }
 }
 
@@ -236,3 +283,6 @@ impl Drop for Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,15 +13,16 @@ use std::{
 use hotsocket_abi::{
     Bytes, ExtensionCall, ExtensionCalls, FACT_ENCRYPTED, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT,
     FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TRANSPORT,
-    FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece, MESSAGE_FIRST, MESSAGE_LAST, ROLE_SERVER,
-    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status, TRANSPORT_TCP,
+    FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece, MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT,
+    ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
+    TRANSPORT_TCP,
 };
 
 use crate::{
     context::handler::{RequestFacts, ThreadState},
     plugin::{host_calls::add_fault, instance::pointer},
     wire::{
-        Opcode,
+        Opcode, Role,
         close_code::{Failure, TOO_BIG},
         extension::{Piece, PieceSink},
     },
@@ -231,7 +232,10 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
         let request = hook.request?;
         Some(match key {
             FACT_PEER_PORT => u64::from(request.peer.port()),
-            FACT_ROLE => ROLE_SERVER,
+            FACT_ROLE => match request.role {
+                Role::Server => ROLE_SERVER,
+                Role::Client => ROLE_CLIENT,
+            },
             FACT_TRANSPORT => TRANSPORT_TCP,
             FACT_ENCRYPTED => 0,
             FACT_PROTOCOL_ID => u64::from(request.protocol.id),

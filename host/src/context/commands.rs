@@ -1,0 +1,172 @@
+//! What a service thread is told from outside the hooks of a session, and what it does with it: operations by id and by
+//! set, broadcasts, new routes and limits, drains.
+
+use crate::{
+    connection::websocket::ClosedBy,
+    context::{
+        hub::{Command, Operation, SlowPolicy},
+        roster::SetId,
+        serving::Context,
+        session::Session,
+    },
+    net::{
+        io::{Delivery, Io},
+        token::ConnectionId,
+    },
+    wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
+};
+
+impl Context {
+    pub(super) fn command(&mut self, command: Command, io: &mut Io<Session>) {
+        match command {
+            Command::One(id, operation) => self.operate(id, &operation, io),
+            Command::All(set, operation) => {
+                let at = self.set_index(set);
+                // Nobody leaves meanwhile: those who end are told later.
+                for member in 0..self.sets[at].members.len() {
+                    self.operate(self.sets[at].members[member], &operation, io);
+                }
+            }
+            Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
+            Command::Install(routes) => {
+                let protocols = |key| routes.protocols.values().any(|route| route.instance == key);
+                self.instances.install(protocols);
+                let extensions = |key| routes.extensions.iter().any(|route| route.instance == key);
+                self.extensions.install(extensions);
+                self.routes = routes;
+            }
+            Command::Limits(limits) => {
+                self.message_bytes = limits.message_bytes;
+                io.limit(&limits);
+            }
+            Command::DrainInstances(keys) => self.drain_instances(&keys, io),
+            Command::Drain => self.drain(io),
+            Command::Stop => io.stop(),
+        }
+    }
+
+    /// Does with a session what was asked from outside.
+    fn operate(&mut self, id: ConnectionId, operation: &Operation, io: &mut Io<Session>) {
+        io.with(id, |session, port| {
+            self.call(session, port, |instance, state, call| {
+                match operation {
+                    Operation::Send(kind, payload) => {
+                        call.send_posted(*kind, payload);
+                    }
+                    Operation::Ping(payload) => {
+                        call.ping(payload);
+                    }
+                    Operation::Pong(payload) => {
+                        call.pong(payload);
+                    }
+                    Operation::Close(code, reason) => {
+                        call.close(*code, reason);
+                    }
+                    Operation::HangUp => call.hang_up(),
+                    Operation::AskWritable => call.ask_writable(),
+                    Operation::Pause => call.pause(),
+                    Operation::Resume => call.resume(),
+                    Operation::Notify(payload) => {
+                        return instance.handler.notify(state, call, payload);
+                    }
+                }
+                Ok(())
+            });
+        });
+    }
+
+    /// Does what the hooks have queued until now.
+    pub(super) fn round(&mut self, io: &mut Io<Session>) {
+        for _ in 0..self.hub.waiting_in_turn() {
+            if let Some(command) = self.hub.next_of_turn() {
+                self.command(command, io);
+            }
+        }
+    }
+
+    /// Gathers a frame for a set until the end of the turn.
+    fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io<Session>) {
+        let at = self.set_index(set);
+        if !self.sets[at].takes(frame.len(), slow) {
+            self.deliver(at, io);
+        }
+        if self.sets[at].gather(frame, slow) && !self.gathered.contains(&at) {
+            self.gathered.push(at);
+        }
+    }
+
+    /// Delivers what was gathered for all sets.
+    pub(super) fn deliver_all(&mut self, io: &mut Io<Session>) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        for at in gathered.drain(..) {
+            self.deliver(at, io);
+        }
+        self.gathered = gathered;
+    }
+
+    /// Gives all members of a set what they have not had yet.
+    fn deliver(&mut self, at: usize, io: &mut Io<Session>) {
+        let (frames, slow) = self.sets[at].give();
+        let end = self.sets[at].frames().len();
+        let mut made = Vec::new();
+        for member in 0..self.sets[at].members.len() {
+            let id = self.sets[at].members[member];
+            let Some(session) = io.session(id) else {
+                continue;
+            };
+            let had = std::mem::take(&mut session.cursor) as usize;
+            if had >= end {
+                continue;
+            }
+            let delivered = match io.deliver(id, &frames, had..end) {
+                Delivery::Extended => {
+                    let (all, mut partly) = ((*frames).as_ref(), Vec::new());
+                    // Made once for those who have had none of it; who has had a part gets the rest by itself.
+                    let made = if had == 0 { &mut made } else { &mut partly };
+                    io.with(id, |_, port| port.send_frames_once(&all[had..end], made))
+                        .map_or(Delivery::Gone, |sent| {
+                            if sent { Delivery::Done } else { Delivery::Slow }
+                        })
+                }
+                delivered => delivered,
+            };
+            if delivered == Delivery::Slow && slow == SlowPolicy::Close {
+                io.with(id, |_, port| {
+                    port.close(ClosedBy::Host, TRY_AGAIN_LATER, "too slow for a broadcast")
+                });
+            }
+        }
+        drop(frames);
+        self.sets[at].clear();
+    }
+
+    fn drain_instances(&mut self, keys: &[u64], io: &mut Io<Session>) {
+        self.deliver_all(io);
+        for id in io.ids() {
+            let Some(session) = io.session(id) else {
+                continue;
+            };
+            let mut extensions = session.extensions.iter();
+            if self.instances.is_among(session.instance, keys)
+                || extensions.any(|at| self.extensions.is_among(*at, keys))
+            {
+                io.with(id, |_, port| {
+                    port.close(ClosedBy::Drain, RESTART, "the plugin was replaced")
+                });
+            }
+        }
+    }
+
+    fn drain(&mut self, io: &mut Io<Session>) {
+        io.drain();
+        self.deliver_all(io);
+        for id in io.ids() {
+            if io.is_opening(id) {
+                io.hang_up(id, ClosedBy::Drain, "the server is going away");
+            }
+            io.with(id, |_, port| {
+                port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
+            });
+        }
+    }
+}

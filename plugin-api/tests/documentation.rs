@@ -1,0 +1,15 @@
+//! The author's guide shows code that is compiled.
+
+#[test]
+fn the_extension_in_the_guide_is_the_one_in_the_crate_documentation() {
+    let guide = include_str!("../../docs/plugins.md");
+    let (_, chapter) = guide.split_once("\n## Extensions\n").expect("a chapter");
+    let (_, example) = chapter.split_once("```rust\n").expect("an example");
+    let (example, _) = example.split_once("```\n").expect("it ends");
+    let documentation: String = include_str!("../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"])
+        .collect();
+    assert!(documentation.contains(example));
+}
