@@ -1,6 +1,6 @@
 //! The inputs that a fuzzer found worth keeping, as ordinary tests: `tests/fuzz/corpus/TARGET/*`.
 //!
-//! To look for more: `cargo +nightly fuzz run --fuzz-dir tests/fuzz TARGET`.
+//! To look for more: `tests/fuzz/README.md`.
 
 #[path = "fuzz/bodies/mod.rs"]
 mod bodies;
@@ -42,4 +42,14 @@ fn every_kept_extension_list_has_tokens_only() {
 #[test]
 fn every_kept_file_is_judged_and_not_obeyed() {
     replay("plugin_stamp", bodies::plugin_stamp);
+}
+
+#[test]
+fn every_kept_compressed_stream_is_text_a_refusal_or_a_failure_however_it_is_cut() {
+    replay("inflate", bodies::inflate);
+}
+
+#[test]
+fn every_kept_list_of_deflate_parameters_is_answered_by_the_rules() {
+    replay("deflate_offer", bodies::deflate_offer);
 }

@@ -247,8 +247,17 @@ mod tests {
             let found = stamp_section(&bytes[..len]);
             assert!(matches!(found, Err(Unfit::Incomplete(_))), "at byte {len}");
         }
+    }
+
+    #[test]
+    fn a_library_that_is_no_plugin_is_told_so() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut mapped = maps
+            .lines()
+            .filter_map(|line| line.split_whitespace().last());
+        let libc = mapped.find(|path| path.ends_with("/libc.so.6")).unwrap();
         assert_eq!(
-            cause(&bytes),
+            cause(&std::fs::read(libc).unwrap()),
             "stamp: the library has no section .hotsocket, so it is no Hotsocket plugin"
         );
     }

@@ -255,7 +255,7 @@ mod tests {
         "GET /chat?room=1&x HTTP/1.1\r\nHost: example.org:80\r\nA: 1\r\na:  2 \r\n\r\n";
 
     fn parse(input: &str) -> HeadParsed<'_> {
-        RequestHead::parse(input.as_bytes(), Box::leak(Box::default()))
+        RequestHead::parse(input.as_bytes(), &Limits::default())
     }
 
     fn head(input: &str) -> RequestHead<'_> {

@@ -1,8 +1,10 @@
 //! What is shaken, and what must hold whatever the input is. Each body is run by a fuzzer (`targets/`) and, on the
 //! kept corpus, by an ordinary test (`tests/corpus.rs`).
 
-#![allow(dead_code)] // each target uses one of them
+#![allow(dead_code, unused_imports)] // each target uses one of them
 
+mod deflate_offer;
+mod inflate;
 mod websocket;
 
 use hotsocket::{
@@ -17,6 +19,8 @@ use hotsocket::{
     },
 };
 
+pub(crate) use deflate_offer::deflate_offer;
+pub(crate) use inflate::inflate;
 pub(crate) use websocket::websocket;
 
 /// A header that is read is written again as it came, and needs no more bytes than it said.
