@@ -165,6 +165,14 @@ impl Directory {
             .any(|file| matches!(file.phase, Phase::Once { .. }))
     }
 
+    /// Whether somebody seems to be writing a file just now, and nobody was told of it: it may be whole in a moment.
+    #[must_use]
+    pub fn is_awaiting(&self) -> bool {
+        self.files
+            .values()
+            .any(|file| file.told.is_none() && matches!(file.phase, Phase::Changed { .. }))
+    }
+
     /// The content turned out to be another one when the file was loaded: it has not settled after all.
     pub fn unsettle(&mut self, file: &Path, now: Instant) {
         if let Some(file) = self.files.get_mut(file) {

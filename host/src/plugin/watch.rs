@@ -89,6 +89,12 @@ impl Watch {
         self.state.is_settling()
     }
 
+    /// Whether somebody seems to be writing a file just now, which may be whole in a moment.
+    #[must_use]
+    pub fn is_awaiting(&self) -> bool {
+        self.state.is_awaiting()
+    }
+
     /// A file was another one when it was loaded than when it settled.
     pub fn unsettle(&mut self, file: &Path, now: Instant) {
         self.state.unsettle(file, now);

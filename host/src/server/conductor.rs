@@ -32,6 +32,9 @@ use crate::{
 /// The first scan waits so long for files that settle; what takes longer is installed while the host serves.
 const FIRST_SCAN: Duration = Duration::from_secs(10);
 
+/// It waits so long for files that somebody is writing just then.
+const FIRST_WRITERS: Duration = Duration::from_secs(1);
+
 /// A service thread that was stopped has so long to end.
 const STOPPING: Duration = Duration::from_secs(2);
 
@@ -72,10 +75,12 @@ struct Ending {
 impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
     /// Installs what lies in the plugin directory at the start. Break when the host was asked to end meanwhile.
     pub(crate) fn first_scan(&mut self) -> ControlFlow<()> {
-        let latest = Instant::now() + FIRST_SCAN;
+        let began = Instant::now();
         loop {
             self.look();
-            let more = self.watch.is_settling() && Instant::now() < latest;
+            let waited = began.elapsed();
+            let more = self.watch.is_settling() && waited < FIRST_SCAN
+                || self.watch.is_awaiting() && waited < FIRST_WRITERS;
             let errand = match more {
                 true => self.next_errand(),
                 false => self.inbox.try_recv().ok(),

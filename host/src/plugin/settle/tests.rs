@@ -153,12 +153,13 @@ fn an_unfinished_file_is_waited_for_quietly_and_told_once_after_5_s_without_prog
     scene.write("a.so", Look::Unfinished(cut.clone()));
     scene.at(0);
     assert_eq!(scene.next_ms(), 500);
-    assert!(!scene.directory.is_settling());
+    assert!(!scene.directory.is_settling() && scene.directory.is_awaiting());
     scene.write("a.so", Look::Unfinished(cut.clone()));
     for ms in (500..5500).step_by(500) {
         assert_eq!(scene.at(ms), Step::default(), "at {ms} ms");
     }
     assert_eq!(scene.at(5500).refused, std::slice::from_ref(&cut));
+    assert!(!scene.directory.is_awaiting());
     assert_eq!(scene.next_ms(), 15_500);
     assert_eq!(scene.at(15_500), Step::default());
     scene.write("a.so", whole("1"));
