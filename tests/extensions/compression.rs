@@ -21,7 +21,7 @@ fn open(server: &Server) -> DeflatePeer {
 }
 
 #[test]
-fn what_is_sent_is_smaller_than_what_is_said() {
+fn seed_8_7_what_is_sent_is_smaller_than_what_is_said() {
     let server = server(json!({}));
     let mut peer = open(&server);
     for (size, at_most) in [(1000, 500), (10_000, 4000), (200_000, 80_000)] {
@@ -80,7 +80,7 @@ fn a_message_that_comes_uncompressed_is_taken() {
 }
 
 #[test]
-fn the_examples_of_the_rfc_are_read() {
+fn seed_8_6_the_examples_of_the_rfc_are_read() {
     let server = server(json!({"client_context_takeover": true}));
     let examples: [(&str, &[&[u8]]); 8] = [
         ("one block", &[&HELLO]),

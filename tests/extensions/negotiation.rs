@@ -119,7 +119,7 @@ fn fields_against_the_grammar_are_a_bad_request() {
 }
 
 #[test]
-fn the_first_offer_that_can_be_accepted_is() {
+fn seed_8_3_the_first_offer_that_can_be_accepted_is() {
     let server = server();
     let nine = "permessage-deflate; server_max_window_bits=9";
     let ten = "permessage-deflate; server_max_window_bits=10";
@@ -174,7 +174,7 @@ fn values_may_be_quoted_and_blanks_stand_anywhere() {
 }
 
 #[test]
-fn who_offers_nothing_gets_nothing() {
+fn seed_8_2_who_offers_nothing_gets_nothing() {
     let server = server();
     let (mut peer, response) = offered(&server, &[]);
     assert_eq!(response.field("sec-websocket-extensions"), None);
@@ -203,7 +203,7 @@ fn hundreds_of_offers_are_judged_in_time() {
 }
 
 #[test]
-fn a_protocol_refuses_extensions_by_its_manifest() {
+fn seed_8_9_a_protocol_refuses_extensions_by_its_manifest() {
     let setup = Setup::new()
         .plugin(&plugin("two_protocols"))
         .plugin(&plugin("lengthens"))
@@ -221,7 +221,7 @@ fn a_protocol_refuses_extensions_by_its_manifest() {
 }
 
 #[test]
-fn a_protocol_refuses_extensions_by_its_hook_which_sees_name_parameters_and_request() {
+fn seed_8_9_a_protocol_refuses_extensions_by_its_hook_which_sees_name_parameters_and_request() {
     let server = Server::with([&plugin("probe"), &permessage_deflate()]);
     let answer = |target: &str, offer: &str| {
         let fields = [("Sec-WebSocket-Extensions", offer)];

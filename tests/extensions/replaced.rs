@@ -71,7 +71,7 @@ fn await_replaced(server: &Server, generation: u64) {
 }
 
 #[test]
-fn old_sessions_keep_their_generation_until_they_end() {
+fn seed_8_5_old_sessions_keep_their_generation_until_they_end() {
     let server = setup().start();
     let message = noise(1, 1000);
     let mut old: Vec<_> = (0..3).map(|_| open(&server)).collect();
@@ -101,7 +101,7 @@ fn old_sessions_keep_their_generation_until_they_end() {
 }
 
 #[test]
-fn nothing_is_lost_while_it_is_replaced_under_load() {
+fn seed_8_11_nothing_is_lost_while_it_is_replaced_under_load() {
     let mut server = setup().start();
     let is_over = AtomicBool::new(false);
     let answered = AtomicU64::new(0);

@@ -139,7 +139,7 @@ fn assert_each_comes_back(peer: &mut RawPeer, deflates_first: bool) {
 }
 
 #[test]
-fn in_both_orders_a_client_that_undoes_both_reads_what_it_wrote() {
+fn seed_8_8_in_both_orders_a_client_that_undoes_both_reads_what_it_wrote() {
     for order in [
         ["permessage-deflate", "lengthens"],
         ["lengthens", "permessage-deflate"],

@@ -337,8 +337,12 @@ pub(crate) fn output_of(mut command: Command) -> Output {
 }
 
 /// Copies a plugin file, with permissions that do not depend on the caller's umask.
+///
+/// By another process: a server that another test starts meanwhile would have the copy open for writing between its
+/// fork and its exec, and ours would take the file for unfinished when it looks for the first time.
 pub(crate) fn copy_plugin(from: &Path, to: &Path) {
-    fs::copy(from, to).expect("the plugin can be copied");
+    let status = Command::new("cp").args([from, to]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{from:?}");
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).expect("our own file");
 }
 
