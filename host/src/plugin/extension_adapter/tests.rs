@@ -11,7 +11,10 @@ use crate::{
         websocket::WebSocket,
     },
     context::{
-        handler::{AllowedExtensions, ExtensionHandler, ProtocolFacts, RequestFacts},
+        handler::{
+            AllowedExtensions, ExtensionHandler, Hosted, ProtocolFacts, ProtocolHandler,
+            RequestFacts, ThreadState,
+        },
         hub::Hub,
         instances::Instances,
         negotiation::{Negotiated, Negotiator, Unconfirmed},
@@ -34,6 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Side {
     role: Role,
     protocol: Protocol,
+    thread: ThreadState,
     routes: Vec<ExtensionRoute>,
     instances: Instances<dyn ExtensionHandler>,
 }
@@ -70,9 +74,11 @@ impl Side {
         );
         let extension =
             HostedExtension::create(instance, blocks.extension, &services, PATIENCE).unwrap();
+        let protocol = protocol.unwrap();
         Self {
             role,
-            protocol: protocol.unwrap(),
+            thread: protocol.thread_create().unwrap(),
+            protocol,
             routes: vec![ExtensionRoute {
                 instance: 1,
                 handler: Arc::new(extension),
@@ -82,9 +88,8 @@ impl Side {
     }
 
     fn negotiator(&mut self) -> Negotiator<'_> {
-        use crate::context::handler::{Hosted, ProtocolHandler};
         Negotiator {
-            thread: self.protocol.thread_create().unwrap(),
+            thread: self.thread,
             request: RequestFacts {
                 vhost: "default",
                 target: "/echo?a=b",
@@ -111,6 +116,13 @@ impl Side {
     fn confirm(&mut self, answer: &str) -> Result<Negotiated, Unconfirmed> {
         let routes = self.routes.clone();
         self.negotiator().confirm(&routes, &parsed(answer))
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        self.protocol.thread_destroy(self.thread).unwrap();
+        self.instances.clear();
     }
 }
 
