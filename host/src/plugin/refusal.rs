@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
+
+use super::manifest::Manifest;
 
 /// Where on its way a plugin file was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +128,7 @@ impl Fault {
             stage: self.stage,
             cause: self.cause,
             mend: self.mend,
+            manifest: None,
         }
     }
 }
@@ -141,6 +145,9 @@ pub struct Refusal {
     pub cause: String,
     /// What to do about it.
     pub mend: String,
+    /// What the plugin says of itself, once that was read.
+    #[serde(skip)]
+    pub manifest: Option<Arc<Manifest>>,
 }
 
 impl Refusal {
@@ -154,10 +161,20 @@ impl Refusal {
         Fault::new(stage, cause, mend).of(file)
     }
 
+    /// The same, told of this plugin.
+    #[must_use]
+    pub fn of_plugin(mut self, manifest: Arc<Manifest>) -> Self {
+        self.manifest = Some(manifest);
+        self
+    }
+
     /// Writes the one line that an operator reads.
     pub fn log(&self) {
+        let manifest = self.manifest.as_deref();
         tracing::error!(
             target: "hotsocket::plugin",
+            plugin = manifest.map(|manifest| &*manifest.plugin),
+            version = manifest.map(|manifest| &*manifest.version),
             file = %self.file.display(),
             stage = self.stage.name(),
             cause = self.cause,

@@ -227,11 +227,15 @@ impl<O: Opener> Registry<O> {
         let record = self.files.entry(file.to_owned()).or_default();
         record.hash = Some(hash);
         record.plugin = Some(manifest.plugin.clone());
-        self.judge_names(file, manifest, force, installer)
-            .map_err(|fault| fault.of(file))?;
-        let number = self.catalog.next_number(&manifest.plugin);
-        let opened = self.opener.open(inspected, number)?;
-        self.install(file, hash, number, &opened, installer)
+        let manifest = Arc::new(manifest.clone());
+        let install = || {
+            self.judge_names(file, &manifest, force, installer)
+                .map_err(|fault| fault.of(file))?;
+            let number = self.catalog.next_number(&manifest.plugin);
+            let opened = self.opener.open(inspected, number)?;
+            self.install(file, hash, number, &opened, installer)
+        };
+        install().map_err(|refusal| refusal.of_plugin(Arc::clone(&manifest)))
     }
 
     fn install<I: Installer>(
