@@ -256,40 +256,13 @@ impl<T> Io<T> {
                 budget: buffers.budget(),
                 settings,
             };
-            match turn.event {
-                Event::Need => {
+            match hand_over(service, &mut open.session, &mut port, turn.event) {
+                Next::Go => {}
+                Next::Need => {
                     link.is_cut_short = false;
                     break;
                 }
-                Event::Message { kind, payload } => {
-                    let message = Delivered {
-                        kind,
-                        first: true,
-                        last: true,
-                        remaining: 0,
-                        payload,
-                    };
-                    service.delivered(&mut open.session, &mut port, message);
-                }
-                Event::Piece {
-                    kind,
-                    first,
-                    last,
-                    remaining,
-                    payload,
-                } => {
-                    let message = Delivered {
-                        kind,
-                        first,
-                        last,
-                        remaining,
-                        payload,
-                    };
-                    service.delivered(&mut open.session, &mut port, message);
-                }
-                Event::Pong(payload) => service.pong(&mut open.session, &mut port, payload),
-                Event::Ping(_) => {}
-                Event::Close { .. } | Event::Failed(_) => return input.len(),
+                Next::End => return input.len(),
             }
         }
         at
@@ -369,4 +342,57 @@ impl<T> Io<T> {
             link.deadlines.clear(DeadlineName::OpeningHandshake);
         }
     }
+}
+
+/// What follows an event.
+enum Next {
+    /// Another one, perhaps.
+    Go,
+    /// More input.
+    Need,
+    /// Nothing: the peer has closed, or was failed.
+    End,
+}
+
+/// Tells the service what came; control frames were answered before.
+#[inline(always)]
+fn hand_over<S: Service>(
+    service: &mut S,
+    session: &mut S::Session,
+    port: &mut Port<'_>,
+    event: Event<'_>,
+) -> Next {
+    match event {
+        Event::Need => return Next::Need,
+        Event::Message { kind, payload } => {
+            let message = Delivered {
+                kind,
+                first: true,
+                last: true,
+                remaining: 0,
+                payload,
+            };
+            service.delivered(session, port, message);
+        }
+        Event::Piece {
+            kind,
+            first,
+            last,
+            remaining,
+            payload,
+        } => {
+            let message = Delivered {
+                kind,
+                first,
+                last,
+                remaining,
+                payload,
+            };
+            service.delivered(session, port, message);
+        }
+        Event::Pong(payload) => service.pong(session, port, payload),
+        Event::Ping(_) => {}
+        Event::Close { .. } | Event::Failed(_) => return Next::End,
+    }
+    Next::Go
 }
