@@ -20,7 +20,10 @@ use hotsocket_abi::{
 
 use crate::{
     context::handler::{RequestFacts, ThreadState},
-    plugin::{host_calls::add_fault, instance::pointer},
+    plugin::{
+        host_calls::{add_fault, lend},
+        instance::pointer,
+    },
     wire::{
         Opcode, Role,
         close_code::{Failure, TOO_BIG},
@@ -257,19 +260,10 @@ unsafe extern "C" fn fact_bytes(
     out: *mut Bytes<'static>,
 ) -> Status {
     // SAFETY: see `with`.
-    let Some((data, len)) = (unsafe { with(context, None, |hook| hook.fact_bytes(key)) }) else {
-        return STATUS_NONE;
-    };
+    let fact = unsafe { with(context, None, |hook| hook.fact_bytes(key)) };
     // SAFETY: the plugin gives a place for one slice; what it points to stays until the hook returns, which is how
     // long the contract lends it.
-    unsafe {
-        out.write(Bytes {
-            data,
-            len,
-            lender: std::marker::PhantomData,
-        });
-    }
-    STATUS_OK
+    unsafe { lend(fact, out) }
 }
 
 unsafe extern "C" fn fail(context: *mut c_void, code: u32, text: Bytes<'_>) {

@@ -311,17 +311,27 @@ unsafe extern "C" fn fact_bytes(
         Some((fact.as_ptr(), fact.len()))
     };
     // SAFETY: see `with`.
-    let Some((data, len)) = (unsafe { with(context, None, body) }) else {
+    let fact = unsafe { with(context, None, body) };
+    // SAFETY: the plugin gives a place for one slice; the context, and so the text, stays for ever.
+    unsafe { lend(fact, out) }
+}
+
+/// Lends a fact, if there is one.
+///
+/// # Safety
+///
+/// `out` must be a place for one slice, and the bytes of the fact must stay for as long as the contract lends them.
+pub(crate) unsafe fn lend(fact: Option<(*const u8, usize)>, out: *mut Bytes<'static>) -> Status {
+    let Some((data, len)) = fact else {
         return STATUS_NONE;
     };
-    // SAFETY: the plugin gives a place for one slice; the context, and so the text, stays for ever.
-    unsafe {
-        out.write(Bytes {
-            data,
-            len,
-            lender: std::marker::PhantomData,
-        });
-    }
+    let lent = Bytes {
+        data,
+        len,
+        lender: std::marker::PhantomData,
+    };
+    // SAFETY: the caller promises the place.
+    unsafe { out.write(lent) };
     STATUS_OK
 }
 

@@ -17,7 +17,9 @@ use hotsocket_abi::{
 };
 
 use crate::{
-    context::session::SessionCall, net::port::Sent, plugin::host_calls::add_fault,
+    context::session::SessionCall,
+    net::port::Sent,
+    plugin::host_calls::{add_fault, lend},
     wire::MessageKind,
 };
 
@@ -190,19 +192,10 @@ unsafe extern "C" fn fact_bytes(
         Some((bytes.as_ptr(), bytes.len()))
     };
     // SAFETY: see the module.
-    let Some((data, len)) = (unsafe { with(context, None, body) }) else {
-        return STATUS_NONE;
-    };
+    let fact = unsafe { with(context, None, body) };
     // SAFETY: the plugin gives a place for one slice; what it points to stays until the hook returns, which is how
     // long the contract lends it.
-    unsafe {
-        out.write(Bytes {
-            data,
-            len,
-            lender: std::marker::PhantomData,
-        });
-    }
-    STATUS_OK
+    unsafe { lend(fact, out) }
 }
 
 unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
