@@ -229,6 +229,7 @@ pub const fn entries<const N: usize>(exports: &[Export]) -> [ProtocolEntry; N] {
         instance: ptr::null(),
         session: ptr::null(),
         handshake: ptr::null(),
+        http: ptr::null(),
     };
     let mut entries = [NOTHING; N];
     let mut i = 0;

@@ -40,11 +40,14 @@ impl<I: Instance> Shims<I> {
         instance: &instance::block::<Self>(),
         session: &Self::SESSION,
         handshake: std::ptr::null(),
+        http: std::ptr::null(),
     };
 
     const HANDSHAKE: abi::HandshakeBlock = abi::HandshakeBlock {
         size: size_of::<abi::HandshakeBlock>(),
         extension: allows_extension::<I>,
+        request: accept,
+        forget,
     };
 
     const SESSION: abi::SessionBlock = abi::SessionBlock {
@@ -156,6 +159,20 @@ unsafe extern "C" fn allows_extension<I: Instance>(
         Ok(false) => abi::STATUS_NONE,
         Err(failed) => failed,
     }
+}
+
+unsafe extern "C" fn accept(
+    _instance: *mut c_void,
+    _handshake: *const abi::Handshake,
+    out: *mut *mut c_void,
+) -> Status {
+    // SAFETY: `out` is the host's, to be written once.
+    unsafe { out.write(std::ptr::null_mut()) };
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn forget(_learnt: *mut c_void) -> Status {
+    abi::STATUS_OK
 }
 
 unsafe extern "C" fn message<P: Protocol>(

@@ -4,8 +4,9 @@
 use std::mem::{offset_of, size_of};
 
 use hotsocket_plugin::abi::{
-    Agreement, Bytes, Close, Declaration, ExtensionBlock, ExtensionCall, ExtensionCalls,
-    ExtensionEntry, FramePiece, Host, HostCalls, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
+    Agreement, Bytes, Close, Declaration, Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock,
+    ExtensionCall, ExtensionCalls, ExtensionEntry, FramePiece, Handshake, HandshakeBlock,
+    HandshakeCalls, Host, HostCalls, HttpBlock, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
     ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp, StampedManifest,
 };
 
@@ -25,7 +26,7 @@ macro_rules! assert_words {
 fn tables_are_where_they_were() {
     assert_words!(Declaration: size layouts plugin protocols protocol_count extensions extension_count);
     assert_words!(ExtensionEntry: size instance extension);
-    assert_words!(ProtocolEntry: size instance session handshake);
+    assert_words!(ProtocolEntry: size instance session handshake http);
     assert_words!(Layouts: size header blocks count);
     assert_words!(PluginBlock: size start);
     assert_words!(InstanceBlock: size create retire destroy thread_create thread_destroy);
@@ -33,8 +34,17 @@ fn tables_are_where_they_were() {
     assert_words!(Host: context calls);
     assert_words!(Session: context calls thread);
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
-        set_deadline set_timer cancel_timer fact_number fact_bytes fail);
-    assert_words!(HostCalls: size log log_level count now_ms post post_all for_each fact_bytes fail);
+        set_deadline set_timer cancel_timer fact_number fact_bytes field take_learnt fail);
+    assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail);
+    assert_words!(HandshakeBlock: size extension request forget);
+    assert_words!(Handshake: context calls thread);
+    assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at offered choose add_field
+        refuse fail);
+    assert_words!(HttpBlock: size open body writable timer notify sent end destroy);
+    assert_words!(Exchange: context calls thread);
+    assert_words!(ExchangeCalls: size fact_number fact_bytes field field_at add_field respond start send
+        finish respond_file close_after abort queued_bytes ask_writable pause resume set_timer
+        cancel_timer fail);
     assert_words!(ExtensionBlock: size offer accept confirm inbound outbound flush destroy);
     assert_words!(ExtensionCall: context calls thread);
     assert_words!(ExtensionCalls: size put parameters fact_number fact_bytes fail);
@@ -54,6 +64,11 @@ fn values_are_where_they_were() {
     assert_eq!(offset_of!(Agreement, rsv), 8);
     assert_eq!(offset_of!(Agreement, opcodes), 12);
     assert_eq!(offset_of!(Agreement, independence), 16);
+    assert_eq!(size_of::<ExchangeEnd<'_>>(), 32);
+    assert_eq!(offset_of!(ExchangeEnd<'_>, by), 0);
+    assert_eq!(offset_of!(ExchangeEnd<'_>, status), 4);
+    assert_eq!(offset_of!(ExchangeEnd<'_>, sent), 8);
+    assert_eq!(offset_of!(ExchangeEnd<'_>, reason), 16);
     assert_eq!(size_of::<Close<'_>>(), 32);
     assert_eq!(offset_of!(Close<'_>, by), 0);
     assert_eq!(offset_of!(Close<'_>, code), 4);

@@ -146,6 +146,7 @@ static HOST_CALLS: HostCalls = HostCalls {
     count,
     now_ms,
     post,
+    post_exchange,
     post_all,
     for_each,
     fact_bytes,
@@ -237,6 +238,16 @@ unsafe extern "C" fn post(
     };
     // SAFETY: see `with`.
     unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn post_exchange(
+    _context: *mut c_void,
+    _connection: u64,
+    _exchange: u64,
+    _operation: u32,
+    _payload: Bytes<'_>,
+) -> Status {
+    STATUS_STALE
 }
 
 unsafe extern "C" fn post_all(

@@ -38,6 +38,8 @@ pub(crate) static SESSION_CALLS: SessionCalls = SessionCalls {
     cancel_timer,
     fact_number,
     fact_bytes,
+    field,
+    take_learnt,
     fail,
 };
 
@@ -202,4 +204,17 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
     let body = |call: &mut SessionCall<'_, '_>| add_fault(&mut call.fault, text);
     // SAFETY: see the module.
     unsafe { with(context, (), body) }
+}
+
+unsafe extern "C" fn field(
+    _context: *mut c_void,
+    _name: Bytes<'_>,
+    _index: u64,
+    _out: *mut Bytes<'static>,
+) -> Status {
+    STATUS_NONE
+}
+
+unsafe extern "C" fn take_learnt(_context: *mut c_void) -> *mut c_void {
+    std::ptr::null_mut()
 }

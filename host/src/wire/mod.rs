@@ -3,12 +3,15 @@
 //! Knows no connection, no clock and no policy. What must outlive one call (a half-read code point, the phase of a
 //! mask) is a small value that the caller keeps.
 
+pub mod body_length;
+pub mod chunked;
 pub mod client_handshake;
 pub mod close_code;
 pub mod extension;
 mod extension_chain;
 #[cfg(test)]
 pub(crate) mod extension_toys;
+pub mod fields;
 pub mod frame_header;
 pub mod handshake;
 pub mod header_list;

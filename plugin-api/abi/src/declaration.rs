@@ -1,6 +1,8 @@
 //! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
 
-use crate::{ExtensionBlock, HandshakeBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock};
+use crate::{
+    ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock,
+};
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
 /// does nothing else.
@@ -39,10 +41,13 @@ pub struct ProtocolEntry {
     pub size: usize,
     /// State per vhost and per service thread.
     pub instance: *const InstanceBlock,
-    /// State per session, and the hooks of a session.
+    /// State per session, and the hooks of a session; null when it answers HTTP only.
     pub session: *const SessionBlock,
     /// What the protocol has to say before there is a session; null when it has nothing to say.
     pub handshake: *const HandshakeBlock,
+    /// State per exchange, and the hooks of an exchange; null when it does not answer HTTP. One of `session` and `http`
+    /// is there, as the manifest says.
+    pub http: *const HttpBlock,
 }
 
 // SAFETY: an entry is part of an immutable static and leads to immutable statics.

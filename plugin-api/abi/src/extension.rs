@@ -167,22 +167,3 @@ pub struct ExtensionBlock {
     /// Frees the state of the connection. The last call, exactly once, also after a panic.
     pub destroy: unsafe extern "C" fn(state: *mut c_void, call: *const ExtensionCall) -> Status,
 }
-
-/// What a protocol has to say of a connection before there is a session. On its service thread.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "layout", derive(StableAbi))]
-pub struct HandshakeBlock {
-    /// Bytes of this block.
-    pub size: usize,
-    /// Whether an extension may be used: asked for each offer of the peer that the manifest lets through, before the
-    /// extension itself is asked; as client, before each of our offers is sent. `STATUS_OK` it may; `STATUS_NONE`
-    /// this offer is passed over. On anything else it is passed over too, and the reason is logged.
-    /// Of `call` the facts and `fail` may be used.
-    pub extension: unsafe extern "C" fn(
-        instance: *mut c_void,
-        call: *const ExtensionCall,
-        name: Bytes<'_>,
-        parameters: Bytes<'_>,
-    ) -> Status,
-}

@@ -93,6 +93,17 @@ pub struct SessionCalls {
     /// A fact that is bytes, lent until the hook returns. `STATUS_NONE` as above.
     pub fact_bytes:
         unsafe extern "C" fn(context: *mut c_void, key: u32, out: *mut Bytes<'static>) -> Status,
+    /// A field of the opening handshake that the manifest names in `keep_headers`: the value with this index of those of
+    /// that name, in any case of letters, lent until the hook returns. `STATUS_NONE` when there are not so many.
+    pub field: unsafe extern "C" fn(
+        context: *mut c_void,
+        name: Bytes<'_>,
+        index: u64,
+        out: *mut Bytes<'static>,
+    ) -> Status,
+    /// In `open`: what [`crate::HandshakeBlock::request`] has learnt, once; null when it is nothing. It is the plugin's
+    /// own from then on.
+    pub take_learnt: unsafe extern "C" fn(context: *mut c_void) -> *mut c_void,
     /// Why the hook that is running is about to answer `STATUS_ERROR` or `STATUS_PANIC`. Called again in the same hook it
     /// adds to what was told. Forgotten when the hook answers `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
@@ -185,7 +196,17 @@ pub struct HostCalls {
         number: u32,
         payload: Bytes<'_>,
     ) -> Status,
-    /// Does the same with all sessions of the protocol on the vhost of this instance, on all service threads and of
+    /// Does something with one exchange, from any thread: `operation` is [`POST_NOTIFY`], [`POST_ASK_WRITABLE`],
+    /// [`POST_PAUSE`], [`POST_RESUME`] or [`POST_HANG_UP`], which cuts it off. `connection` and `exchange` are its
+    /// `FACT_ID` and `FACT_EXCHANGE`. As `post`.
+    pub post_exchange: unsafe extern "C" fn(
+        context: *mut c_void,
+        connection: u64,
+        exchange: u64,
+        operation: u32,
+        payload: Bytes<'_>,
+    ) -> Status,
+    /// Does what `post` does with all sessions of the protocol on the vhost of this instance, on all service threads and of
     /// all generations. `POST_SEND` takes one of `SLOW_*` in `number` beside the `MESSAGE_*` flags of a whole
     /// message. `STATUS_FULL` when too much is queued for one of the service threads: then none was told. `STATUS_NONE`
     /// when called on the host of a plugin as a whole.

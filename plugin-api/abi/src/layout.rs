@@ -11,6 +11,8 @@ pub const LAYOUT_HASH: u64 = fnv1a(&[
     include_str!("declaration.rs"),
     include_str!("plugin.rs"),
     include_str!("extension.rs"),
+    include_str!("handshake.rs"),
+    include_str!("http.rs"),
     include_str!("host.rs"),
 ]);
 
@@ -49,7 +51,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 8] = [
+pub const LAYOUT_NAMES: [&str; 11] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -58,6 +60,9 @@ pub const LAYOUT_NAMES: [&str; 8] = [
     "ExtensionBlock",
     "ExtensionCalls",
     "HandshakeBlock",
+    "HandshakeCalls",
+    "HttpBlock",
+    "ExchangeCalls",
 ];
 
 /// The layouts of this build.
@@ -82,4 +87,7 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::ExtensionBlock as StableAbi>::LAYOUT,
     <crate::ExtensionCalls as StableAbi>::LAYOUT,
     <crate::HandshakeBlock as StableAbi>::LAYOUT,
+    <crate::HandshakeCalls as StableAbi>::LAYOUT,
+    <crate::HttpBlock as StableAbi>::LAYOUT,
+    <crate::ExchangeCalls as StableAbi>::LAYOUT,
 ];

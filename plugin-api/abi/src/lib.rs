@@ -27,13 +27,15 @@
 //! # Which file says what
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
-//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs` both of these for
-//! extensions; `layout.rs` how both sides compare the blocks.
+//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`
+//! and `http.rs` both of these for extensions, opening handshakes and HTTP exchanges; `layout.rs` how both sides compare the blocks.
 
 mod bytes;
 mod declaration;
 mod extension;
+mod handshake;
 mod host;
+mod http;
 mod layout;
 mod plugin;
 mod stamp;
@@ -41,7 +43,9 @@ mod stamp;
 pub use bytes::*;
 pub use declaration::*;
 pub use extension::*;
+pub use handshake::*;
 pub use host::*;
+pub use http::*;
 pub use layout::*;
 pub use plugin::*;
 pub use stamp::*;
@@ -50,7 +54,7 @@ pub use stamp::*;
 pub const ABI_MAJOR: u32 = 0;
 
 /// Goes up by one with each block that is added.
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 
 /// The answer of a hook or host call.
 pub type Status = u32;

@@ -24,7 +24,9 @@ pub const FLAG_PANIC_ABORT: u32 = 2;
 /// ```
 ///
 /// `delivery` is `messages` or `pieces`; with pieces, `rx_chunk` is the size in bytes up to which a frame comes in
-/// one piece. The order of `protocols` is that of [`crate::Declaration::protocols`], the order of `extensions` that of
+/// one piece. `"http":true` says that it answers HTTP, `"websocket":false` that it does nothing else; `"body_bytes":N`
+/// that it wants request bodies whole, up to N bytes; `"keep_headers":["cookie"]` which fields of the opening handshake
+/// its sessions can read. The order of `protocols` is that of [`crate::Declaration::protocols`], the order of `extensions` that of
 /// [`crate::Declaration::extensions`]; either may be left out, but not both.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -126,6 +126,7 @@ static CALLS: abi::HostCalls = abi::HostCalls {
     count,
     now_ms,
     post,
+    post_exchange,
     post_all,
     for_each,
     fact_bytes,
@@ -262,4 +263,14 @@ unsafe extern "C" fn fail(host: *mut c_void, why: Bytes<'_>) {
     let mut failure = lock(&host.shared.failure);
     let before = failure.take().map(|before| before + "; then ");
     *failure = Some(before.unwrap_or_default() + &why);
+}
+
+unsafe extern "C" fn post_exchange(
+    _context: *mut c_void,
+    _connection: u64,
+    _exchange: u64,
+    _operation: u32,
+    _payload: Bytes<'_>,
+) -> Status {
+    abi::STATUS_STALE
 }

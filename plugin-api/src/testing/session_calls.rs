@@ -19,6 +19,8 @@ pub(super) static CALLS: abi::SessionCalls = abi::SessionCalls {
     cancel_timer,
     fact_number,
     fact_bytes,
+    field,
+    take_learnt,
     fail,
 };
 
@@ -125,4 +127,17 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
         .failures
         .borrow_mut()
         .push(String::from_utf8_lossy(text).into_owned());
+}
+
+unsafe extern "C" fn field(
+    _context: *mut c_void,
+    _name: Bytes<'_>,
+    _index: u64,
+    _out: *mut Bytes<'static>,
+) -> Status {
+    abi::STATUS_NONE
+}
+
+unsafe extern "C" fn take_learnt(_context: *mut c_void) -> *mut c_void {
+    std::ptr::null_mut()
 }
