@@ -47,6 +47,7 @@ fn declare(instance: Vec<usize>, session: Vec<usize>, count: usize) -> &'static 
         instance: instance.leak().as_ptr().cast(),
         session: session.leak().as_ptr().cast(),
         handshake: std::ptr::null(),
+        http: std::ptr::null(),
     };
     Box::leak(Box::new(Declaration {
         size: size_of::<Declaration>(),
