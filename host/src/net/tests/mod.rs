@@ -3,7 +3,7 @@
 mod ending;
 mod flow;
 
-use std::net::SocketAddr;
+use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::{
     connection::{
@@ -13,16 +13,19 @@ use crate::{
     limits::Limits,
     net::{
         event_loop::{EventLoop, Loop},
+        http_port::{Content, HttpPort},
         io::{Io, Shared},
         link::Link,
         listener,
         port::{Port, Sent},
-        service::{Answer, Delivered, Service},
+        service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         settings::Settings,
         test_peer::{Peer, until},
         token::ConnectionId,
     },
-    wire::{MessageKind, Role, extension::ExtensionChain, request_head::RequestHead},
+    wire::{
+        MessageKind, Role, extension::ExtensionChain, fields::Fields, request_head::RequestHead,
+    },
 };
 
 /// Does what messages ask for, echoes the others, and writes everything down.
@@ -98,25 +101,51 @@ impl Probe {
 impl Service for Probe {
     type Session = ();
 
-    fn request(
-        &mut self,
-        request: &RequestHead<'_>,
-        _peer: SocketAddr,
-        answer: &mut Vec<u8>,
-    ) -> Answer<()> {
-        match request.path().strip_prefix("/page/") {
-            Some(len) => {
-                let len: usize = len.parse().unwrap();
-                answer.extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
-                answer.resize(answer.len() + len, b'p');
-                Answer::End
-            }
-            None => {
-                answer.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
-                Answer::Upgrade((), ExtensionChain::default())
-            }
+    /// What it still answers: `Connection: close` pages, and echoes of bodies.
+    type Exchange = ();
+
+    fn request(&mut self, head: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<(), ()> {
+        self.note(&format!("{} {}", head.method, head.target));
+        if let Some(len) = head.path().strip_prefix("/page/") {
+            let page = vec![b'p'; len.parse().unwrap()];
+            port.close_after();
+            port.answer(200, &Fields::new(), Content::Whole(&page));
+        } else if head.path() == "/echo" {
+            port.answer(200, &Fields::new(), Content::Streamed(None));
+        } else {
+            port.switch()
+                .extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+            return Answer::Upgrade((), ExtensionChain::default());
         }
+        Answer::Exchange(())
     }
+
+    fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) {
+        let content = Content::Whole(why.why.as_bytes());
+        port.answer(why.status, &Fields::new(), content);
+    }
+
+    fn refuse(&mut self, (): &mut (), port: &mut HttpPort<'_>, why: &Refused) {
+        self.unreadable(why, port);
+    }
+
+    fn body(&mut self, (): &mut (), port: &mut HttpPort<'_>, piece: &[u8]) {
+        port.send(piece);
+    }
+
+    fn body_end(&mut self, (): &mut (), port: &mut HttpPort<'_>, trailer: Fields) {
+        port.finish(&trailer);
+    }
+
+    fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
+
+    fn http_timer(&mut self, (): &mut (), _port: &mut HttpPort<'_>, _id: u64) {}
+
+    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: SocketAddr, end: &ExchangeEnd) {
+        self.note(&format!("ended {:?} {} {}", end.by, end.status, end.sent));
+    }
+
+    fn warm(&mut self, _: ConnectionId, _: u32, _: &Arc<File>, _: Range<u64>) {}
 
     fn rules(&self, (): &()) -> InboundRules {
         InboundRules {
@@ -162,7 +191,7 @@ impl Service for Probe {
         _id: ConnectionId,
         _peer: SocketAddr,
         report: &CloseReport,
-        _io: &mut Io<()>,
+        _io: &mut Io<(), ()>,
     ) {
         self.note("closed");
         self.closed.push(report.clone());
@@ -173,11 +202,11 @@ impl Service for Probe {
         self.delivered_in_turn = 0;
     }
 
-    fn woken(&mut self, _io: &mut Io<()>) {}
+    fn woken(&mut self, _io: &mut Io<(), ()>) {}
 
-    fn connection_served(&mut self, _io: &mut Io<()>) {}
+    fn connection_served(&mut self, _io: &mut Io<(), ()>) {}
 
-    fn events_served(&mut self, _io: &mut Io<()>) {}
+    fn events_served(&mut self, _io: &mut Io<(), ()>) {}
 
     fn turn_ends(&mut self) -> bool {
         false
@@ -242,7 +271,7 @@ impl Bench {
     }
 
     /// The only connection.
-    fn link(&mut self) -> &mut Link<()> {
+    fn link(&mut self) -> &mut Link<(), ()> {
         let id = self.event_loop.io.ids()[0];
         self.event_loop.io.slots.get_mut(id).unwrap()
     }
