@@ -203,6 +203,8 @@
 mod bridge;
 mod call;
 mod error;
+mod exchange;
+mod exchange_handle;
 #[doc(hidden)]
 pub mod export;
 mod extension;
@@ -211,11 +213,13 @@ mod frame;
 mod guard;
 mod handle;
 mod host;
+mod http;
 mod manifest;
 mod message;
 mod options;
 mod parameters;
 mod protocol;
+mod response;
 mod session;
 mod shim;
 #[cfg(feature = "testing")]
@@ -226,22 +230,30 @@ pub use hotsocket_abi as abi;
 
 pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
+pub use exchange::Exchange;
+pub use exchange_handle::{ExchangeHandle, ExchangeId};
 pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
 pub use host::Host;
+pub use http::{
+    BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
+};
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
+pub use response::{Fields, Response};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Agreed, Call, Close, CloseCode, ClosedBy, Codec, Delivery, Extension, Extensions,
-        FramePiece, FrameSink, Host, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece,
-        PluginError, PostError, Protocol, Request, Rsv, Sent, Session, SessionHandle, SessionId,
-        Sessions, SlowPolicy, Stop, TimerId, export_plugin,
+        Agreed, BodyDelivery, BodyPiece, Call, Close, CloseCode, ClosedBy, Codec, Delivery,
+        EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions, Fields,
+        FileSent, FramePiece, FrameSink, Host, HttpHandler, HttpInstance, Instance, Kind, Message,
+        NoOptions, Opcode, Parameters, Piece, PluginError, PostError, Protocol, Request, Response,
+        Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId, Sessions, SlowPolicy, Stop,
+        TimerId, export_plugin,
     };
 }
