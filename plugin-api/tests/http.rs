@@ -219,7 +219,7 @@ impl HttpHandler for Obedient {
 
     fn on_writable(&mut self, exchange: &mut Exchange) {
         self.note("writable");
-        if self.order == "/stream" {
+        if self.order == "/stream-later" {
             self.send_what_is_left(exchange);
         }
     }
@@ -230,6 +230,11 @@ impl HttpHandler for Obedient {
     }
 
     fn on_notify(&mut self, exchange: &mut Exchange, payload: &[u8]) {
+        if self.order == "/stream-later" {
+            exchange.start(Response::new(200), None);
+            self.send_what_is_left(exchange);
+            return;
+        }
         exchange.respond(Response::bytes(200, "text/plain", payload));
     }
 
@@ -607,18 +612,38 @@ fn trailer_fields_are_there_behind_the_last_piece() {
 #[test]
 fn a_streamed_answer_waits_for_room_and_is_told_when_there_is() {
     let (host, notes, handles) = obedient();
-    let request = TestRequest::get("/obedient/wait");
-    let exchange = host.request("obedient", request);
-    assert_eq!(read(&notes), [EMPTY_BODY]);
+    let exchange = order(&host, "stream-later");
     exchange.set_full(true);
-    let handle = handles.try_iter().last().expect("it was opened");
+    let handle = handles.try_recv().expect("it was opened");
+    handle.notify(b"now").expect("it is under way");
+    host.turn();
+    assert_eq!(
+        (exchange.status(), exchange.text().as_str()),
+        (Some(200), "")
+    );
+    assert_eq!(read(&notes), [EMPTY_BODY]);
+    exchange.set_full(false);
+    assert_eq!(exchange.text(), "piece 3\npiece 2\npiece 1\n");
+    assert_eq!(exchange.failures(), [""; 0]);
+    assert_eq!(read(&notes), ["writable", "end by Answer Some(200) 24"]);
+}
+
+#[test]
+fn an_exchange_can_be_made_to_ask_for_room_from_outside() {
+    let (host, notes, handles) = obedient();
+    let exchange = order(&host, "wait");
+    exchange.set_full(true);
+    let handle = handles.try_recv().expect("it was opened");
     handle.ask_writable().expect("it is under way");
     host.turn();
-    assert_eq!(read(&notes), [""; 0]);
+    assert_eq!(read(&notes), [EMPTY_BODY]);
     exchange.set_full(false);
     assert_eq!(read(&notes), ["writable"]);
-    drop(exchange);
+}
 
+#[test]
+fn trailer_fields_follow_content_of_unknown_length() {
+    let (host, _notes, _handles) = obedient();
     let exchange = order(&host, "stream");
     assert_eq!(exchange.text(), "piece 3\npiece 2\npiece 1\n");
     assert_eq!(exchange.announced(), None);
