@@ -77,6 +77,8 @@ impl HttpHandler for Grenade {
 
     fn on_end(&mut self, _exchange: &mut Exchange, _end: &ExchangeEnd<'_>) {
         self.explode_in("on_end");
+        // No hook follows one that has panicked, so this adds nothing to what is told.
+        self.explode_in("on_sent");
     }
 }
 

@@ -383,13 +383,21 @@ impl ExchangeRecord {
                 FileSent::Failed => abi::STATUS_ERROR,
             }
         };
-        if let Some(state) = self.state.get() {
-            let exchange = self.raw();
-            // SAFETY: `open` made the state. A failure here is only logged.
-            unsafe { (self.block().sent)(state, &raw const exchange, told) };
-        }
-        if outcome == FileSent::Failed {
-            self.end(EndedBy::Host, "the file could not be sent");
+        let Some(state) = self.state.get() else {
+            return;
+        };
+        let (by, reason) = match outcome {
+            FileSent::Failed => (EndedBy::Host, "the file could not be sent"),
+            FileSent::Sent | FileSent::NotFound => (EndedBy::Answer, ""),
+        };
+        let exchange = self.raw();
+        // SAFETY: `open` made the state. A failure here is only logged.
+        let heard = unsafe { (self.block().sent)(state, &raw const exchange, told) };
+        if heard == abi::STATUS_PANIC {
+            // It is not called any more, only freed.
+            self.close(by, reason);
+        } else if by == EndedBy::Host {
+            self.end(by, reason);
         }
     }
 
