@@ -36,6 +36,8 @@ limits! {
     request_target_bytes = 8 << 10;
     /// Fields of one request. Above it: 431.
     request_field_count = 100;
+    /// Ranges that one request may ask for of one file. Above it the whole file is sent.
+    ranges_count = 16;
 
     /// From accept to the end of the opening handshake, in milliseconds. After it: 408 and close.
     opening_handshake_ms = 5_000;
