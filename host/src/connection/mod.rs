@@ -4,6 +4,7 @@
 
 pub mod budget;
 pub mod buffers;
+pub mod content;
 pub mod deadline;
 pub mod event;
 pub mod extended;

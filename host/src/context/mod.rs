@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod commands;
+pub mod files;
 pub mod handler;
 pub mod hub;
 pub(crate) mod instances;
