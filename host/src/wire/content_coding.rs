@@ -25,7 +25,7 @@ pub fn weight(field: Option<&[u8]>, coding: &str) -> u16 {
             any = Some(weight);
         }
     }
-    any.unwrap_or(u16::from(is_identity))
+    any.unwrap_or(if is_identity { 1 } else { 0 })
 }
 
 /// In any case of letters. Section 8.4.1.3: `x-gzip` is `gzip`.

@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn ranges_are_for_get_and_only_of_what_if_range_names() {
-        let part = || Verdict::Parts(vec![0..1]);
+        let part = || Verdict::Parts(std::iter::once(0..1).collect());
         for (fields, expected) in [
             ("", part()),
             ("If-Range: \"1\"\r\n", part()),
