@@ -54,6 +54,18 @@ pub use crate::manifest::Manifest;
 ///
 /// export_plugin!(Chat);
 /// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// impl Protocol for Chat {
+///     const NAME: &'static str = "chat";
+///     const KEEP_HEADERS: &'static [&'static str] = &["User-Agent:"];
+/// }
+///
+/// export_plugin!(Chat);
+/// ```
 #[macro_export]
 macro_rules! export_plugin {
     (extensions: $($extension:ty),+ $(,)?) => {
@@ -158,6 +170,7 @@ pub struct Export {
     pub(crate) delivery: Delivery,
     pub(crate) pongs: bool,
     pub(crate) extensions: Extensions,
+    pub(crate) keep_headers: &'static [&'static str],
     entry: ProtocolEntry,
 }
 
@@ -169,6 +182,7 @@ impl Export {
             delivery: I::Session::DELIVERY,
             pongs: I::Session::PONGS,
             extensions: I::Session::EXTENSIONS,
+            keep_headers: I::Session::KEEP_HEADERS,
             entry,
         }
     }

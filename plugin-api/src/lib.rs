@@ -210,6 +210,7 @@ mod facts;
 mod frame;
 mod guard;
 mod handle;
+mod handshake;
 mod host;
 mod manifest;
 mod message;
@@ -230,6 +231,7 @@ pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
+pub use handshake::{FieldError, Handshake, Refusal};
 pub use host::Host;
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
@@ -240,8 +242,8 @@ pub use session::{Role, Sent, Session, TimerId, Transport};
 pub mod prelude {
     pub use crate::{
         Agreed, Call, Close, CloseCode, ClosedBy, Codec, Delivery, Extension, Extensions,
-        FramePiece, FrameSink, Host, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece,
-        PluginError, PostError, Protocol, Request, Rsv, Sent, Session, SessionHandle, SessionId,
-        Sessions, SlowPolicy, Stop, TimerId, export_plugin,
+        FieldError, FramePiece, FrameSink, Handshake, Host, Instance, Kind, Message, NoOptions,
+        Opcode, Parameters, Piece, PluginError, PostError, Protocol, Refusal, Request, Rsv, Sent,
+        Session, SessionHandle, SessionId, Sessions, SlowPolicy, Stop, TimerId, export_plugin,
     };
 }
