@@ -30,6 +30,7 @@
 mod extension;
 mod extension_calls;
 mod facts;
+mod handshake;
 mod host_calls;
 mod record;
 mod session;
@@ -48,6 +49,7 @@ use serde::Deserialize;
 
 use crate::{StaticPlugin, abi};
 pub use extension::{RecordedPiece, Stopped, TestConnection};
+pub use handshake::Refused;
 use host_calls::{Post, Shared, Whose};
 use record::Record;
 pub use session::{Ending, Handshake, Outgoing, TestSession};
@@ -211,7 +213,7 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// If there is no such protocol, or it refuses `{}`.
+    /// If there is no such protocol, or it refuses `{}` or the handshake.
     #[must_use]
     pub fn open(&self, protocol: &str) -> TestSession {
         self.open_as(protocol, Handshake::at(&format!("/{protocol}")))
@@ -221,11 +223,26 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open); and if the protocol refuses the handshake.
     #[must_use]
     pub fn open_as(&self, protocol: &str, handshake: Handshake) -> TestSession {
+        let opened = self.try_open(protocol, handshake);
+        opened.unwrap_or_else(|refused| panic!("the handshake was refused: {refused:?}"))
+    }
+
+    /// Opens a session after the opening handshake `handshake`, if the protocol accepts it.
+    ///
+    /// # Errors
+    ///
+    /// The answer that the peer gets.
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Self::open).
+    pub fn try_open(&self, protocol: &str, handshake: Handshake) -> Result<TestSession, Refused> {
         let index = self.inner.index(protocol);
-        TestSession::open(&self.inner, index, handshake)
+        let accepted = handshake::judge(&self.inner, index, handshake)?;
+        Ok(TestSession::open(&self.inner, index, accepted))
     }
 
     /// Moves the clock, stopping at each timer and deadline on the way.
@@ -303,6 +320,8 @@ struct ManifestProtocol {
     id: u32,
     #[serde(default)]
     extensions: AllowedExtensions,
+    #[serde(default)]
+    keep_headers: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
