@@ -36,6 +36,8 @@ limits! {
     request_target_bytes = 8 << 10;
     /// Fields of one request. Above it: 431.
     request_field_count = 100;
+    /// Fields that a plugin adds to one answer, in bytes. One more answers *full*.
+    answer_fields_bytes = 16 << 10;
 
     /// From accept to the end of the opening handshake, in milliseconds. After it: 408 and close.
     opening_handshake_ms = 5_000;

@@ -6,6 +6,7 @@
 mod broadcast;
 mod commands;
 pub mod handler;
+pub mod handshake;
 pub mod hub;
 pub(crate) mod instances;
 pub(crate) mod negotiation;

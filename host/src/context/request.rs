@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use crate::{
     context::{
+        handshake::{Accepted, Refused},
         page,
         routes::{Bound, Routes},
     },
     wire::{
         handshake::{self, Refusal, Upgrade},
         request_head::RequestHead,
-        response_head::Response,
+        response_head::{Response, put_field, put_status},
     },
 };
 
@@ -67,10 +68,36 @@ pub(crate) fn answer<'r, 'h>(
     Some(Opening { bound, upgrade })
 }
 
+impl<'r> Opening<'r, '_> {
+    /// The subprotocol that the answer names, unless the protocol says otherwise.
+    pub(crate) fn subprotocol(&self) -> Option<&'r str> {
+        self.bound.subprotocol.then_some(&**self.bound.name)
+    }
+}
+
 /// Writes the answer that makes the connection a WebSocket.
-pub(crate) fn accept(opening: &Opening<'_, '_>, extensions: &str, out: &mut Vec<u8>) {
-    let subprotocol = opening.bound.subprotocol.then_some(&**opening.bound.name);
-    handshake::put_switching_protocols(out, &opening.upgrade.accept, subprotocol, extensions, &[]);
+pub(crate) fn accept(
+    opening: &Opening<'_, '_>,
+    accepted: &Accepted<'_>,
+    extensions: &str,
+    out: &mut Vec<u8>,
+) {
+    let accept = &opening.upgrade.accept;
+    let (subprotocol, fields) = (accepted.subprotocol, &accepted.fields);
+    handshake::put_switching_protocols(out, accept, subprotocol, extensions, fields);
+}
+
+/// Writes the answer of a protocol that refuses.
+pub(crate) fn turn_away(refused: &Refused, out: &mut Vec<u8>) {
+    put_status(out, refused.status);
+    out.extend_from_slice(refused.fields.as_bytes());
+    // Of 304 it would be the length that 200 has (RFC 9110 section 8.6), which nobody knows.
+    if refused.status != 304 {
+        put_field(out, "Content-Length", refused.content.len());
+    }
+    put_field(out, "Connection", "close");
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&refused.content);
 }
 
 /// Writes the answer for a protocol that cannot serve.
