@@ -42,7 +42,7 @@ pub(super) unsafe extern "C" fn request<I: Instance>(
             Ok(())
         },
     );
-    match judged.and_then(|_| dropped) {
+    match judged.and(dropped) {
         Ok(()) => abi::STATUS_NONE,
         Err(failed) => failed,
     }
