@@ -12,6 +12,58 @@ use crate::{Host, PluginError, Transport, abi, facts::Facts, session::ThreadStat
 
 /// An opening handshake that the host would accept: valid during
 /// [`Instance::on_handshake`](crate::Instance::on_handshake), on its thread.
+///
+/// ```standalone_crate
+/// use hotsocket_plugin::{prelude::*, testing::{Handshake as Opening, TestHost}};
+///
+/// /// Lets in who has a name.
+/// struct Club;
+///
+/// struct Member {
+///     name: String,
+/// }
+///
+/// impl Instance for Club {
+///     type Session = Member;
+///     type Options = NoOptions;
+///     type Thread = ();
+///
+///     fn new(_host: &Host, NoOptions {}: NoOptions) -> Result<Self, PluginError> {
+///         Ok(Self)
+///     }
+///
+///     fn thread(&self, _host: &Host) {}
+///
+///     fn on_handshake(&self, request: &mut Handshake) -> Result<(), Refusal> {
+///         let Some(name) = request.header_str("X-Name") else {
+///             return Err(Refusal::new(403).text("members only"));
+///         };
+///         request.keep(name.to_owned());
+///         Ok(())
+///     }
+///
+///     fn open(&self, session: &mut Session) -> Result<Member, PluginError> {
+///         let name = session.learnt().unwrap_or_default();
+///         Ok(Member { name })
+///     }
+/// }
+///
+/// impl Protocol for Member {
+///     const NAME: &'static str = "club";
+///
+///     fn on_open(&mut self, session: &mut Session) {
+///         session.text(format!("welcome, {}", self.name));
+///     }
+/// }
+///
+/// export_plugin!(Club);
+///
+/// let host = TestHost::new(plugin());
+/// let refused = host.try_open("club", Opening::at("/club")).err().unwrap();
+/// assert_eq!((refused.status, refused.text().as_str()), (403, "members only"));
+/// let member = host.open_as("club", Opening::at("/club").with_field("X-Name", "Ada"));
+/// assert_eq!(member.sent(), [hotsocket_plugin::testing::Outgoing::text("welcome, Ada")]);
+/// ```
 pub struct Handshake {
     raw: abi::Handshake,
     kept: Cell<Option<Learnt>>,
@@ -319,10 +371,12 @@ impl Refusal {
         self.content("text/plain; charset=utf-8", text.into())
     }
 
-    /// With this content, and its Content-Type.
+    /// With this content, and its Content-Type, in place of what was set before.
     #[must_use]
     pub fn content(mut self, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
         self.content = content.into();
+        self.fields
+            .retain(|(name, _)| !name.eq_ignore_ascii_case("Content-Type"));
         self.field("Content-Type", media_type)
     }
 

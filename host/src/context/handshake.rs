@@ -305,3 +305,6 @@ impl Kept {
         self.subprotocol.is_none() && self.fields.is_empty() && self.learnt.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests;
