@@ -5,6 +5,7 @@
 
 pub(crate) mod extension;
 pub(crate) mod handshake;
+pub(crate) mod http;
 mod instance;
 
 use std::{any::Any, ffi::c_void, marker::PhantomData};

@@ -12,11 +12,7 @@ fn server() -> Server {
 /// The answer to a handshake with these orders.
 fn answer(server: &Server, orders: &str, fields: &[(&str, &str)]) -> Response {
     let mut peer = server.connect();
-    let answer = peer.handshake(&format!("/doorkeeper?{orders}"), fields);
-    if answer.status != 101 {
-        peer.expect_end();
-    }
-    answer
+    peer.handshake(&format!("/doorkeeper?{orders}"), fields)
 }
 
 /// A session that these orders let in.
@@ -50,6 +46,19 @@ fn seed_5_3_a_protocol_refuses_its_own_handshake_with_status_fields_and_content(
         assert_eq!((bare.status, &*bare.body), (status, ""), "{bare:?}");
     }
     assert_eq!(answer(&server, "", &[]).status, 101);
+}
+
+#[test]
+fn who_was_refused_may_ask_again_on_the_same_connection() {
+    let server = server();
+    let mut peer = server.connect();
+    for orders in ["refuse=401", "bare=304", "fail", "refuse=403"] {
+        let refused = peer.handshake(&format!("/doorkeeper?keep=a&{orders}"), &[]);
+        assert!(refused.status != 101, "{refused:?}");
+    }
+    assert_eq!(peer.handshake("/doorkeeper?keep=b", &[]).status, 101);
+    assert_eq!(peer.ask("ticket"), "Some(\"b\")");
+    assert_eq!(peer.ask("tickets"), "1");
 }
 
 #[test]

@@ -11,22 +11,10 @@ use std::{
 
 use super::{Inner, Instance, ManifestProtocol, Part, facts::KnownFacts, session::Handshake};
 use crate::{
+    Fields,
     abi::{self, Bytes, Status},
-    manifest::is_token,
 };
 
-/// Those that only the host sets, beside those that begin with `Sec-WebSocket-`.
-const RESERVED: [&str; 9] = [
-    "Connection",
-    "Content-Length",
-    "Date",
-    "Keep-Alive",
-    "Server",
-    "TE",
-    "Trailer",
-    "Transfer-Encoding",
-    "Upgrade",
-];
 /// The default of `limits.answer_fields_bytes`.
 const FIELDS_BYTES: usize = 16 << 10;
 
@@ -280,11 +268,8 @@ impl Opening {
 
     fn add_field(&self, name: &[u8], value: &[u8]) -> Status {
         let name = String::from_utf8_lossy(name).into_owned();
-        let lower = name.to_ascii_lowercase();
-        let is_reserved = lower.starts_with("sec-websocket-")
-            || RESERVED.iter().any(|own| own.eq_ignore_ascii_case(&name));
-        let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-        if is_reserved || !is_token(&name) || value.iter().any(is_control) {
+        let is_of_websocket = name.to_ascii_lowercase().starts_with("sec-websocket-");
+        if is_of_websocket || Fields::new().field(&name, value).refusal().is_some() {
             return abi::STATUS_ERROR;
         }
         let mut fields = self.fields.borrow_mut();
