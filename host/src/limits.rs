@@ -38,6 +38,8 @@ limits! {
     request_field_count = 100;
     /// Ranges that one request may ask for of one file. Above it the whole file is sent.
     ranges_count = 16;
+    /// Fields that a plugin adds to one answer, in bytes. One more answers *full*.
+    answer_fields_bytes = 16 << 10;
 
     /// Body of one request, in bytes; a mount may say otherwise. Above it: 413 and close.
     request_body_bytes = 16 << 20;

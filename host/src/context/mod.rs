@@ -8,6 +8,7 @@ mod commands;
 pub mod exchange;
 pub mod files;
 pub mod handler;
+pub mod handshake;
 pub mod hub;
 pub(crate) mod instances;
 pub(crate) mod negotiation;

@@ -8,6 +8,7 @@ use crate::{
         broadcast::Set,
         exchange::{Doing, Exchange},
         handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
+        handshake::{self, Accepted, HandshakeCall, Kept},
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
         negotiation::{Negotiated, Negotiator},
@@ -16,6 +17,7 @@ use crate::{
         routes::Routes,
         session::{Session, SessionCall},
     },
+    limits::Limits,
     net::{
         http_port::HttpPort,
         io,
@@ -45,6 +47,7 @@ pub struct Context {
     /// Indices of the sets that have frames to deliver in this turn.
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
+    pub(super) answer_fields_bytes: u64,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -53,7 +56,7 @@ pub struct Context {
 impl Context {
     /// The context of service thread `thread`.
     #[must_use]
-    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, message_bytes: u64) -> Self {
+    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, limits: &Limits) -> Self {
         Self {
             thread,
             hub,
@@ -62,7 +65,8 @@ impl Context {
             extensions: Instances::default(),
             sets: Vec::new(),
             gathered: Vec::new(),
-            message_bytes,
+            message_bytes: limits.message_bytes,
+            answer_fields_bytes: limits.answer_fields_bytes,
             commands: Vec::new(),
             queue: TurnQueue::default(),
         }
@@ -159,13 +163,27 @@ impl Context {
         }
     }
 
+    /// Has the protocol judge the opening handshake.
+    fn judge<'a>(
+        &self,
+        instance: u32,
+        request: &'a RequestHead<'a>,
+        opening: &'a Opening<'_, 'a>,
+        facts: RequestFacts<'a>,
+    ) -> Result<Accepted<'a>, Option<handshake::Refused>> {
+        let instance = self.instances.get(instance).ok_or(None)?;
+        let offered = &opening.upgrade.subprotocols;
+        let most = usize::try_from(self.answer_fields_bytes).unwrap_or(usize::MAX);
+        let call = HandshakeCall::new(request, offered, facts, instance.thread, most);
+        handshake::judge(instance, call)
+    }
+
     /// Agrees on extensions with the peer.
     fn negotiate(
         &mut self,
         instance: u32,
-        request: &RequestHead<'_>,
-        peer: SocketAddr,
         opening: &Opening<'_, '_>,
+        request: RequestFacts<'_>,
     ) -> Negotiated {
         let offers = &opening.upgrade.extensions;
         let Some(instance) = self.instances.get(instance) else {
@@ -177,14 +195,7 @@ impl Context {
         let negotiator = Negotiator {
             protocol: &*instance.handler,
             thread: instance.thread,
-            request: RequestFacts {
-                vhost: &self.routes.vhost,
-                target: &origin_form(request),
-                peer,
-                protocol: instance.handler.facts(),
-                subprotocol: opening.bound.subprotocol,
-                role: Role::Server,
-            },
+            request,
             instances: &mut self.extensions,
         };
         negotiator.negotiate(&self.routes.extensions, offers)
@@ -248,22 +259,48 @@ impl Service for Context {
                 return Answer::Exchange(Exchange::answered());
             }
         };
+        let target = origin_form(head);
+        let mut facts = RequestFacts {
+            vhost: &routes.vhost,
+            target: &target,
+            peer: port.peer(),
+            protocol: bound.route.handler.facts(),
+            subprotocol: opening.subprotocol(),
+            role: Role::Server,
+        };
+        let accepted = match self.judge(instance, head, &opening, facts) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                match refused {
+                    Some(refused) => request::turn_away(&refused, port),
+                    None => request::fail(port),
+                }
+                self.instances.leave(instance);
+                return Answer::Exchange(Exchange::answered());
+            }
+        };
+        facts.subprotocol = accepted.subprotocol;
         let Negotiated {
             chain,
             answer: extensions,
             instances,
-        } = self.negotiate(instance, head, port.peer(), &opening);
-        request::accept(&opening, &extensions, port.switch());
+        } = self.negotiate(instance, &opening, facts);
+        request::accept(&opening, &accepted, &extensions, port.switch());
         let set = self.set_index(bound.route.set);
+        let own_name = accepted.subprotocol == Some(&**bound.name);
+        let other_name = accepted.subprotocol.filter(|_| !own_name);
+        let names = &facts.protocol.keep_headers;
+        let kept = Kept::of(head, names, other_name, accepted.learnt);
         let session = Session {
             state: None,
-            target: origin_form(head),
+            target,
             instance,
             extensions: instances.into(),
             set: set as u32,
             member: self.sets[set].members.len() as u32,
             cursor: self.sets[set].frames().len() as u32,
-            subprotocol: bound.subprotocol,
+            subprotocol: own_name,
+            kept,
         };
         Answer::Upgrade(session, chain)
     }
@@ -339,7 +376,9 @@ impl Service for Context {
             fault: String::new(),
             ip: [0; 16],
         };
-        match instance.handler.open(&mut call) {
+        let opened = instance.handler.open(&mut call);
+        session.forget_learnt();
+        match opened {
             Ok(state) => session.state = Some(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
@@ -396,6 +435,7 @@ impl Service for Context {
             }
             self.destroy(instance, &mut session, id, peer, state);
         }
+        session.forget_learnt();
         self.instances.leave(session.instance);
         for at in &session.extensions {
             self.extensions.leave(*at);

@@ -13,6 +13,7 @@ use hotsocket::{
     plugin::stamp::Stamped,
     wire::{
         client_handshake::ClientHandshake,
+        fields::Fields,
         frame_header::{Decoded, FrameHeader},
         handshake,
         header_list::{self, is_token},
@@ -72,7 +73,13 @@ pub(crate) fn handshake(input: &[u8]) {
             );
             let mut answer = Vec::new();
             let chosen = upgrade.subprotocols.first().copied();
-            handshake::put_switching_protocols(&mut answer, &upgrade.accept, chosen, "", &[]);
+            handshake::put_switching_protocols(
+                &mut answer,
+                &upgrade.accept,
+                chosen,
+                "",
+                &Fields::new(),
+            );
             assert!(answer.ends_with(b"\r\n\r\n") && answer.starts_with(b"HTTP/1.1 101 "));
         }
         Err(refusal) => assert!(matches!(refusal.status(), 400 | 405 | 426)),
