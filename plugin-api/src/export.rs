@@ -22,14 +22,21 @@ pub use crate::manifest::Manifest;
 
 /// Makes this crate a plugin: `export_plugin!(Echo)`, or `export_plugin!(Echo, Chat)` for several protocols in one
 /// file. Takes any type that implements [`Instance`](crate::Instance), or [`Protocol`](crate::Protocol) and `Default`.
-/// Types that implement [`Extension`](crate::Extension) come after `extensions:`, which stands alone, or behind the
-/// protocols and a semicolon: `export_plugin!(extensions: Deflate)`, `export_plugin!(Echo; extensions: Deflate, Sign)`.
+/// An instance that implements [`ServesHttp`](crate::ServesHttp) answers HTTP as well.
+///
+/// What is no protocol follows by its kind, each part behind a semicolon, and any of them may be left out:
+/// `export_plugin!(Echo, Chat; http: Hello; extensions: Deflate)`, `export_plugin!(http: Hello)`.
+///
+/// * `http:` takes types that implement [`HttpInstance`](crate::HttpInstance), or [`HttpHandler`](crate::HttpHandler)
+///   and `Default`.
+/// * `extensions:` takes types that implement [`Extension`](crate::Extension).
 ///
 /// The plugin is named after its package, without a leading `hotsocket-`, and has the package's version. The macro is
 /// used once in a crate, which is a `cdylib`. It also defines `pub fn plugin()`, by which a program can link
 /// the plugin instead of loading it from a file: make the crate an `rlib` as well for that.
 ///
-/// A name that is no token does not compile, nor do two protocols or two extensions of one name, nor `panic = "abort"`:
+/// A name that is no token does not compile, nor do two extensions of one name, two protocols or HTTP handlers of one
+/// name, nor `panic = "abort"`:
 ///
 /// ```compile_fail,E0080
 /// # use hotsocket_plugin::prelude::*;
@@ -62,6 +69,31 @@ pub use crate::manifest::Manifest;
 /// }
 ///
 /// export_plugin!(Chat);
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// # impl Protocol for Chat {
+/// #     const NAME: &'static str = "chat";
+/// # }
+/// #[derive(Default)]
+/// struct Page;
+/// impl HttpHandler for Page {
+///     const NAME: &'static str = "chat";
+/// }
+///
+/// export_plugin!(Chat; http: Page);
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// #[derive(Default)]
+/// struct Nameless;
+/// impl HttpHandler for Nameless {}
+///
+/// export_plugin!(http: Nameless);
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
