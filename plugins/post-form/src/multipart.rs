@@ -113,7 +113,10 @@ impl Multipart {
             self.feed.is_alive();
             return Ok(());
         };
-        if let Poll::Ready(form) = reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if let Poll::Ready(form) = reading
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             self.reading = Reading::Done(form?);
             self.feed.is_alive();
         }
@@ -177,7 +180,11 @@ enum Part {
 }
 
 fn told(part: &multer::Field<'_>) -> Result<Part, Failure> {
-    let text = |name: &str| Some(String::from_utf8_lossy(part.headers().get(name)?.as_bytes()));
+    let text = |name: &str| {
+        Some(String::from_utf8_lossy(
+            part.headers().get(name)?.as_bytes(),
+        ))
+    };
     let name = part.name().map(str::to_owned);
     let name = name.ok_or_else(|| Failure::malformed("a part has no name"))?;
     match part.file_name() {
@@ -189,7 +196,9 @@ fn told(part: &multer::Field<'_>) -> Result<Part, Failure> {
         })),
         // Not as text what was meant as a file.
         None if text("Content-Disposition").is_some_and(|told| told.contains("filename")) => {
-            Err(Failure::malformed(format!("the part {name:?} has a file name that is not UTF-8")))
+            Err(Failure::malformed(format!(
+                "the part {name:?} has a file name that is not UTF-8"
+            )))
         }
         None => Ok(Part::Field(name)),
     }

@@ -91,7 +91,11 @@ mod tests {
         let whole = [("a", "1 2"), ("b=", "\u{e9}"), ("c", "")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         for at in 0..=body.len() {
-            assert_eq!(read(&[&body[..at], &body[at..]]).expect("right"), whole, "{at}");
+            assert_eq!(
+                read(&[&body[..at], &body[at..]]).expect("right"),
+                whole,
+                "{at}"
+            );
         }
         let bytes: Vec<&[u8]> = body.chunks(1).collect();
         assert_eq!(read(&bytes).expect("right"), whole);
