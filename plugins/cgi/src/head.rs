@@ -144,7 +144,7 @@ const HOSTS_OWN: [&str; 7] = [
 /// `404` or `404 Not Found`.
 fn status(value: &[u8]) -> Option<u16> {
     let code = value.split(|byte| *byte == b' ').next()?;
-    let code = decimal(code).filter(|code| code < &600 && code >= &200)?;
+    let code = decimal(code).filter(|code| (200..600).contains(code))?;
     u16::try_from(code).ok()
 }
 

@@ -286,6 +286,3 @@ fn variables(exchange: &Exchange) -> Variables {
 }
 
 export_plugin!(http: Cgi);
-
-#[cfg(test)]
-mod tests;

@@ -30,9 +30,8 @@ pub(crate) struct Pipes {
 }
 
 impl Process {
-    /// Starts a program in its own directory, with these variables and no others, in a process group of its own. It has
-    /// default signals and three descriptors: the standard library sees to the first, and everything that this
-    /// process opens is closed when a program is started.
+    /// Starts a program in its own directory, with these variables and no others, with three descriptors, and in a
+    /// process group of its own. No signal is blocked, and none ignored but those that the host was started without.
     ///
     /// # Errors
     ///
@@ -44,7 +43,7 @@ impl Process {
         let mut child = Command::new(program)
             .env_clear()
             .envs(variables)
-            .current_dir(program.parent().unwrap_or(Path::new("/")))
+            .current_dir(program.parent().unwrap_or(program))
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

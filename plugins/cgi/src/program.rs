@@ -146,7 +146,7 @@ impl Program {
         }
         if mem::take(&mut self.must_tell) {
             match self.run.tell() {
-                Told::Told => {}
+                Told::Now => {}
                 Told::Later => self.must_tell = true,
                 Told::Gone => self.run.leave(),
             }

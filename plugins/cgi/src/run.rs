@@ -66,7 +66,8 @@ pub(crate) struct Input {
 /// What became of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    Told,
+    /// It will look.
+    Now,
     /// Too much waits for the service thread: try again.
     Later,
     /// The exchange has ended.
@@ -177,10 +178,10 @@ impl Run {
     /// Has the exchange look, unless it is about to.
     pub(crate) fn tell(&self) -> Told {
         if mem::replace(&mut self.state().is_told, true) {
-            return Told::Told;
+            return Told::Now;
         }
         match self.exchange.notify(&[]) {
-            Ok(()) => Told::Told,
+            Ok(()) => Told::Now,
             Err(PostError::Full) => {
                 self.state().is_told = false;
                 Told::Later

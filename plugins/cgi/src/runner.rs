@@ -214,6 +214,11 @@ impl Work {
         let script = found.map_err(|why| match why {
             NoScript::BadPath => 400_u16,
             NoScript::NotFound => 404,
+            NoScript::NoOptions => {
+                let text = "no program is named; give the option `program` or `directory`";
+                self.setting.host.log(log::Level::Error, text);
+                500
+            }
             NoScript::NotExecutable(path) => {
                 let text = format!(
                     "{} is not executable; chmod +x it, or move it away",

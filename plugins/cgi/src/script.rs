@@ -14,6 +14,8 @@ use crate::environment::decoded;
 /// Where programs are, as the options say it. Its paths are absolute and have no symbolic link in them.
 #[derive(Debug)]
 pub(crate) enum Place {
+    /// The options name none, so that the plugin can be there and wait for some.
+    Nowhere,
     /// One program for all requests.
     Program(PathBuf),
     /// The scripts of a directory, by the first segment of the path below the mountpoint.
@@ -37,6 +39,8 @@ pub(crate) enum NoScript {
     NotFound,
     /// 403
     NotExecutable(PathBuf),
+    /// 500
+    NoOptions,
 }
 
 impl Place {
@@ -73,8 +77,9 @@ impl Place {
                 }
                 Ok(Self::Directory(directory))
             }
-            _ => Err(PluginError::new(
-                "options: give either `program`, a path, or `directory`, where scripts are",
+            (None, None) => Ok(Self::Nowhere),
+            (Some(_), Some(_)) => Err(PluginError::new(
+                "options: `program` and `directory` are both given; leave one of them out",
             )),
         }
     }
@@ -84,6 +89,7 @@ impl Place {
     pub(crate) fn find(&self, mountpoint: &str, below: &str) -> Result<Script, NoScript> {
         let mountpoint = mountpoint.trim_end_matches('/');
         match self {
+            Self::Nowhere => Err(NoScript::NoOptions),
             Self::Program(program) => Ok(Script {
                 program: program.clone(),
                 script_name: decoded(mountpoint).ok_or(NoScript::BadPath)?,
@@ -232,6 +238,12 @@ mod tests {
     }
 
     #[test]
+    fn without_options_nothing_is_found() {
+        let place = Place::new(None, None).expect("it waits for options");
+        assert_eq!(place.find("/", "/a"), Err(NoScript::NoOptions));
+    }
+
+    #[test]
     fn wrong_options_are_refused_in_words() {
         let here = Path::new("/bin/sh");
         let why = |program, directory| {
@@ -239,8 +251,7 @@ mod tests {
                 .expect_err("wrong")
                 .to_string()
         };
-        assert!(why(None, None).starts_with("options: give either `program`"));
-        assert!(why(Some(here), Some(Path::new("/"))).starts_with("options: give either"));
+        assert!(why(Some(here), Some(Path::new("/"))).contains("are both given"));
         assert!(
             why(Some(Path::new("/nothing-here")), None)
                 .starts_with("option `program`: /nothing-here: ")
