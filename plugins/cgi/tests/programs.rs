@@ -152,6 +152,17 @@ fn output_is_sent_as_it_is_written_and_input_given_as_it_comes() {
 }
 
 #[test]
+fn a_program_goes_on_when_its_instance_is_retired() {
+    let host = host("");
+    let exchange = host.request("cgi", at(TestRequest::post("/cgi-bin/talk", "").streamed()));
+    wait(&host, "a first line", || exchange.content() == b"one\n");
+    host.configure("cgi", "{}").expect("it is right");
+    exchange.receive_last("hello\n", &[]);
+    assert_eq!(answered(&host, &exchange), 200);
+    assert_eq!(exchange.text(), "one\ntwo: hello\n");
+}
+
+#[test]
 fn a_program_waits_for_a_slow_peer_and_ends_with_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let pids = directory.path().join("pids");
