@@ -68,7 +68,9 @@ impl<T, E> Io<T, E> {
                 }
                 Step::Busy => at < input.len(),
             };
-            if let Some(link) = self.slots.get_mut(id) {
+            if let Some(link) = self.slots.get_mut(id)
+                && matches!(link.stage, Stage::Http(_))
+            {
                 link.is_cut_short = waits;
             }
             return at;

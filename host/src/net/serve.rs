@@ -334,10 +334,12 @@ impl<T, E> Io<T, E> {
         self.flush(id);
     }
 
-    /// Nothing more is read: when the output has left, the connection ends.
-    pub(super) fn finish(&mut self, id: ConnectionId) {
+    /// Nothing more is served: when the output has left, the connection ends.
+    pub(crate) fn finish(&mut self, id: ConnectionId) {
+        drop(self.take_carry(id));
         if let Some(link) = self.slots.get_mut(id) {
             link.stage = Stage::Lingering;
+            link.is_cut_short = false;
             link.deadlines.clear(DeadlineName::Request);
         }
     }

@@ -3,6 +3,8 @@
 mod ending;
 mod flow;
 mod http;
+mod http_endings;
+mod http_turns;
 
 use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -140,6 +142,20 @@ impl Service for Probe {
                 port.pause();
                 port.set_timer(7, page.len() as u64);
             }
+            "/bytes" => {
+                port.answer(200, &none, Content::Parts(vec![Part::Bytes(page)]));
+            }
+            "/paused" => {
+                port.pause();
+                port.answer(200, &none, Content::Whole(&page));
+            }
+            "/resumed" => {
+                port.pause();
+                port.set_timer(8, page.len() as u64);
+            }
+            "/events" => {
+                port.set_timer(9, page.len() as u64);
+            }
             "/silent" => {}
             _ => {
                 port.switch()
@@ -171,10 +187,12 @@ impl Service for Probe {
     fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
 
     fn http_timer(&mut self, (): &mut (), port: &mut HttpPort<'_>, id: u64) {
-        assert_eq!(id, 7);
         port.resume();
+        if id == 8 {
+            return;
+        }
         port.answer(200, &Fields::new(), Content::Streamed(None));
-        if port.exchange.has_body() {
+        if id == 7 && port.exchange.has_body() {
             port.finish(&Fields::new());
         }
     }
