@@ -1,7 +1,17 @@
 //! What a connection that speaks HTTP may cost the thread: turns, time, memory.
 
-use super::{Bench, http::heard};
-use crate::net::test_peer::{Peer, turn};
+use super::{
+    Bench,
+    http::{file_of, heard, told},
+};
+use crate::net::test_peer::{Peer, turn, turn_for};
+
+/// Turns until the service was told so many lines.
+fn told_so_many(bench: &mut Bench, count: usize) {
+    bench.until("exchanges", |event_loop| {
+        event_loop.service.log.len() >= count
+    });
+}
 
 #[test]
 fn a_connection_that_ends_with_input_behind_it_is_not_served_for_ever() {
@@ -26,4 +36,41 @@ fn a_connection_that_ends_with_input_behind_it_is_not_served_for_ever() {
             assert_eq!(bench.link().carry.capacity(), 0, "{first}");
         }
     }
+}
+
+#[test]
+fn a_file_that_has_left_is_not_waited_for() {
+    let mut bench = Bench::new(|limits| {
+        limits.file_turn_bytes = 1000;
+        limits.stalled_write_ms = 50;
+    });
+    bench.event_loop.service.file = Some(file_of(&[b'x'; 10_000]));
+    let mut peer = Peer::connect(bench.address);
+    peer.send(b"GET /file/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    told_so_many(&mut bench, 2);
+    turn_for(&mut bench.event_loop, 150);
+    peer.send(b"GET /page/3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let all = heard(&mut bench, &mut peer);
+    assert!(
+        all.ends_with("Connection: close\r\n\r\nppp"),
+        "{}",
+        all.len()
+    );
+}
+
+#[test]
+fn content_that_finds_no_room_ends_the_connection() {
+    let mut bench = Bench::new(|limits| limits.buffered_total_bytes = 1 << 20);
+    let mut peer = Peer::connect(bench.address);
+    peer.send(
+        b"GET /bytes/30000000 HTTP/1.1\r\nHost: a\r\n\r\nGET /page/3 HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    told_so_many(&mut bench, 2);
+    assert!(
+        told(&bench)[1].starts_with("ended Host 200"),
+        "{}",
+        told(&bench)[1]
+    );
+    let all = heard(&mut bench, &mut peer);
+    assert_eq!(all.matches("HTTP/1.1").count(), 1);
 }
