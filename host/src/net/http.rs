@@ -13,7 +13,7 @@ use crate::{
     net::{
         http_port::HttpPort,
         io::{EndedExchange, Io},
-        link::{Http, Lent, Running, Stage},
+        link::{Awaited, Http, Lent, Running, Stage},
         port::Wants,
         service::{Answer, EndedBy, ExchangeEnd, Refused, Service},
         timers::SessionTimers,
@@ -171,6 +171,7 @@ impl<T, E> Io<T, E> {
                 is_cold: false,
                 warm_until: 0,
                 cut_off: None,
+                awaited: None,
             }));
         }
     }
@@ -206,7 +207,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Sets the deadline for what comes next in an exchange, and has the client send its body if it waits for a word.
-    fn await_rest(&mut self, id: ConnectionId) {
+    pub(super) fn await_rest(&mut self, id: ConnectionId) {
         let limits = &self.settings.limits;
         let (body_ms, answer_ms) = (limits.request_body_idle_ms, limits.answer_ms);
         let Some(link) = self.slots.get_mut(id) else {
@@ -224,13 +225,22 @@ impl<T, E> Io<T, E> {
         if exchange.awaits_continue() && !link.wants.paused {
             exchange.go_on(&mut self.out);
         }
-        let deadlines = &mut link.deadlines;
-        if !exchange.has_body() && !link.wants.paused {
-            deadlines.set(DeadlineName::Request, self.now, body_ms);
+        let awaited = if !exchange.has_body() && !link.wants.paused {
+            Awaited::Body
         } else if !exchange.is_answered() {
-            deadlines.set(DeadlineName::Request, self.now, answer_ms);
+            Awaited::Answer
         } else {
-            deadlines.clear(DeadlineName::Request);
+            Awaited::Nothing
+        };
+        // What is awaited already is not given more time by what else is done.
+        if running.awaited.replace(awaited) == Some(awaited) {
+            return;
+        }
+        let deadlines = &mut link.deadlines;
+        match awaited {
+            Awaited::Body => deadlines.set(DeadlineName::Request, self.now, body_ms),
+            Awaited::Answer => deadlines.set(DeadlineName::Request, self.now, answer_ms),
+            Awaited::Nothing => deadlines.clear(DeadlineName::Request),
         }
     }
 
@@ -263,6 +273,11 @@ impl<T, E> Io<T, E> {
             }
             step
         });
+        if !input.is_empty()
+            && let Some(Some(running)) = self.running(id)
+        {
+            running.awaited = None;
+        }
         self.await_rest(id);
         step.unwrap_or(Step::Gone(input.len()))
     }

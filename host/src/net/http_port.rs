@@ -97,6 +97,12 @@ impl HttpPort<'_> {
         if self.is_over() {
             return Sent::Closed;
         }
+        let sent = self.begin(status, fields, content);
+        self.resume_unwanted();
+        sent
+    }
+
+    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         let (length, whole) = match &content {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
@@ -143,7 +149,9 @@ impl HttpPort<'_> {
         if self.is_over() || !self.parts.is_empty() {
             return Sent::Closed;
         }
-        match self.exchange.finish(self.out, trailer) {
+        let finished = self.exchange.finish(self.out, trailer);
+        self.resume_unwanted();
+        match finished {
             Ok(()) => Sent::Queued,
             Err(AnswerError::Wrong) if self.exchange.is_answered() => {
                 self.cut_off(EndedBy::Handler, "less content than announced");
@@ -201,9 +209,15 @@ impl HttpPort<'_> {
         self.wants.writable = true;
     }
 
-    /// Nothing of the body until [`Self::resume`].
+    /// Nothing of the body until [`Self::resume`], or until nobody wants it.
     pub fn pause(&mut self) {
         self.wants.paused = true;
+        self.resume_unwanted();
+    }
+
+    /// What is thrown away waits for nobody.
+    fn resume_unwanted(&mut self) {
+        self.wants.paused &= !self.exchange.discards();
     }
 
     /// The body again.

@@ -108,6 +108,19 @@ pub(crate) struct Running<E> {
     pub(crate) warm_until: u64,
     /// It is cut off, by whom and why.
     pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
+    /// What the deadline was set for; none when it is to be set anew.
+    pub(crate) awaited: Option<Awaited>,
+}
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// More of the body.
+    Body,
+    /// The beginning of the answer.
+    Answer,
+    /// Nothing that has a deadline.
+    Nothing,
 }
 
 /// An open WebSocket.

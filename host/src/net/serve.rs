@@ -90,6 +90,7 @@ impl<T, E> Io<T, E> {
                 service.http_writable(kept, port);
             }
         });
+        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.end_if_over(service, id);

@@ -302,6 +302,7 @@ impl<T, E> Io<T, E> {
                 service.http_timer(kept, port, timer);
             }
         });
+        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.touch(id);

@@ -2,7 +2,7 @@
 
 use super::{
     Bench,
-    http::{file_of, heard, told},
+    http::{answers, file_of, heard, told},
 };
 use crate::net::test_peer::{Peer, turn, turn_for};
 
@@ -73,4 +73,45 @@ fn content_that_finds_no_room_ends_the_connection() {
     );
     let all = heard(&mut bench, &mut peer);
     assert_eq!(all.matches("HTTP/1.1").count(), 1);
+}
+
+#[test]
+fn a_body_that_nobody_wants_does_not_wait_for_the_end_of_a_pause() {
+    let mut bench = Bench::new(|_| {});
+    let request = b"POST /paused/3 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET /page/1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let all = answers(&mut bench, &[request]);
+    assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 2, "{all}");
+}
+
+#[test]
+fn an_answer_that_a_timer_began_is_not_late() {
+    let mut bench = Bench::new(|limits| limits.answer_ms = 50);
+    let mut peer = Peer::connect(bench.address);
+    peer.send(b"GET /events/10 HTTP/1.1\r\nHost: a\r\n\r\n");
+    bench.until("head", |_| {
+        peer.read();
+        peer.take_head()
+    });
+    turn_for(&mut bench.event_loop, 150);
+    assert_eq!(told(&bench), ["GET /events/10"]);
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_go_on_when_a_timer_resumes() {
+    let mut bench = Bench::new(|_| {});
+    let mut peer = Peer::connect(bench.address);
+    peer.send(
+        b"POST /resumed/10 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
+    bench.until("100", |_| {
+        peer.read();
+        peer.heard == b"HTTP/1.1 100 Continue\r\n\r\n"
+    });
+}
+
+#[test]
+fn a_timer_gives_an_answer_no_more_time() {
+    let mut bench = Bench::new(|limits| limits.answer_ms = 50);
+    let all = answers(&mut bench, &[b"GET /polls/5 HTTP/1.1\r\nHost: a\r\n\r\n"]);
+    assert!(all.starts_with("HTTP/1.1 504 "), "{all}");
 }

@@ -156,6 +156,9 @@ impl Service for Probe {
             "/events" => {
                 port.set_timer(9, page.len() as u64);
             }
+            "/polls" => {
+                port.set_timer(10, page.len() as u64);
+            }
             "/silent" => {}
             _ => {
                 port.switch()
@@ -187,9 +190,13 @@ impl Service for Probe {
     fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
 
     fn http_timer(&mut self, (): &mut (), port: &mut HttpPort<'_>, id: u64) {
-        port.resume();
-        if id == 8 {
-            return;
+        match id {
+            8 => return port.resume(),
+            10 => {
+                port.set_timer(10, 5);
+                return;
+            }
+            _ => port.resume(),
         }
         port.answer(200, &Fields::new(), Content::Streamed(None));
         if id == 7 && port.exchange.has_body() {
