@@ -377,7 +377,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// The next request may come, or the connection ends.
-    fn await_request(&mut self, id: ConnectionId) {
+    pub(super) fn await_request(&mut self, id: ConnectionId) {
         let after = self.settings.limits.http_keep_alive_ms;
         if let Some(link) = self.slots.get_mut(id)
             && matches!(link.stage, Stage::Http(_))
@@ -437,6 +437,10 @@ fn give_up<S: Service>(
     let had_begun = port.is_answered();
     port.exchange.give_up_body();
     port.close_after();
+    if port.exchange.is_complete() {
+        // There was nothing left to do but to throw its body away.
+        return;
+    }
     service.refuse(kept, port, why);
     if had_begun || !port.is_answered() {
         port.cut_off(EndedBy::Host, why.why.clone());

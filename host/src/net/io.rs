@@ -195,7 +195,7 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
-    /// Ends a connection that speaks HTTP: at once, or with the answer that is being given.
+    /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -205,7 +205,13 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
-            None => self.hang_up(id, ClosedBy::Drain, "the server is going away"),
+            None if link.queue.is_empty() => {
+                self.hang_up(id, ClosedBy::Drain, "the server is going away");
+            }
+            None => {
+                self.finish(id);
+                self.touch(id);
+            }
         }
     }
 

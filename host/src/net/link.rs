@@ -112,6 +112,13 @@ pub(crate) struct Running<E> {
     pub(crate) awaited: Option<Awaited>,
 }
 
+impl<E> Running<E> {
+    /// Whether only the rest of the answer is left to do.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.exchange.has_body() && self.exchange.is_answered()
+    }
+}
+
 /// What an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {

@@ -1,7 +1,10 @@
 //! How connections that speak HTTP end, whatever they are at.
 
-use super::Bench;
-use crate::net::test_peer::Peer;
+use super::{
+    Bench,
+    http::{heard, told},
+};
+use crate::net::test_peer::{Peer, turn_for};
 
 /// How a client leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +23,73 @@ fn a_websocket_of_a_client_that_has_ended_its_side_before_is_told_so() {
     peer.send(b"GET /later/50 HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     peer.finish();
     bench.closed(1);
+}
+
+#[test]
+fn a_drain_lets_an_answer_leave_that_was_given_before() {
+    let mut bench = Bench::new(|_| {});
+    let mut peer = Peer::connect(bench.address);
+    peer.send(b"GET /whole/20000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    bench.until("answer", |event_loop| event_loop.service.log.len() == 2);
+    assert!(bench.queued() > 0);
+    bench.event_loop.io.drain();
+    for id in bench.event_loop.io.ids() {
+        bench.event_loop.io.drain_http(id);
+    }
+    let all = heard(&mut bench, &mut peer);
+    assert!(all.len() > 20_000_000, "{}", all.len());
+}
+
+#[test]
+fn an_answer_that_was_given_is_not_cut_off_for_a_body_that_nobody_wants() {
+    for (length, leaves) in [(5, false), (3, false), (3, true)] {
+        let mut bench = Bench::new(|limits| {
+            limits.request_body_bytes = 4;
+            limits.request_body_idle_ms = 50;
+        });
+        let mut peer = Peer::connect(bench.address);
+        let request =
+            format!("POST /whole/20000000 HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        peer.send(request.as_bytes());
+        if leaves {
+            peer.finish();
+        }
+        bench.until("end", |event_loop| event_loop.service.log.len() == 2);
+        assert_eq!(told(&bench)[1], "ended Done 200 20000000");
+        let all = heard(&mut bench, &mut peer);
+        assert!(all.len() > 20_000_000, "{}", all.len());
+    }
+}
+
+#[test]
+fn a_client_that_has_ended_its_side_is_answered_as_long_as_it_takes_something() {
+    let mut bench = Bench::new(|limits| limits.half_closed_ms = 50);
+    let mut peer = Peer::connect(bench.address);
+    let file = super::http::file_of(&[b'x'; 20_000_000]);
+    bench.event_loop.service.file = Some(file);
+    peer.send(b"GET /file/ HTTP/1.1\r\nHost: a\r\n\r\n");
+    peer.finish();
+    bench.until("head", |_| {
+        peer.read_some(1);
+        !peer.heard.is_empty()
+    });
+    turn_for(&mut bench.event_loop, 150);
+    let all = heard(&mut bench, &mut peer);
+    assert!(all.len() > 20_000_000, "{}", all.len());
+}
+
+#[test]
+fn a_client_that_leaves_with_bytes_behind_its_request_is_not_waited_for() {
+    let mut bench = Bench::new(|limits| limits.half_closed_ms = 50);
+    let mut peer = Peer::connect(bench.address);
+    peer.send(b"GET /events/10 HTTP/1.1\r\nHost: a\r\n\r\n\r\n");
+    bench.until("head", |_| {
+        peer.read();
+        peer.take_head()
+    });
+    peer.finish();
+    bench.until("end", |event_loop| event_loop.service.log.len() == 2);
+    assert_eq!(told(&bench)[1], "ended Peer 200 0");
 }
 
 #[test]

@@ -110,6 +110,17 @@ fn a_client_that_waits_is_told_to_go_on_when_a_timer_resumes() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_is_given_all_that_it_has_asked_for() {
+    let mut bench = Bench::new(|limits| limits.http_keep_alive_ms = 50);
+    let mut peer = Peer::connect(bench.address);
+    peer.send(&b"GET /whole/8000000 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+    told_so_many(&mut bench, 2);
+    turn_for(&mut bench.event_loop, 150);
+    let all = heard(&mut bench, &mut peer);
+    assert_eq!(all.matches("HTTP/1.1 200 OK").count(), 3);
+}
+
+#[test]
 fn a_timer_gives_an_answer_no_more_time() {
     let mut bench = Bench::new(|limits| limits.answer_ms = 50);
     let all = answers(&mut bench, &[b"GET /polls/5 HTTP/1.1\r\nHost: a\r\n\r\n"]);
