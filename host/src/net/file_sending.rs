@@ -147,7 +147,7 @@ impl<T, E> Io<T, E> {
 
     /// Has somebody read what is not in memory.
     pub(super) fn ask_for_cold<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
-        for (id, file, range) in std::mem::take(&mut self.cold) {
+        for (id, file, range) in self.cold.drain(..) {
             if let Some(link) = self.slots.get_mut(id)
                 && let Stage::Http(http) = &link.stage
             {

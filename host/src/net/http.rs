@@ -52,6 +52,7 @@ impl<T, E> Io<T, E> {
             let step = match is_running {
                 None => return at,
                 Some(_) if self.must_wait(id) => Step::Busy,
+                Some(false) if self.requests_left == 0 => Step::Busy,
                 Some(false) => self.begin_exchange(service, id, rest),
                 Some(true) => self.read_body(service, id, rest),
             };
@@ -120,6 +121,7 @@ impl<T, E> Io<T, E> {
                 return Step::Gone(input.len());
             }
         };
+        self.requests_left -= 1;
         match BodyLength::of(&head) {
             Ok(length) => {
                 let exchange = Exchange::new(&head, length, &self.settings.limits);
@@ -373,7 +375,15 @@ impl<T, E> Io<T, E> {
             }
             None => return,
         }
-        self.tell_ended(service);
+        // Sessions are told when this connection has been served: they may send, and what is gathered is not theirs.
+        self.tell_ended_exchanges(service);
+    }
+
+    /// Whether a connection speaks HTTP.
+    #[inline]
+    pub(super) fn speaks_http(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| matches!(link.stage, Stage::Http(_)))
     }
 
     /// The next request may come, or the connection ends.

@@ -76,6 +76,8 @@ pub struct Io<T, E> {
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
+    /// How many requests of the connection that is being served may still begin in this turn.
+    pub(crate) requests_left: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -147,6 +149,7 @@ impl<T, E> Io<T, E> {
             ended_exchanges: VecDeque::new(),
             cold: Vec::new(),
             date: DateClock::default(),
+            requests_left: 0,
             is_draining: false,
             is_stopped: false,
         }

@@ -26,8 +26,11 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
     ) {
         self.write_waiting(id);
-        self.send_parts(id);
-        self.end_if_over(service, id);
+        if self.speaks_http(id) {
+            self.requests_left = self.settings.limits.turn_requests_count.max(1);
+            self.send_parts(id);
+            self.end_if_over(service, id);
+        }
         self.call_writable(service, id);
         self.read(service, id);
         self.settle(service, id);
@@ -213,6 +216,11 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
+        if !self.speaks_http(id) {
+            let consumed = self.consume_frames(service, id, input);
+            self.flush(id);
+            return consumed;
+        }
         let mut consumed = self.consume_http(service, id, input);
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);

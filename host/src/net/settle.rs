@@ -73,7 +73,10 @@ impl<T, E> Io<T, E> {
             return;
         };
         link.is_touched = false;
-        self.end_if_over(service, id);
+        if matches!(link.stage, Stage::Http(_)) {
+            self.end_if_over(service, id);
+            self.http_settled(id);
+        }
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
@@ -89,7 +92,6 @@ impl<T, E> Io<T, E> {
                 State::Closed | State::Failed | State::Abandoned => self.close_session(id),
             }
         }
-        self.http_settled(id);
         self.linger(id);
         self.relist(id);
         self.arm(id);
@@ -334,14 +336,22 @@ impl<T, E> Io<T, E> {
         self.touch(id);
     }
 
-    /// Tells the sessions that have ended.
+    /// Tells the sessions and exchanges that have ended.
     pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
             service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
         }
+        self.tell_ended_exchanges(service);
+        self.ask_for_cold(service);
+    }
+
+    /// Tells the exchanges that have ended.
+    pub(super) fn tell_ended_exchanges<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+    ) {
         while let Some(ended) = self.ended_exchanges.pop_front() {
             service.exchange_ended(ended.exchange, ended.id, ended.peer, &ended.end);
         }
-        self.ask_for_cold(service);
     }
 }

@@ -39,6 +39,18 @@ fn a_connection_that_ends_with_input_behind_it_is_not_served_for_ever() {
 }
 
 #[test]
+fn requests_of_one_connection_do_not_hold_up_a_turn() {
+    let mut bench = Bench::new(|limits| limits.turn_requests_count = 10);
+    let mut peer = Peer::connect(bench.address);
+    peer.send(&b"GET /whole/0 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000));
+    told_so_many(&mut bench, 2000);
+    let turns = bench.event_loop.service.turns("GET /whole/0");
+    assert_eq!(turns.len(), 1000);
+    let most = turns.chunk_by(|a, b| a == b).map(<[usize]>::len).max();
+    assert_eq!(most, Some(10));
+}
+
+#[test]
 fn a_file_that_has_left_is_not_waited_for() {
     let mut bench = Bench::new(|limits| {
         limits.file_turn_bytes = 1000;
