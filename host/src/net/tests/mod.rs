@@ -4,6 +4,7 @@ mod ending;
 mod flow;
 mod http;
 mod http_endings;
+mod http_framing;
 mod http_turns;
 
 use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
