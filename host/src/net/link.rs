@@ -219,6 +219,7 @@ impl<T, E> Link<T, E> {
     }
 
     /// Writes `bytes`, behind what waits; what the socket does not take waits too.
+    #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
         let rest = &bytes[taken..];

@@ -336,8 +336,17 @@ impl<T, E> Io<T, E> {
         self.touch(id);
     }
 
-    /// Tells the sessions and exchanges that have ended.
+    /// Tells the sessions and exchanges that have ended, and asks for what they wait for.
+    #[inline]
     pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
+        // As after most messages.
+        if self.ended.is_empty() && self.ended_exchanges.is_empty() && self.cold.is_empty() {
+            return;
+        }
+        self.tell_all_ended(service);
+    }
+
+    fn tell_all_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
             service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
         }
