@@ -25,8 +25,7 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        self.write_waiting(id);
-        if self.speaks_http(id) {
+        if self.write_waiting(id) {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
             self.send_parts(id);
             self.end_if_over(service, id);
@@ -36,14 +35,15 @@ impl<T, E> Io<T, E> {
         self.settle(service, id);
     }
 
-    /// Output that waits goes on when the socket has room again.
-    fn write_waiting(&mut self, id: ConnectionId) {
+    /// Output that waits goes on when the socket has room again. Whether the connection speaks HTTP.
+    fn write_waiting(&mut self, id: ConnectionId) -> bool {
         let Some(link) = self.slots.get_mut(id) else {
-            return;
+            return false;
         };
+        let speaks_http = matches!(link.stage, Stage::Http(_));
         link.note_marks(&self.settings);
         if link.queue.is_empty() || !link.readiness.writable {
-            return;
+            return speaks_http;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -58,6 +58,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
+        speaks_http
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(

@@ -69,17 +69,18 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        let Some(link) = self.slots.get_mut(id) else {
+        let Some(mut link) = self.slots.get_mut(id) else {
             return;
         };
         link.is_touched = false;
         if matches!(link.stage, Stage::Http(_)) {
             self.end_if_over(service, id);
             self.http_settled(id);
+            let Some(settled) = self.slots.get_mut(id) else {
+                return;
+            };
+            link = settled;
         }
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
         if link.wants.hang_up {
             self.remove(id);
             return self.tell_ended(service);
