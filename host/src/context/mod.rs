@@ -5,13 +5,17 @@
 
 mod broadcast;
 mod commands;
+pub mod error_pages;
 pub mod exchange;
 pub mod handler;
 pub mod hub;
 pub(crate) mod instances;
+pub mod mounts;
 pub(crate) mod negotiation;
 pub mod origin;
+pub mod own_fields;
 pub mod page;
+pub mod redirect;
 mod request;
 pub mod roster;
 pub mod routes;
