@@ -77,6 +77,15 @@ limits! {
     read_budget_bytes = 1 << 20;
     /// Bytes of a file sent to one connection in one turn of the service loop; the rest waits for the next turn.
     file_turn_bytes = 256 << 10;
+    /// Size of the file of an error page, in bytes. A larger one is refused.
+    error_page_bytes = 64 << 10;
+    /// Lines of the access log that wait to be written, at most 1048576. Above it lines are left out, and the log tells
+    /// how many.
+    access_log_lines_count = 8_192;
+    /// One text of a client in a line of the access log, in bytes as it is written. The rest is left out and marked by
+    /// `...`.
+    access_log_text_bytes = 2_048;
+
     /// Timers that one session may have set. One more answers *full*.
     session_timers_count = 64;
 
