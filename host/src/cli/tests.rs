@@ -24,7 +24,7 @@ fn the_commands_fit_together() {
 #[test]
 fn serve_takes_the_flags_of_the_config() {
     assert_eq!(typed("serve"), Ok(Command::Serve(ServeArgs::default())));
-    let line = "serve --config c.json --listen 127.0.0.1:0 --listen [::1]:80 --plugins p --threads 2 --control s";
+    let line = "serve --config c.json --listen 127.0.0.1:0 --listen [::1]:80 --plugins p --threads 2 --control s --www w";
     let Ok(Command::Serve(args)) = typed(line) else {
         panic!()
     };
@@ -37,6 +37,7 @@ fn serve_takes_the_flags_of_the_config() {
         plugins: Some(PathBuf::from("p")),
         threads: Some(2),
         control: Some(PathBuf::from("s")),
+        www: Some(PathBuf::from("w")),
         ..Overrides::default()
     };
     assert_eq!(args.overrides(), said);

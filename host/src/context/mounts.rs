@@ -74,6 +74,21 @@ pub enum BadPoint {
 #[error("dot segments or empty segments of the path lead to another mount")]
 pub struct Unclear;
 
+impl<F> Mount<F> {
+    /// Adds the further fields to those of an answer, but for what it has already.
+    pub fn complete(&self, fields: &mut Fields) {
+        let own = fields.clone();
+        for (name, value) in self.fields.iter() {
+            if let Ok(name) = std::str::from_utf8(name)
+                && !own.has(name)
+            {
+                // They were judged when they came into the list.
+                let _ = fields.add(name, value);
+            }
+        }
+    }
+}
+
 impl<F> Default for Mounts<F> {
     fn default() -> Self {
         Self { mounts: Vec::new() }

@@ -233,3 +233,23 @@ fn a_text_that_is_no_mountpoint_is_refused() {
         assert_eq!(check_point(point), Ok(()), "{point}");
     }
 }
+
+#[test]
+fn further_fields_are_added_and_overwrite_nothing() {
+    let mut further = Fields::new();
+    for (name, value) in [("Link", "</a>"), ("link", "</b>"), ("X-Team", "web")] {
+        further.add(name, value.as_bytes()).unwrap();
+    }
+    let mount = Mount {
+        point: "/".into(),
+        kind: MountKind::Files(0),
+        fields: further,
+    };
+    let mut fields = Fields::new();
+    fields.set("x-team", "api");
+    mount.complete(&mut fields);
+    assert_eq!(
+        fields.as_bytes(),
+        b"x-team: api\r\nLink: </a>\r\nlink: </b>\r\n"
+    );
+}
