@@ -75,3 +75,6 @@ fn log_format(value: &Value<'_>, reader: &Reader<'_>) -> Option<Format> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests;
