@@ -84,6 +84,9 @@ pub(super) fn mounts(value: &Value<'_>, reader: &Reader<'_>) -> Mounts<FilesConf
         }
         // The rest is looked at all the same, so that one run shows every fault.
         let properties = reader.properties(value, point.value);
+        if value.as_object().is_none() {
+            continue;
+        }
         let Some((kind, fields)) = mount(&point, value.range(), properties, reader) else {
             continue;
         };
