@@ -11,6 +11,7 @@ pub mod handshake;
 pub mod hub;
 pub(crate) mod instances;
 pub(crate) mod negotiation;
+mod opening;
 pub mod origin;
 pub mod page;
 mod request;
