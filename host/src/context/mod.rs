@@ -12,6 +12,7 @@ pub mod handshake;
 pub mod hub;
 pub(crate) mod instances;
 pub(crate) mod negotiation;
+mod opening;
 pub mod origin;
 pub mod page;
 mod request;

@@ -7,12 +7,10 @@ use crate::{
     context::{
         broadcast::Set,
         exchange::{Doing, Exchange},
-        handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
-        handshake::{self, Accepted, HandshakeCall, Kept},
+        handler::{ExtensionHandler, Fault, ProtocolHandler, SessionState},
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
-        negotiation::{Negotiated, Negotiator},
-        request::{self, Opening},
+        request,
         roster::SetId,
         routes::Routes,
         session::{Session, SessionCall},
@@ -163,44 +161,6 @@ impl Context {
         }
     }
 
-    /// Has the protocol judge the opening handshake.
-    fn judge<'a>(
-        &self,
-        instance: u32,
-        request: &'a RequestHead<'a>,
-        opening: &'a Opening<'_, 'a>,
-        facts: RequestFacts<'a>,
-    ) -> Result<Accepted<'a>, Option<handshake::Refused>> {
-        let instance = self.instances.get(instance).ok_or(None)?;
-        let offered = &opening.upgrade.subprotocols;
-        let most = usize::try_from(self.answer_fields_bytes).unwrap_or(usize::MAX);
-        let call = HandshakeCall::new(request, offered, facts, instance.thread, most);
-        handshake::judge(instance, call)
-    }
-
-    /// Agrees on extensions with the peer.
-    fn negotiate(
-        &mut self,
-        instance: u32,
-        opening: &Opening<'_, '_>,
-        request: RequestFacts<'_>,
-    ) -> Negotiated {
-        let offers = &opening.upgrade.extensions;
-        let Some(instance) = self.instances.get(instance) else {
-            return Negotiated::default();
-        };
-        if offers.is_empty() || self.routes.extensions.is_empty() {
-            return Negotiated::default();
-        }
-        let negotiator = Negotiator {
-            protocol: &*instance.handler,
-            thread: instance.thread,
-            request,
-            instances: &mut self.extensions,
-        };
-        negotiator.negotiate(&self.routes.extensions, offers)
-    }
-
     /// The index of a set on this thread.
     pub(super) fn set_index(&mut self, id: SetId) -> usize {
         match self.sets.iter().position(|set| set.id == id) {
@@ -259,50 +219,7 @@ impl Service for Context {
                 return Answer::Exchange(Exchange::answered());
             }
         };
-        let target = origin_form(head);
-        let mut facts = RequestFacts {
-            vhost: &routes.vhost,
-            target: &target,
-            peer: port.peer(),
-            protocol: bound.route.handler.facts(),
-            subprotocol: opening.subprotocol(),
-            role: Role::Server,
-        };
-        let accepted = match self.judge(instance, head, &opening, facts) {
-            Ok(accepted) => accepted,
-            Err(refused) => {
-                match refused {
-                    Some(refused) => request::turn_away(&refused, port),
-                    None => request::fail(port),
-                }
-                self.instances.leave(instance);
-                return Answer::Exchange(Exchange::answered());
-            }
-        };
-        facts.subprotocol = accepted.subprotocol;
-        let Negotiated {
-            chain,
-            answer: extensions,
-            instances,
-        } = self.negotiate(instance, &opening, facts);
-        request::accept(&opening, &accepted, &extensions, port.switch());
-        let set = self.set_index(bound.route.set);
-        let own_name = accepted.subprotocol == Some(&**bound.name);
-        let other_name = accepted.subprotocol.filter(|_| !own_name);
-        let names = &facts.protocol.keep_headers;
-        let kept = Kept::of(head, names, other_name, accepted.learnt);
-        let session = Session {
-            state: None,
-            target,
-            instance,
-            extensions: instances.into(),
-            set: set as u32,
-            member: self.sets[set].members.len() as u32,
-            cursor: self.sets[set].frames().len() as u32,
-            subprotocol: own_name,
-            kept,
-        };
-        Answer::Upgrade(session, chain)
+        self.accept(&routes, head, port, &opening, instance)
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
@@ -473,14 +390,6 @@ impl Service for Context {
     fn turn_ends(&mut self) -> bool {
         self.queue = self.hub.end_turn();
         !self.queue.is_empty()
-    }
-}
-
-/// Path and query of a request, whatever the form of its target.
-fn origin_form(request: &RequestHead<'_>) -> Box<str> {
-    match request.query() {
-        Some(query) => format!("{}?{query}", request.path()).into(),
-        None => request.path().into(),
     }
 }
 
