@@ -1,7 +1,7 @@
 //! The manifest, written as JSON while the plugin is compiled.
 
 use crate::{
-    Delivery, Extensions,
+    BodyDelivery, Delivery, Extensions,
     export::{Export, ExportedExtension},
 };
 
@@ -30,18 +30,23 @@ impl Manifest {
         let mut i = 0;
         while i < protocols.len() {
             assert!(
-                is_token(protocols[i].name),
+                is_token(protocols[i].name) || !protocols[i].websocket,
                 "Protocol::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
+            );
+            assert!(
+                is_token(protocols[i].name),
+                "HttpHandler::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
             );
             let mut other = 0;
             while other < i {
                 assert!(
                     !equal(protocols[i].name, protocols[other].name),
-                    "two protocols of this plugin have the same NAME"
+                    "two protocols or HTTP handlers of this plugin have the same NAME"
                 );
                 other += 1;
             }
             check_allowed(protocols[i].extensions);
+            check_kept(protocols[i].keep_headers);
             i += 1;
         }
         let mut i = 0;
@@ -171,13 +176,33 @@ impl<const N: usize> Json<N> {
             Extensions::Only(names) => self.push_allowed("only", names),
             Extensions::Except(names) => self.push_allowed("except", names),
         }
+        if !protocol.keep_headers.is_empty() {
+            self.push(",\"keep_headers\":");
+            self.push_names(protocol.keep_headers);
+        }
+        if !protocol.websocket {
+            self.push(",\"websocket\":false");
+        }
+        if let Some(body) = protocol.http {
+            self.push(",\"http\":true");
+            if let BodyDelivery::Whole { most_bytes } = body {
+                self.push(",\"body_bytes\":");
+                self.push_number(most_bytes);
+            }
+        }
         self.push("}");
     }
 
     const fn push_allowed(&mut self, key: &str, names: &[&str]) {
         self.push(",\"extensions\":{\"");
         self.push(key);
-        self.push("\":[");
+        self.push("\":");
+        self.push_names(names);
+        self.push("}");
+    }
+
+    const fn push_names(&mut self, names: &[&str]) {
+        self.push("[");
         let mut i = 0;
         while i < names.len() {
             self.push(if i == 0 { "\"" } else { ",\"" });
@@ -185,7 +210,7 @@ impl<const N: usize> Json<N> {
             self.push("\"");
             i += 1;
         }
-        self.push("]}");
+        self.push("]");
     }
 
     const fn push_byte(&mut self, byte: u8) {
@@ -206,6 +231,18 @@ const fn check_allowed(extensions: Extensions) {
         assert!(
             is_token(names[i]),
             "Protocol::EXTENSIONS must name tokens: letters, digits and !#$%&'*+-.^_`|~"
+        );
+        i += 1;
+    }
+}
+
+/// A name that is no token would match no field.
+const fn check_kept(names: &[&str]) {
+    let mut i = 0;
+    while i < names.len() {
+        assert!(
+            is_token(names[i]),
+            "Protocol::KEEP_HEADERS must name tokens: letters, digits and !#$%&'*+-.^_`|~"
         );
         i += 1;
     }

@@ -267,10 +267,12 @@ impl Exchange {
             return Err(AnswerError::Wrong);
         }
         if whole {
+            // Whoever is not told to go on may send the body all the same, or another request.
+            self.persists &= !self.awaits_continue;
             self.discard_body();
+        } else if self.awaits_continue {
+            self.go_on(out);
         }
-        // Whoever is not told to go on may send the body all the same, or another request.
-        self.persists &= !self.awaits_continue;
         self.status = status;
         let framing = self.framing(status, length);
         self.persists &= framing != Framing::UntilClose;

@@ -193,7 +193,7 @@ impl<T, E> Io<T, E> {
                         let why = "request body too large: see limits.request_body_bytes";
                         give_up(service, kept, port, &Refused::new(413, why));
                     }
-                    if port.exchange.has_body() && !port.is_over() {
+                    if port.exchange.has_body() && !port.exchange.discards() {
                         service.body_end(kept, port, Default::default());
                     }
                 });

@@ -126,7 +126,7 @@ impl HttpPort<'_> {
 
     /// Gives a piece of streamed content out: all of it, or none when the connection is above its high mark.
     pub fn send(&mut self, piece: &[u8]) -> Sent {
-        if self.is_over() {
+        if self.is_over() || !self.parts.is_empty() {
             return Sent::Closed;
         }
         if self.is_full(piece.len()) {
@@ -140,7 +140,7 @@ impl HttpPort<'_> {
 
     /// Ends streamed content. The exchange is cut off when less was given than announced.
     pub fn finish(&mut self, trailer: &Fields) -> Sent {
-        if self.is_over() {
+        if self.is_over() || !self.parts.is_empty() {
             return Sent::Closed;
         }
         match self.exchange.finish(self.out, trailer) {

@@ -2,11 +2,13 @@
 
 mod ending;
 mod flow;
+mod http;
 
 use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::{
     connection::{
+        content::Part,
         inbound::{Delivery, InboundRules},
         websocket::{CloseReport, ClosedBy},
     },
@@ -40,6 +42,10 @@ struct Probe {
     /// The test has seen more than the high mark wait: reading goes on at this mark.
     awaits_low_mark: Option<usize>,
     closed: Vec<CloseReport>,
+    /// What `/file` answers with.
+    file: Option<Arc<File>>,
+    /// Stretches of files that were to be read from disk.
+    cold: Vec<(ConnectionId, u32, Range<u64>)>,
 }
 
 impl Probe {
@@ -101,21 +107,45 @@ impl Probe {
 impl Service for Probe {
     type Session = ();
 
-    /// What it still answers: `Connection: close` pages, and echoes of bodies.
+    /// Whatever path a request names, that is what it gets: see [`Self::request`].
     type Exchange = ();
 
     fn request(&mut self, head: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<(), ()> {
         self.note(&format!("{} {}", head.method, head.target));
-        if let Some(len) = head.path().strip_prefix("/page/") {
-            let page = vec![b'p'; len.parse().unwrap()];
-            port.close_after();
-            port.answer(200, &Fields::new(), Content::Whole(&page));
-        } else if head.path() == "/echo" {
-            port.answer(200, &Fields::new(), Content::Streamed(None));
-        } else {
-            port.switch()
-                .extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
-            return Answer::Upgrade((), ExtensionChain::default());
+        let none = Fields::new();
+        let (path, number) = head.path().rsplit_once('/').unwrap_or_default();
+        let page = vec![b'p'; number.parse().unwrap_or_default()];
+        match path {
+            "/page" => {
+                port.close_after();
+                port.answer(200, &none, Content::Whole(&page));
+            }
+            "/whole" => {
+                port.answer(200, &none, Content::Whole(&page));
+            }
+            "/echo" => {
+                port.answer(200, &none, Content::Streamed(None));
+            }
+            "/file" => {
+                let file = Arc::clone(self.file.as_ref().unwrap());
+                let range = 0..file.metadata().unwrap().len();
+                let parts = vec![
+                    Part::Bytes(b"begin".to_vec()),
+                    Part::File { file, range },
+                    Part::Bytes(b"end".to_vec()),
+                ];
+                port.answer(200, &none, Content::Parts(parts));
+            }
+            "/later" => {
+                port.pause();
+                port.set_timer(7, page.len() as u64);
+            }
+            "/silent" => {}
+            _ => {
+                port.switch()
+                    .extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+                return Answer::Upgrade((), ExtensionChain::default());
+            }
         }
         Answer::Exchange(())
     }
@@ -130,6 +160,7 @@ impl Service for Probe {
     }
 
     fn body(&mut self, (): &mut (), port: &mut HttpPort<'_>, piece: &[u8]) {
+        self.note(&format!("body {}", piece.len()));
         port.send(piece);
     }
 
@@ -139,13 +170,22 @@ impl Service for Probe {
 
     fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
 
-    fn http_timer(&mut self, (): &mut (), _port: &mut HttpPort<'_>, _id: u64) {}
+    fn http_timer(&mut self, (): &mut (), port: &mut HttpPort<'_>, id: u64) {
+        assert_eq!(id, 7);
+        port.resume();
+        port.answer(200, &Fields::new(), Content::Streamed(None));
+        if port.exchange.has_body() {
+            port.finish(&Fields::new());
+        }
+    }
 
     fn exchange_ended(&mut self, (): (), _: ConnectionId, _: SocketAddr, end: &ExchangeEnd) {
         self.note(&format!("ended {:?} {} {}", end.by, end.status, end.sent));
     }
 
-    fn warm(&mut self, _: ConnectionId, _: u32, _: &Arc<File>, _: Range<u64>) {}
+    fn warm(&mut self, id: ConnectionId, number: u32, _file: &Arc<File>, range: Range<u64>) {
+        self.cold.push((id, number, range));
+    }
 
     fn rules(&self, (): &()) -> InboundRules {
         InboundRules {
