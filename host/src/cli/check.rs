@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use super::{Done, print};
 use crate::access_log;
 use crate::config::{self, Config, Overrides, meant};
 use crate::context::error_pages::ErrorPages;
-use crate::context::mounts::MountKind;
+use crate::context::mounts::{MountKind, open_files};
 use crate::logging::escaped;
 
 /// Looks at a plugin file without running it.
@@ -66,19 +65,6 @@ struct RefusedFiles(usize);
 #[error("{0} of the files and directories that the config names for HTTP cannot be used")]
 struct UnusablePlaces(usize);
 
-/// A directory of files that cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "mounts: the files of `{point}` cannot be served: {}: {cause}; name a directory that the host may read, relative \
-     to the config",
-    root.display()
-)]
-struct UnreadRoot {
-    point: String,
-    root: PathBuf,
-    cause: io::Error,
-}
-
 /// `check`.
 pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Inspect) -> Done {
     let flags = Overrides {
@@ -126,10 +112,9 @@ fn tell_unusable(config: &Config) -> usize {
     let mut errors: Vec<Box<dyn Error>> = Vec::new();
     for mount in config.mounts.iter() {
         if let MountKind::Files(files) = &mount.kind
-            && let Err(cause) = fs::read_dir(&files.root)
+            && let Err(error) = open_files(mount, files)
         {
-            let (point, root) = (mount.point.to_string(), files.root.clone());
-            errors.push(UnreadRoot { point, root, cause }.into());
+            errors.push(error.into());
         }
     }
     for (status, file) in &config.error_pages {

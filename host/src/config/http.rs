@@ -6,16 +6,16 @@ use std::path::PathBuf;
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
-use super::mounts::FilesConfig;
 use super::reader::Reader;
 use crate::access_log::{Format, Settings};
+use crate::context::files::FilesMount;
 use crate::context::mounts::Mounts;
 use crate::context::own_fields::OwnFields;
 
 /// What was written of HTTP; paths are relative to the working directory already.
 #[derive(Debug, Default)]
 pub(super) struct WrittenHttp {
-    pub(super) mounts: Mounts<FilesConfig>,
+    pub(super) mounts: Mounts<FilesMount>,
     pub(super) default_http: Option<String>,
     pub(super) error_pages: BTreeMap<u16, PathBuf>,
     pub(super) own_fields: OwnFields,

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use tracing::level_filters::LevelFilter;
 
 use crate::access_log;
+use crate::context::files::FilesMount;
 use crate::context::mounts::Mounts;
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
@@ -29,7 +30,6 @@ mod source;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use mounts::FilesConfig;
 pub use overrides::{BadAddress, Overrides, parse_address, parse_threads};
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
@@ -56,7 +56,7 @@ pub struct Config {
     /// behind these, with empty options.
     pub extensions: Vec<(String, ExtensionConfig)>,
     /// Which part of the path space of HTTP is whose.
-    pub mounts: Mounts<FilesConfig>,
+    pub mounts: Mounts<FilesMount>,
     /// The protocol whose HTTP handler answers what no mount takes.
     pub default_http: Option<String>,
     /// HTML files, by the status of the host's own answers that they are for.

@@ -7,47 +7,16 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
 
 use super::reader::{Located, Reader};
+use crate::context::files::FilesMount;
 use crate::context::mounts::{BadPoint, Mount, MountKind, Mounts, check_point};
 use crate::context::redirect::{BadTarget, DEFAULT_STATUS, Redirect, STATUSES};
 use crate::wire::fields::{BadField, Fields, check, is_token};
 
-/// What is set for a mount of files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilesConfig {
-    /// The directory.
-    pub root: PathBuf,
-    /// The names that are tried, in order, for a directory.
-    pub index: Vec<String>,
-    /// Media types by extension, in lower case and without its dot; they go before those that are known.
-    pub types: BTreeMap<String, String>,
-    /// The value of Cache-Control.
-    pub cache_control: Option<String>,
-    /// Whether a file beside the one asked for, with `.zst`, `.br` or `.gz` at its end, is sent in its place.
-    pub precompressed: bool,
-    /// Whether symbolic links are followed that stay below the root.
-    pub follow_links: bool,
-}
-
-impl FilesConfig {
-    /// The files below `root`, all else as when nothing is written.
-    #[must_use]
-    pub fn at(root: PathBuf) -> Self {
-        Self {
-            root,
-            index: vec!["index.html".to_owned()],
-            types: BTreeMap::new(),
-            cache_control: None,
-            precompressed: true,
-            follow_links: false,
-        }
-    }
-}
-
 /// The mount of files at `/`.
-pub(super) fn www(root: PathBuf) -> Mount<FilesConfig> {
+pub(super) fn www(root: PathBuf) -> Mount<FilesMount> {
     Mount {
         point: "/".into(),
-        kind: MountKind::Files(FilesConfig::at(root)),
+        kind: MountKind::Files(FilesMount::new(root)),
         fields: Fields::new(),
     }
 }
@@ -73,7 +42,7 @@ const KEYS: &[&str] = &[
     "fields",
 ];
 
-pub(super) fn mounts(value: &Value<'_>, reader: &Reader<'_>) -> Mounts<FilesConfig> {
+pub(super) fn mounts(value: &Value<'_>, reader: &Reader<'_>) -> Mounts<FilesMount> {
     let mut mounts = Mounts::default();
     let mut places = Vec::new();
     for (point, value) in reader.properties(value, "mounts") {
@@ -119,7 +88,7 @@ fn mend_of_point(bad: BadPoint, point: &str) -> String {
 }
 
 /// A redirect below its own mountpoint never ends.
-fn refuse_loops(mounts: &Mounts<FilesConfig>, places: &[Located<&str>], reader: &Reader<'_>) {
+fn refuse_loops(mounts: &Mounts<FilesMount>, places: &[Located<&str>], reader: &Reader<'_>) {
     for mount in mounts.iter() {
         let MountKind::Redirect(redirect) = &mount.kind else {
             continue;
@@ -146,7 +115,7 @@ fn mount(
     range: Range,
     mut properties: Properties<'_>,
     reader: &Reader<'_>,
-) -> Option<(MountKind<FilesConfig>, Fields)> {
+) -> Option<(MountKind<FilesMount>, Fields)> {
     let is_redirect = properties.iter().any(|(key, _)| key.value == "redirect");
     let kinds: Vec<&str> = properties
         .iter()
@@ -199,7 +168,7 @@ fn refuse_kindless(
     }
 }
 
-fn files(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<FilesConfig> {
+fn files(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<FilesMount> {
     const KEYS: &[&str] = &[
         "files",
         "index",
@@ -209,7 +178,7 @@ fn files(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<FilesConfig
         "follow_links",
         "fields",
     ];
-    let mut files = FilesConfig::at(PathBuf::new());
+    let mut files = FilesMount::new("");
     let mut root = None;
     for (key, value) in properties {
         match key.value {
@@ -320,7 +289,7 @@ const fn mend_of_target(bad: BadTarget) -> &'static str {
     }
 }
 
-fn status(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<MountKind<FilesConfig>> {
+fn status(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<MountKind<FilesMount>> {
     let mut code = None;
     let mut text = None;
     for (key, value) in properties {
@@ -351,7 +320,7 @@ fn status(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<MountKind<
     })
 }
 
-fn protocol(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<MountKind<FilesConfig>> {
+fn protocol(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<MountKind<FilesMount>> {
     let mut name = None;
     let mut body_bytes = None;
     for (key, value) in properties {

@@ -6,7 +6,13 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::{context::redirect::Redirect, wire::fields::Fields};
+use crate::{
+    context::{
+        files::{FilesError, FilesMount, FilesRoot},
+        redirect::Redirect,
+    },
+    wire::fields::Fields,
+};
 
 /// All mounts. `F` is what serves files: what is written of it in a config, the open directory in a running host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,6 +191,32 @@ impl<F> Mounts<F> {
             names(&mount.point).all(|name| segments.next().is_some_and(|other| other.is(name)))
         })
     }
+}
+
+/// The files of a mount cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("mounts: `{point}`: {error}")]
+pub struct UnopenedMount {
+    /// Its mountpoint.
+    pub point: Arc<str>,
+    /// Why.
+    pub error: FilesError,
+}
+
+/// Opens the directory of a mount, for [`Mounts::try_map`]. May wait for a disk.
+///
+/// # Errors
+///
+/// [`UnopenedMount`].
+pub fn open_files(
+    mount: &Mount<FilesMount>,
+    files: &FilesMount,
+) -> Result<Arc<FilesRoot>, UnopenedMount> {
+    let opened = files.clone().open();
+    opened.map(Arc::new).map_err(|error| UnopenedMount {
+        point: Arc::clone(&mount.point),
+        error,
+    })
 }
 
 /// Judges a mountpoint.

@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::access_log::{Format, Settings};
-use crate::config::{Config, FilesConfig, Overrides, resolve};
+use crate::config::{Config, Overrides, resolve};
+use crate::context::files::FilesMount;
 use crate::context::mounts::MountKind;
 use crate::context::own_fields::OwnFields;
 
@@ -54,7 +55,7 @@ fn every_kind_of_mount_is_understood() {
     let MountKind::Files(files) = config.mounts.find("/x").unwrap().unwrap().0.kind.clone() else {
         panic!()
     };
-    assert_eq!(files, FilesConfig::at(PathBuf::from("conf/www")));
+    assert_eq!(files, FilesMount::new("conf/www"));
     assert_eq!(files.index, ["index.html"]);
     assert!(files.precompressed && !files.follow_links);
     let MountKind::Files(files) = kind("/docs") else {
@@ -147,7 +148,7 @@ fn a_directory_named_outside_of_the_file_takes_the_place_of_the_mount_at_the_roo
         let config = resolve(Path::new("conf/c.json"), text, &overrides).unwrap();
         assert_eq!(config.mounts.iter().count(), 2);
         let (mount, _) = config.mounts.find("/x").unwrap().unwrap();
-        let files = FilesConfig::at(PathBuf::from(root));
+        let files = FilesMount::new(root);
         assert_eq!(mount.kind, MountKind::Files(files));
     }
 }
