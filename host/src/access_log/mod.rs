@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+mod date;
 mod line;
 mod place;
 mod writer;

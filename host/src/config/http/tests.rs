@@ -125,6 +125,16 @@ fn what_is_set_beside_the_mounts_is_understood() {
 }
 
 #[test]
+fn the_example_of_the_operators_page_is_understood() {
+    const PAGE: &str = include_str!("../../../../docs/operating.md");
+    let section = PAGE.split("\n## HTTP: mounts\n").nth(1).unwrap();
+    let example = section.split("```").nth(1).unwrap();
+    let config = good(example.strip_prefix("jsonc").unwrap());
+    assert_eq!(config.mounts.iter().count(), 4);
+    assert!(config.access_log.is_some() && config.own_fields.security);
+}
+
+#[test]
 fn without_a_word_nothing_is_mounted_added_or_logged() {
     let config = good("{}");
     assert!(config.mounts.is_empty() && config.error_pages.is_empty());
