@@ -6,6 +6,7 @@
 mod broadcast;
 mod commands;
 pub mod exchange;
+pub mod files;
 pub mod handler;
 pub mod hub;
 pub(crate) mod instances;

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports)] // each target uses one of them
 
 mod deflate_offer;
+mod http;
 mod inflate;
 mod websocket;
 
@@ -20,6 +21,7 @@ use hotsocket::{
 };
 
 pub(crate) use deflate_offer::deflate_offer;
+pub(crate) use http::{chunked_body, ranges, request_head};
 pub(crate) use inflate::inflate;
 pub(crate) use websocket::websocket;
 
