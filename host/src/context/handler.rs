@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
-    context::session::SessionCall,
+    context::{
+        http_handler::{HttpFacts, HttpHandler},
+        session::SessionCall,
+    },
     net::service::Delivered,
     wire::{Role, extension::Extension},
 };
@@ -35,6 +38,10 @@ pub struct ProtocolFacts {
     pub pongs: bool,
     /// Which extensions may be used with it.
     pub extensions: AllowedExtensions,
+    /// Whether it has sessions.
+    pub websocket: bool,
+    /// How it answers HTTP, if it does.
+    pub http: Option<HttpFacts>,
 }
 
 /// Which extensions a protocol lets be used on its connections.
@@ -142,6 +149,11 @@ pub trait Hosted: Send + Sync {
 pub trait ProtocolHandler: Hosted {
     /// What it is.
     fn facts(&self) -> &ProtocolFacts;
+
+    /// The part of it that answers HTTP, if [`ProtocolFacts::http`] says that there is one.
+    fn http(&self) -> Option<&dyn HttpHandler> {
+        None
+    }
 
     /// Whether an extension may be used with a session to be, beside what [`ProtocolFacts::extensions`] says.
     ///
