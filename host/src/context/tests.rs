@@ -18,6 +18,7 @@ use crate::{
             SessionState, ThreadState,
         },
         hub::{Command, Hub, Operation, SlowPolicy},
+        offload::FileThreads,
         origin::AllowedOrigins,
         roster::SetId,
         routes::{Route, Routes},
@@ -252,6 +253,8 @@ impl Bench {
                 delivery: inbound::Delivery::Messages,
                 pongs: false,
                 extensions: AllowedExtensions::All,
+                websocket: true,
+                http: None,
             },
             hub: Arc::clone(&hub),
             log: Mutex::default(),
@@ -265,13 +268,20 @@ impl Bench {
         let routes = Arc::new(Routes {
             vhost: "default".into(),
             protocols: HashMap::from([("test".into(), route)]),
+            http: Vec::new(),
             extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let address = listeners[0].local_addr().unwrap();
-        let context = Context::new(0, Arc::clone(&hub), routes, limits.message_bytes);
+        let context = Context::new(
+            0,
+            Arc::clone(&hub),
+            routes,
+            FileThreads::new(&limits),
+            &limits,
+        );
         let settings = Settings::from(&limits);
         let event_loop =
             EventLoop::new(poll, 0, listeners, context, settings, Shared::default()).unwrap();

@@ -107,6 +107,13 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The names of the protocols that answer HTTP.
+    #[must_use]
+    pub fn answering_http(&self) -> Vec<String> {
+        let answering = self.protocols.iter().filter(|protocol| protocol.http);
+        answering.map(|protocol| protocol.name.clone()).collect()
+    }
+
     /// Whether the plugin provides `protocol`.
     #[must_use]
     pub fn provides(&self, protocol: &str) -> bool {
@@ -128,16 +135,6 @@ impl ProtocolManifest {
             format!("the protocol {} {cause}", self.name),
             "rebuild the plugin with a current hotsocket-plugin",
         ))
-    }
-
-    /// What it serves, in words for people.
-    #[must_use]
-    pub fn serves(&self) -> &'static str {
-        match (self.websocket, self.http) {
-            (true, false) => "WebSocket",
-            (true, true) => "WebSocket and HTTP",
-            (false, _) => "HTTP",
-        }
     }
 }
 
@@ -245,12 +242,8 @@ mod tests {
         assert!(sessions.websocket && !sessions.http);
         let both = manifest(r#","http":true,"body_bytes":4096"#).unwrap();
         assert!(both.websocket && both.http && both.body_bytes == Some(4096));
-        assert_eq!(
-            manifest(r#","http":true,"websocket":false"#)
-                .unwrap()
-                .serves(),
-            "HTTP"
-        );
+        let only = manifest(r#","http":true,"websocket":false"#).unwrap();
+        assert!(!only.websocket && only.http);
         let refused = |text: &str| manifest(text).unwrap_err().cause;
         assert_eq!(
             refused(r#","websocket":false"#),

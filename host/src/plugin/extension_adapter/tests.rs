@@ -53,13 +53,14 @@ impl Side {
             delivery: Delivery::Messages,
             pongs: false,
             extensions: allowed,
+            websocket: true,
+            http: None,
         };
         let blocks = echo.protocols[0];
         let protocol = Protocol::create(
             plan(&echo, "echo", "{}", Some(SetId(0)), blocks.instance),
             facts,
-            blocks.session,
-            blocks.handshake,
+            &blocks,
             &services,
             PATIENCE,
         );
@@ -144,6 +145,7 @@ fn plan(
         1,
         PathBuf::from("(linked)"),
         Hash::of(b""),
+        Vec::new(),
     );
     InstancePlan {
         generation: Arc::new(generation),
