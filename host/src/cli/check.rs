@@ -30,6 +30,8 @@ pub struct Inspected {
     pub toolchain: String,
     /// The protocols it brings.
     pub protocols: Vec<String>,
+    /// Those of its protocols that answer HTTP.
+    pub http: Vec<String>,
     /// The extensions it brings.
     pub extensions: Vec<String>,
 }
@@ -47,6 +49,7 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         ("abi", &seen.abi),
         ("toolchain", &seen.toolchain),
         ("protocols", &seen.protocols.join(", ")),
+        ("http", &seen.http.join(", ")),
         ("extensions", &seen.extensions.join(", ")),
     ];
     for (name, value) in rows {

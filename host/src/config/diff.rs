@@ -69,6 +69,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             was.commands_bytes != is.commands_bytes,
         ),
         (
+            "limits.file_threads_count",
+            was.file_threads_count != is.file_threads_count,
+        ),
+        (
+            "limits.file_jobs_count",
+            was.file_jobs_count != is.file_jobs_count,
+        ),
+        (
             "limits.control_request_bytes",
             was.control_request_bytes != is.control_request_bytes,
         ),
