@@ -1,6 +1,6 @@
 //! What a vhost has beside its protocols, opened: directories, error pages, the access log. All of it or nothing.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
     access_log::{self, AccessLog},
@@ -20,7 +20,7 @@ pub(crate) struct OpenSite {
 
 /// An access log, and what it was opened by.
 struct OpenLog {
-    log: Arc<AccessLog>,
+    log: Rc<AccessLog>,
     settings: access_log::Settings,
     bounds: [u64; 2],
 }
@@ -55,7 +55,7 @@ impl OpenSite {
 
     /// Writes what is left of the access log. After the service threads have ended.
     pub(crate) fn finish(self) {
-        if let Some(log) = self.log.and_then(|open| Arc::into_inner(open.log))
+        if let Some(log) = self.log.and_then(|open| Rc::into_inner(open.log))
             && !log.finish(LAST_LINES)
         {
             tracing::warn!(target: "hotsocket", "the last lines of the access log could not be written");
@@ -77,9 +77,9 @@ impl OpenLog {
         let log = match same {
             Some(open) => {
                 open.log.reopen();
-                Arc::clone(&open.log)
+                Rc::clone(&open.log)
             }
-            None => Arc::new(AccessLog::start(settings, limits)?),
+            None => Rc::new(AccessLog::start(settings, limits)?),
         };
         Ok(Self {
             log,
