@@ -62,6 +62,7 @@ impl Site {
     /// Answers with one line of text, or with the page there is for the status.
     pub(crate) fn say(&self, port: &mut HttpPort<'_>, status: u16, mut fields: Fields, text: &str) {
         if let Some(page) = self.error_pages.content(status) {
+            let mut fields = fields.without(&["Content-Type"]);
             fields.set("Content-Type", "text/html; charset=utf-8");
             port.answer(status, &fields, Content::Whole(page));
             return;

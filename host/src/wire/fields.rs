@@ -66,6 +66,19 @@ impl Fields {
         });
     }
 
+    /// These fields but those of some names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut kept = Self::new();
+        for (name, value) in self.iter() {
+            let is_meant = |left: &&str| name.eq_ignore_ascii_case(left.as_bytes());
+            if !names.iter().any(is_meant) {
+                kept.push(&String::from_utf8_lossy(name), value);
+            }
+        }
+        kept
+    }
+
     /// Whether there is a field of that name, in any case of letters.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
