@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -69,6 +69,12 @@ impl Deref for Site {
 
     fn deref(&self) -> &Server {
         &self.0
+    }
+}
+
+impl DerefMut for Site {
+    fn deref_mut(&mut self) -> &mut Server {
+        &mut self.0
     }
 }
 

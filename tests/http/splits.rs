@@ -19,7 +19,7 @@ impl Asked {
     }
 }
 
-/// Good and bad ones, with and without body.
+/// Good and bad ones, with and without body. None expects 100: its answer may depend on whether the body is there.
 fn requests() -> Vec<Asked> {
     let get = |target, fields| Asked::new("GET", target, fields, "");
     vec![
@@ -50,7 +50,7 @@ fn requests() -> Vec<Asked> {
         Asked::new("POST", "/a.txt", "Content-Length: 12\r\n", "GET / HTTP/1"),
         Asked::new("POST", "/", "Content-Length: 0\r\n", ""),
         Asked::new("POST", "/a.txt", "Transfer-Encoding: chunked\r\n", "3;x\r\nGET\r\n0\r\nA: b\r\n\r\n"),
-        Asked::new("PUT", "/a.txt", "Content-Length: 5\r\nExpect: 100-continue\r\n", "hello"),
+        Asked::new("PUT", "/a.txt", "Content-Length: 5\r\n", "hello"),
         Asked::new("BREW", "/pot", "", ""),
         Asked::new("GET", "/a.txt", "A : b\r\n", ""),
         Asked::new("GET", "*", "", ""),
