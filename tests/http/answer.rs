@@ -159,7 +159,8 @@ fn fields(lines: &str) -> Vec<(String, String)> {
         let clean = !line.contains(['\r', '\n', '\0']);
         let field = line.split_once(':').filter(|_| clean);
         let (name, value) = field.unwrap_or_else(|| panic!("no field: {line:?}"));
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         assert!(!name.is_empty() && name.bytes().all(is_token), "{line:?}");
         (name.to_owned(), value.trim().to_owned())
     });

@@ -35,7 +35,11 @@ fn close_is_found_among_other_words_in_any_case_and_in_any_of_several_fields() {
         assert!(peer.ask("GET", "/a.txt", fields).closes(), "{fields:?}");
         peer.expect_end();
     }
-    for fields in ["Connection: closed\r\n", "Connection: not-close\r\n", "X: close\r\n"] {
+    for fields in [
+        "Connection: closed\r\n",
+        "Connection: not-close\r\n",
+        "X: close\r\n",
+    ] {
         let mut peer = site.peer();
         assert!(!peer.ask("GET", "/a.txt", fields).closes(), "{fields:?}");
         peer.expect_open();

@@ -21,7 +21,11 @@ fn head_says_what_get_would_and_has_no_content() {
     ] {
         let get = peer.ask("GET", target, fields).undated();
         let head = peer.ask("HEAD", target, fields).undated();
-        assert_eq!((head.status, &head.fields), (get.status, &get.fields), "{target}");
+        assert_eq!(
+            (head.status, &head.fields),
+            (get.status, &get.fields),
+            "{target}"
+        );
     }
     peer.expect_open();
     // RFC 9110 section 14.2: Range is for GET alone.
@@ -107,7 +111,11 @@ fn the_absolute_form_gets_what_the_path_gets() {
 fn a_final_answer_comes_in_place_of_100_when_the_body_is_not_wanted() {
     let site = Site::new();
     let mut peer = site.peer();
-    peer.send(request("POST", "/a.txt", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+    peer.send(request(
+        "POST",
+        "/a.txt",
+        "Content-Length: 5\r\nExpect: 100-continue\r\n",
+    ));
     let answer = peer.answer();
     assert_eq!(answer.status, 405, "{answer:?}");
     // Section 10.1.1 of RFC 9110: the client may send the body all the same or leave it out, so either the connection ends

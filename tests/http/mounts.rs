@@ -18,12 +18,24 @@ fn seed_4_1_pages_scripts_an_icon_and_live_data_come_from_one_port() {
     fs::write(site.file("favicon.ico"), [0, 0, 1, 0]).expect("a fresh file");
     for (target, media_type, content) in [
         ("/", "text/html; charset=utf-8", INDEX.as_bytes()),
-        ("/live.js", "text/javascript; charset=utf-8", b"new WebSocket('/echo')"),
-        ("/page.css", "text/css; charset=utf-8", b"body { color: black }\n"),
+        (
+            "/live.js",
+            "text/javascript; charset=utf-8",
+            b"new WebSocket('/echo')",
+        ),
+        (
+            "/page.css",
+            "text/css; charset=utf-8",
+            b"body { color: black }\n",
+        ),
         ("/favicon.ico", "image/x-icon", &[0, 0, 1, 0]),
     ] {
         let answer = site.ask("GET", target, "");
-        assert_eq!((answer.status, &answer.content[..]), (200, content), "{target}");
+        assert_eq!(
+            (answer.status, &answer.content[..]),
+            (200, content),
+            "{target}"
+        );
         assert_eq!(answer.field("Content-Type"), Some(media_type), "{target}");
     }
     site.assert_echoes();
@@ -47,12 +59,18 @@ fn with_error_page(status: &str) -> Site {
     let setup = Setup::new();
     let page = setup.config_file().with_file_name("error.html");
     fs::write(page, "<h1>ours</h1>").expect("a fresh file");
-    Site::start(setup, Config::new().key("error_pages", json!({status: "error.html"})))
+    Site::start(
+        setup,
+        Config::new().key("error_pages", json!({status: "error.html"})),
+    )
 }
 
 fn assert_our_page(answer: &Answer, status: u16) {
     assert_eq!((answer.status, answer.text()), (status, "<h1>ours</h1>"));
-    assert_eq!(answer.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        answer.field("Content-Type"),
+        Some("text/html; charset=utf-8")
+    );
 }
 
 #[test]
@@ -61,7 +79,10 @@ fn seed_4_13_an_error_has_the_page_of_the_config_and_keeps_its_status() {
     let mut peer = site.peer();
     assert_our_page(&peer.ask("GET", "/nothing", ""), 404);
     let head = peer.ask("HEAD", "/nothing", "");
-    assert_eq!((head.status, head.field("Content-Length")), (404, Some("13")));
+    assert_eq!(
+        (head.status, head.field("Content-Length")),
+        (404, Some("13"))
+    );
     let other = peer.ask("DELETE", "/a.txt", "");
     assert_eq!(other.status, 405);
     assert_ne!(other.text(), "<h1>ours</h1>");
@@ -84,7 +105,10 @@ fn seed_4_13_without_a_page_an_error_is_a_short_text_with_its_status() {
     for (method, target, status) in [("GET", "/nothing", 404), ("DELETE", "/a.txt", 405)] {
         let answer = site.ask(method, target, "");
         assert_eq!(answer.status, status);
-        assert!(!answer.content.is_empty() && answer.content.len() < 1024, "{answer:?}");
+        assert!(
+            !answer.content.is_empty() && answer.content.len() < 1024,
+            "{answer:?}"
+        );
         assert!(answer.field("Content-Type").is_some(), "{answer:?}");
     }
 }
@@ -93,7 +117,10 @@ fn seed_4_13_without_a_page_an_error_is_a_short_text_with_its_status() {
 fn a_redirect_keeps_what_follows_and_the_query() {
     let config = Config::new()
         .mount("/old", json!({"redirect": "/new"}))
-        .mount("/found", json!({"redirect": "https://example.org/there", "status": 302}));
+        .mount(
+            "/found",
+            json!({"redirect": "https://example.org/there", "status": 302}),
+        );
     let site = Site::with(config);
     let mut peer = site.peer();
     for (target, status, location) in [
@@ -111,7 +138,10 @@ fn a_redirect_keeps_what_follows_and_the_query() {
     assert_eq!(peer.ask("GET", "/older", "").status, 404);
     assert_eq!(peer.ask("GET", "/ol", "").status, 404);
     let answer = peer.ask("POST", "/old", "Content-Length: 0\r\n");
-    assert_eq!((answer.status, answer.field("Location")), (308, Some("/new")));
+    assert_eq!(
+        (answer.status, answer.field("Location")),
+        (308, Some("/new"))
+    );
 }
 
 #[test]
@@ -152,8 +182,14 @@ fn a_status_mount_answers_by_itself() {
     let mut peer = site.peer();
     let answer = peer.ask("GET", "/healthz", "");
     assert_eq!((answer.status, answer.text()), (200, "ok"));
-    assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
-    assert_eq!(peer.ask("HEAD", "/healthz", "").field("Content-Length"), Some("2"));
+    assert_eq!(
+        answer.field("Content-Type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(
+        peer.ask("HEAD", "/healthz", "").field("Content-Length"),
+        Some("2")
+    );
     let answer = peer.ask("GET", "/gone", "");
     assert_eq!((answer.status, answer.text()), (410, "no more"));
     peer.expect_open();
@@ -180,7 +216,13 @@ fn the_longest_mountpoint_wins_by_whole_segments() {
     }
     assert_eq!(peer.ask("GET", "/dirt", "").status, 404);
     // Never the file behind the mount.
-    for target in ["//dir/b.txt", "/./dir/b.txt", "/x/../dir/b.txt", "/%2e/dir/b.txt", "/dir%2fb.txt"] {
+    for target in [
+        "//dir/b.txt",
+        "/./dir/b.txt",
+        "/x/../dir/b.txt",
+        "/%2e/dir/b.txt",
+        "/dir%2fb.txt",
+    ] {
         let answer = peer.ask("GET", target, "");
         assert_ne!(answer.text(), "b", "{target} goes around the mount");
     }
@@ -193,7 +235,17 @@ fn no_path_leaves_the_root() {
     symlink(site.directory().join("secret.txt"), site.file("out.txt")).expect("a fresh link");
     symlink("../secret.txt", site.file("up.txt")).expect("a fresh link");
     symlink("..", site.file("updir")).expect("a fresh link");
-    let ups = ["..", "%2e%2e", "%2E.", ".%2e", "..%2f..", "%2e%2e%2f", "..%5c", "..%00", "%252e%252e"];
+    let ups = [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "..%2f..",
+        "%2e%2e%2f",
+        "..%5c",
+        "..%00",
+        "%252e%252e",
+    ];
     for up in ups {
         for start in ["", "/dir", "/dir/deep", "/."] {
             for target in [
@@ -206,7 +258,14 @@ fn no_path_leaves_the_root() {
             }
         }
     }
-    for target in ["/out.txt", "/up.txt", "/updir/secret.txt", "/updir/", "//secret.txt", "/secret.txt"] {
+    for target in [
+        "/out.txt",
+        "/up.txt",
+        "/updir/secret.txt",
+        "/updir/",
+        "//secret.txt",
+        "/secret.txt",
+    ] {
         let answer = site.ask("GET", target, "");
         assert_eq!(answer.status, 404, "{target}: {answer:?}");
     }
@@ -218,14 +277,21 @@ fn fields_of_a_mount_and_the_switches_show_in_answers() {
     let config = Config::new()
         .key("server_header", true)
         .key("security_headers", true)
-        .mount("/healthz", json!({"status": 200, "text": "ok", "fields": {"X-Team": "web"}}));
+        .mount(
+            "/healthz",
+            json!({"status": 200, "text": "ok", "fields": {"X-Team": "web"}}),
+        );
     let site = Site::start(setup, config);
     let answer = site.ask("GET", "/healthz", "");
     assert_eq!(answer.field("X-Team"), Some("web"));
     for target in ["/healthz", "/a.txt", "/nothing"] {
         let answer = site.ask("GET", target, "");
         assert_eq!(answer.field("Server"), Some("hotsocket"), "{target}");
-        assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"), "{target}");
+        assert_eq!(
+            answer.field("X-Content-Type-Options"),
+            Some("nosniff"),
+            "{target}"
+        );
     }
     let answer = site.ask("GET", "/a.txt", "");
     assert_eq!(answer.field("X-Team"), None);
@@ -252,7 +318,11 @@ fn the_access_log_has_one_line_per_exchange_that_no_client_can_forge() {
     let log = json!({"file": "access.log", "format": "json"});
     let mut site = Site::with(Config::new().key("access_log", log));
     let mut peer = site.peer();
-    peer.send(request("GET", "/a.txt?q", "User-Agent: a\"b\\c\u{1b}\u{e9}\r\n"));
+    peer.send(request(
+        "GET",
+        "/a.txt?q",
+        "User-Agent: a\"b\\c\u{1b}\u{e9}\r\n",
+    ));
     let forging = peer.answer().status;
     let mut peer = site.peer();
     let sent = "User-Agent: a\"b\\c\r\nReferer: x\" 200 \"y\r\n";
@@ -269,6 +339,13 @@ fn the_access_log_has_one_line_per_exchange_that_no_client_can_forge() {
         .map(|line| serde_json::from_str(line).expect("each line is an object"))
         .collect();
     let told: Vec<_> = lines.iter().map(|line| line["status"].clone()).collect();
-    assert_eq!(told, [forging, 200, 404, 400].map(serde_json::Value::from), "{text}");
-    assert!(text.bytes().all(|byte| byte == b'\n' || !byte.is_ascii_control()));
+    assert_eq!(
+        told,
+        [forging, 200, 404, 400].map(serde_json::Value::from),
+        "{text}"
+    );
+    assert!(
+        text.bytes()
+            .all(|byte| byte == b'\n' || !byte.is_ascii_control())
+    );
 }

@@ -62,7 +62,15 @@ fn a_device_a_socket_and_a_directory_without_index_are_no_files() {
     let device = rustix::fs::makedev(1, 5);
     let mode = Mode::from_raw_mode(0o644);
     // Only root may.
-    if mknodat(CWD, site.file("device"), FileType::CharacterDevice, mode, device).is_ok() {
+    if mknodat(
+        CWD,
+        site.file("device"),
+        FileType::CharacterDevice,
+        mode,
+        device,
+    )
+    .is_ok()
+    {
         expect_no_file(&site, "/device");
     }
 }
@@ -125,12 +133,20 @@ fn half_way() -> (Site, HttpPeer, usize, Vec<u8>) {
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     let (site, mut peer, length, mut got) = half_way();
     let file = OpenOptions::new().write(true).open(site.file("long.bin"));
-    file.and_then(|file| file.set_len(200_000)).expect("our own file");
+    file.and_then(|file| file.set_len(200_000))
+        .expect("our own file");
     let began = Instant::now();
     got.extend(peer.rest());
     assert!(began.elapsed() < Duration::from_secs(20));
-    assert!(got.len() < length, "{} bytes of a file that was cut", got.len());
-    assert!(pattern(LONG).starts_with(&got), "what came is not of the file");
+    assert!(
+        got.len() < length,
+        "{} bytes of a file that was cut",
+        got.len()
+    );
+    assert!(
+        pattern(LONG).starts_with(&got),
+        "what came is not of the file"
+    );
     site.assert_serves();
 }
 
@@ -173,7 +189,8 @@ fn a_file_of_five_gib_has_its_length_and_its_end() {
     let site = Site::new();
     // Of holes, but for its last bytes.
     let mut file = File::create(site.file("huge.bin")).expect("a fresh file");
-    file.seek(SeekFrom::Start(LENGTH - 3)).expect("our own file");
+    file.seek(SeekFrom::Start(LENGTH - 3))
+        .expect("our own file");
     file.write_all(b"end").expect("our own file");
     let answer = site.ask("HEAD", "/huge.bin", "");
     let length = LENGTH.to_string();

@@ -17,7 +17,11 @@ pub(crate) struct HttpPeer {
 impl HttpPeer {
     /// Connects and sends nothing.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let transport = TcpStream::connect(address).expect("the server accepts");
+        Self::over(TcpStream::connect(address).expect("the server accepts"))
+    }
+
+    /// Over a transport that is connected.
+    pub(crate) fn over(transport: TcpStream) -> Self {
         transport.set_nodelay(true).expect("an option of TCP");
         transport
             .set_write_timeout(Some(DEADLINE))

@@ -39,7 +39,11 @@ impl Site {
     pub(crate) fn start(setup: Setup, config: Config) -> Self {
         let root = www(&setup);
         write_tree(&root);
-        Self(setup.config(&config.mount("/", json!({"files": "www"}))).start())
+        Self(
+            setup
+                .config(&config.mount("/", json!({"files": "www"})))
+                .start(),
+        )
     }
 
     /// A connection of its own.

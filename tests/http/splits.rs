@@ -49,12 +49,22 @@ fn requests() -> Vec<Asked> {
         Asked::new("DELETE", "/a.txt", "", ""),
         Asked::new("POST", "/a.txt", "Content-Length: 12\r\n", "GET / HTTP/1"),
         Asked::new("POST", "/", "Content-Length: 0\r\n", ""),
-        Asked::new("POST", "/a.txt", "Transfer-Encoding: chunked\r\n", "3;x\r\nGET\r\n0\r\nA: b\r\n\r\n"),
+        Asked::new(
+            "POST",
+            "/a.txt",
+            "Transfer-Encoding: chunked\r\n",
+            "3;x\r\nGET\r\n0\r\nA: b\r\n\r\n",
+        ),
         Asked::new("PUT", "/a.txt", "Content-Length: 5\r\n", "hello"),
         Asked::new("BREW", "/pot", "", ""),
         Asked::new("GET", "/a.txt", "A : b\r\n", ""),
         Asked::new("GET", "*", "", ""),
-        Asked::new("POST", "/", "Content-Length: 1\r\nContent-Length: 1\r\n", "x"),
+        Asked::new(
+            "POST",
+            "/",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "x",
+        ),
     ]
 }
 

@@ -33,10 +33,7 @@ fn expect_fields_refused(fields: &[&str], status: u16) {
 
 #[test]
 fn a_folded_line_is_refused() {
-    expect_fields_refused(
-        &["A: b\r\n c\r\n", "A: b\r\n\tc\r\n", "A: b\r\n \r\n"],
-        400,
-    );
+    expect_fields_refused(&["A: b\r\n c\r\n", "A: b\r\n\tc\r\n", "A: b\r\n \r\n"], 400);
 }
 
 #[test]
@@ -50,7 +47,10 @@ fn a_blank_before_the_first_field_is_refused() {
 
 #[test]
 fn a_bare_cr_is_refused() {
-    expect_fields_refused(&["A: b\rc\r\n", "A: b\r\r\n", "A\r: b\r\n", "A: b\rB: c\r\n"], 400);
+    expect_fields_refused(
+        &["A: b\rc\r\n", "A: b\r\r\n", "A\r: b\r\n", "A: b\rB: c\r\n"],
+        400,
+    );
     let site = Site::new();
     expect_refused(&site, "GET /\r HTTP/1.1\r\nHost: test\r\n\r\n", 400);
 }
@@ -84,7 +84,16 @@ fn a_nul_anywhere_is_refused() {
 
 #[test]
 fn a_field_without_a_name_or_a_colon_is_refused() {
-    expect_fields_refused(&[": b\r\n", "A\r\n", "A b: c\r\n", "(A): b\r\n", "\u{e9}: b\r\n"], 400);
+    expect_fields_refused(
+        &[
+            ": b\r\n",
+            "A\r\n",
+            "A b: c\r\n",
+            "(A): b\r\n",
+            "\u{e9}: b\r\n",
+        ],
+        400,
+    );
 }
 
 #[test]

@@ -66,7 +66,10 @@ fn a_coding_that_is_not_chunked_once_and_last_is_refused() {
         ("Transfer-Encoding: chunked, chunked\r\n", [501, 400]),
         ("Transfer-Encoding: chunked, gzip\r\n", [501, 400]),
         ("Transfer-Encoding: \u{b}chunked\r\n", [400, 400]),
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", [501, 400]),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+            [501, 400],
+        ),
         ("Transfer-Encoding: \"chunked\"\r\n", [501, 400]),
     ] {
         let mut peer = site.peer();
