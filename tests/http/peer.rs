@@ -64,10 +64,11 @@ impl HttpPeer {
                 self.received.drain(..used);
                 return answer;
             }
-            if self.ended || !self.receive(end) && !self.ended {
+            let was_ended = self.ended;
+            if was_ended || !(self.receive(end) || self.ended) {
                 let shown = self.received.len().min(400);
                 let shown = self.received[..shown].escape_ascii();
-                panic!("no answer, ended {}: \"{shown}\"", self.ended);
+                panic!("no answer, ended {was_ended}: \"{shown}\"");
             }
         }
     }
