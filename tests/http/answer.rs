@@ -81,10 +81,22 @@ impl Answer {
         says.any(|element| element.eq_ignore_ascii_case("close"))
     }
 
-    /// Without the field that tells the time of the answer.
-    pub(crate) fn undated(mut self) -> Self {
+    /// Without what may differ from one answer to the next: the time, and the boundary of several ranges.
+    pub(crate) fn timeless(mut self) -> Self {
         self.fields
             .retain(|(name, _)| !name.eq_ignore_ascii_case("Date"));
+        let Some(media_type) = self.field("Content-Type") else {
+            return self;
+        };
+        if let Some((_, boundary)) = media_type.split_once("boundary=") {
+            let boundary = boundary.trim_matches('"').to_owned();
+            while let Some(at) = find(&self.content, boundary.as_bytes()) {
+                self.content.splice(at..at + boundary.len(), *b"~");
+            }
+            for (_, value) in &mut self.fields {
+                *value = value.replace(&boundary, "~");
+            }
+        }
         self
     }
 

@@ -19,8 +19,8 @@ fn head_says_what_get_would_and_has_no_content() {
         ("/a.txt", "If-None-Match: *\r\n"),
         ("/a.txt", "If-Match: \"none\"\r\n"),
     ] {
-        let get = peer.ask("GET", target, fields).undated();
-        let head = peer.ask("HEAD", target, fields).undated();
+        let get = peer.ask("GET", target, fields).timeless();
+        let head = peer.ask("HEAD", target, fields).timeless();
         assert_eq!(
             (head.status, &head.fields),
             (get.status, &get.fields),

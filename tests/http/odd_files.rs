@@ -132,8 +132,9 @@ fn half_way() -> (Site, HttpPeer, usize, Vec<u8>) {
 #[test]
 fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
     let (site, mut peer, length, mut got) = half_way();
+    const CUT: usize = 200_000;
     let file = OpenOptions::new().write(true).open(site.file("long.bin"));
-    file.and_then(|file| file.set_len(200_000))
+    file.and_then(|file| file.set_len(CUT as u64))
         .expect("our own file");
     let began = Instant::now();
     got.extend(peer.rest());
@@ -143,10 +144,9 @@ fn a_file_that_shrinks_while_it_is_sent_ends_the_connection() {
         "{} bytes of a file that was cut",
         got.len()
     );
-    assert!(
-        pattern(LONG).starts_with(&got),
-        "what came is not of the file"
-    );
+    // What is cut off may come as zeros: the kernel sends the pages of the file, not a copy.
+    let is_kept = got.len() >= CUT && pattern(LONG).starts_with(&got[..CUT]);
+    assert!(is_kept, "what came is not of the file");
     site.assert_serves();
 }
 
