@@ -37,8 +37,20 @@ limits! {
     /// Fields of one request. Above it: 431.
     request_field_count = 100;
 
-    /// From accept to the end of the opening handshake, in milliseconds. After it: 408 and close.
+    /// Body of one request, in bytes; a mount may say otherwise. Above it: 413 and close.
+    request_body_bytes = 16 << 20;
+
+    /// From accept, and later from the first byte of a request, to the end of its head, in milliseconds. After it: 408
+    /// and close.
     opening_handshake_ms = 5_000;
+    /// A connection without a request is closed after so many milliseconds.
+    http_keep_alive_ms = 15_000;
+    /// Without a byte of a body that is awaited for so many milliseconds: 408 and close.
+    request_body_idle_ms = 30_000;
+    /// From the end of a request to the beginning of its answer, in milliseconds. After it: 504 and close.
+    answer_ms = 60_000;
+    /// A client that has ended its side is still answered for so many milliseconds. After it the exchange is cut off.
+    half_closed_ms = 10_000;
     /// Without a byte from the peer for so many milliseconds a ping is sent. 0 sends none.
     idle_ping_ms = 30_000;
     /// After that ping the peer has so many milliseconds to send anything. After it the connection fails with 1006.
@@ -63,6 +75,8 @@ limits! {
     accept_count = 64;
     /// Bytes read from one connection in one turn of the service loop; the rest waits for the next turn.
     read_budget_bytes = 1 << 20;
+    /// Bytes of a file sent to one connection in one turn of the service loop; the rest waits for the next turn.
+    file_turn_bytes = 256 << 10;
     /// Timers that one session may have set. One more answers *full*.
     session_timers_count = 64;
 

@@ -3,24 +3,40 @@
 use std::{marker::PhantomData, ptr};
 
 use crate::{
-    Delivery, Extension, Extensions, Instance, Protocol,
-    abi::{Declaration, ExtensionEntry, FLAG_RUST, Layouts, ProtocolEntry, Stamp, StampedManifest},
+    BodyDelivery, Delivery, Extension, Extensions, HttpHandler, HttpInstance, Instance, Protocol,
+    ServesHttp,
+    abi::{
+        Declaration, ExtensionEntry, FLAG_RUST, HttpBlock, Layouts, ProtocolEntry, Stamp,
+        StampedManifest,
+    },
+    http::PerExchange,
     protocol::PerSession,
-    shim::{PLUGIN, Shims, extension::ExtensionShims},
+    shim::{
+        PLUGIN, Shims,
+        extension::ExtensionShims,
+        http::{Alone, Beside},
+    },
 };
 
 pub use crate::manifest::Manifest;
 
 /// Makes this crate a plugin: `export_plugin!(Echo)`, or `export_plugin!(Echo, Chat)` for several protocols in one
 /// file. Takes any type that implements [`Instance`](crate::Instance), or [`Protocol`](crate::Protocol) and `Default`.
-/// Types that implement [`Extension`](crate::Extension) come after `extensions:`, which stands alone, or behind the
-/// protocols and a semicolon: `export_plugin!(extensions: Deflate)`, `export_plugin!(Echo; extensions: Deflate, Sign)`.
+/// An instance that implements [`ServesHttp`](crate::ServesHttp) answers HTTP as well.
+///
+/// What is no protocol follows by its kind, each part behind a semicolon, and any of them may be left out:
+/// `export_plugin!(Echo, Chat; http: Hello; extensions: Deflate)`, `export_plugin!(http: Hello)`.
+///
+/// * `http:` takes types that implement [`HttpInstance`](crate::HttpInstance), or [`HttpHandler`](crate::HttpHandler)
+///   and `Default`.
+/// * `extensions:` takes types that implement [`Extension`](crate::Extension).
 ///
 /// The plugin is named after its package, without a leading `hotsocket-`, and has the package's version. The macro is
 /// used once in a crate, which is a `cdylib`. It also defines `pub fn plugin()`, by which a program can link
 /// the plugin instead of loading it from a file: make the crate an `rlib` as well for that.
 ///
-/// A name that is no token does not compile, nor do two protocols or two extensions of one name, nor `panic = "abort"`:
+/// A name that is no token does not compile, nor do two extensions of one name, two protocols or HTTP handlers of one
+/// name, nor `panic = "abort"`:
 ///
 /// ```compile_fail,E0080
 /// # use hotsocket_plugin::prelude::*;
@@ -54,18 +70,43 @@ pub use crate::manifest::Manifest;
 ///
 /// export_plugin!(Chat);
 /// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
+/// # impl Protocol for Chat {
+/// #     const NAME: &'static str = "chat";
+/// # }
+/// #[derive(Default)]
+/// struct Page;
+/// impl HttpHandler for Page {
+///     const NAME: &'static str = "chat";
+/// }
+///
+/// export_plugin!(Chat; http: Page);
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// #[derive(Default)]
+/// struct Nameless;
+/// impl HttpHandler for Nameless {}
+///
+/// export_plugin!(http: Nameless);
+/// ```
 #[macro_export]
 macro_rules! export_plugin {
     (extensions: $($extension:ty),+ $(,)?) => {
-        $crate::export_plugin!(@tables [], [$($extension),+]);
+        $crate::export_plugin!(@tables [], [], [$($extension),+]);
     };
-    ($($protocol:ty),+; extensions: $($extension:ty),+ $(,)?) => {
-        $crate::export_plugin!(@tables [$($protocol),+], [$($extension),+]);
+    (http: $($handler:ty),+ $(; extensions: $($extension:ty),+)? $(,)?) => {
+        $crate::export_plugin!(@tables [], [$($handler),+], [$($($extension),+)?]);
     };
-    ($($protocol:ty),+ $(,)?) => {
-        $crate::export_plugin!(@tables [$($protocol),+], []);
+    ($($protocol:ty),+ $(; http: $($handler:ty),+)? $(; extensions: $($extension:ty),+)? $(,)?) => {
+        $crate::export_plugin!(@tables [$($protocol),+], [$($($handler),+)?], [$($($extension),+)?]);
     };
-    (@tables [$($protocol:ty),*], [$($extension:ty),*]) => {
+    (@tables [$($protocol:ty),*], [$($handler:ty),*], [$($extension:ty),*]) => {
         #[cfg(panic = "abort")]
         ::core::compile_error!(
             "a plugin built with panic = \"abort\" would end the host with its first panic: \
@@ -76,10 +117,15 @@ macro_rules! export_plugin {
         #[must_use]
         pub fn plugin() -> $crate::StaticPlugin {
             #[allow(unused_imports)]
-            use $crate::export::ExportPerSession as _;
+            use $crate::export::{
+                ExportPerExchange as _, ExportPerSession as _, ExportWithoutHttp as _,
+            };
 
-            const PROTOCOLS: &[$crate::export::Export] =
-                &[$($crate::export::Exported::<$protocol>::EXPORT),*];
+            const PROTOCOLS: &[$crate::export::Export] = &[
+                $($crate::export::Exported::<$protocol>::EXPORT
+                    .with($crate::export::Exported::<$protocol>::HTTP),)*
+                $($crate::export::ExportedHttp::<$handler>::EXPORT,)*
+            ];
             const EXTENSIONS: &[$crate::export::ExportedExtension] =
                 &[$($crate::export::ExportedExtension::of::<$extension>()),*];
             const MANIFEST: $crate::export::Manifest = $crate::export::Manifest::new(
@@ -150,7 +196,7 @@ impl StaticPlugin {
     }
 }
 
-/// What the macro needs to know of one protocol.
+/// What the macro needs to know of one protocol, or of one HTTP handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Export {
     pub(crate) name: &'static str,
@@ -158,6 +204,10 @@ pub struct Export {
     pub(crate) delivery: Delivery,
     pub(crate) pongs: bool,
     pub(crate) extensions: Extensions,
+    /// Whether it has sessions.
+    pub(crate) websocket: bool,
+    /// Whether it answers HTTP, and how bodies reach it.
+    pub(crate) http: Option<BodyDelivery>,
     entry: ProtocolEntry,
 }
 
@@ -169,13 +219,45 @@ impl Export {
             delivery: I::Session::DELIVERY,
             pongs: I::Session::PONGS,
             extensions: I::Session::EXTENSIONS,
+            websocket: true,
+            http: None,
             entry,
         }
     }
+
+    const fn of_http<I: HttpInstance>() -> Self {
+        Self {
+            name: I::Exchange::NAME,
+            id: I::Exchange::ID,
+            delivery: Delivery::Messages,
+            pongs: false,
+            extensions: Extensions::All,
+            websocket: false,
+            http: Some(I::Exchange::BODY),
+            entry: Alone::<I>::ENTRY,
+        }
+    }
+
+    /// The protocol with what it answers to HTTP, if anything.
+    #[must_use]
+    pub const fn with(mut self, http: Option<Http>) -> Self {
+        if let Some(http) = http {
+            self.http = Some(http.body);
+            self.entry.http = http.block;
+        }
+        self
+    }
 }
 
-/// Chooses what is exported for `T`: the inherent constant, which is there for an instance, goes before that of the
-/// trait [`ExportPerSession`].
+/// What a protocol answers to HTTP.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    body: BodyDelivery,
+    block: &'static HttpBlock,
+}
+
+/// Chooses what is exported for `T`: the inherent constants, which are there for an instance and for one that answers
+/// HTTP, go before those of the traits [`ExportPerSession`] and [`ExportWithoutHttp`].
 #[derive(Debug)]
 pub struct Exported<T>(PhantomData<T>);
 
@@ -192,6 +274,41 @@ pub trait ExportPerSession {
 
 impl<P: Protocol + Default> ExportPerSession for Exported<P> {
     const EXPORT: Export = Export::of::<PerSession<P>>(Shims::<PerSession<P>>::ENTRY_PER_SESSION);
+}
+
+impl<I: ServesHttp> Exported<I> {
+    /// What the instance answers.
+    pub const HTTP: Option<Http> = Some(Http {
+        body: <I as ServesHttp>::Exchange::BODY,
+        block: Beside::<I>::HTTP,
+    });
+}
+
+/// See [`Exported`].
+pub trait ExportWithoutHttp {
+    /// Nothing.
+    const HTTP: Option<Http> = None;
+}
+
+impl<T> ExportWithoutHttp for Exported<T> {}
+
+/// Chooses what is exported for an HTTP handler `T`, as [`Exported`].
+#[derive(Debug)]
+pub struct ExportedHttp<T>(PhantomData<T>);
+
+impl<I: HttpInstance> ExportedHttp<I> {
+    /// The instance that the author wrote.
+    pub const EXPORT: Export = Export::of_http::<I>();
+}
+
+/// See [`ExportedHttp`].
+pub trait ExportPerExchange {
+    /// A handler without shared state.
+    const EXPORT: Export;
+}
+
+impl<H: HttpHandler + Default> ExportPerExchange for ExportedHttp<H> {
+    const EXPORT: Export = Export::of_http::<PerExchange<H>>();
 }
 
 /// What the macro needs to know of one extension.

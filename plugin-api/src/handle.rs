@@ -244,7 +244,7 @@ pub enum SlowPolicy {
 /// Why nothing was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostError {
-    /// The session has ended.
+    /// The session, or the exchange, has ended.
     Stale,
     /// Too much is queued for its service thread; nothing was taken.
     Full,
@@ -255,8 +255,8 @@ pub enum PostError {
 impl fmt::Display for PostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Stale => "the session has ended",
-            Self::Full => "too much is queued for the session's service thread; try again later",
+            Self::Stale => "the session, or the exchange, has ended",
+            Self::Full => "too much is queued for its service thread; try again later",
             Self::Refused => "the session cannot do that: the code or the length is not allowed",
         })
     }
@@ -285,7 +285,7 @@ pub(crate) fn code_to_abi(code: CloseCode) -> u32 {
     }
 }
 
-const fn posted(status: abi::Status) -> Result<(), PostError> {
+pub(crate) const fn posted(status: abi::Status) -> Result<(), PostError> {
     match status {
         abi::STATUS_OK => Ok(()),
         abi::STATUS_FULL => Err(PostError::Full),

@@ -2,7 +2,7 @@
 
 use std::{ffi::c_void, fmt, ptr, time::Duration};
 
-use crate::{SessionHandle, SessionId, Sessions, abi};
+use crate::{ExchangeHandle, ExchangeId, SessionHandle, SessionId, Sessions, abi};
 
 /// The host, as an instance of a protocol sees it. Valid for ever, on all threads; cheap to copy.
 #[derive(Clone, Copy)]
@@ -86,6 +86,12 @@ impl Host {
         SessionHandle::new(*self, id)
     }
 
+    /// The exchange of that id, whether it is still there or not.
+    #[must_use]
+    pub const fn exchange(&self, id: ExchangeId) -> ExchangeHandle {
+        ExchangeHandle::new(*self, id)
+    }
+
     pub(crate) fn log_as(&self, level: log::Level, target: &str, text: &str) {
         let target = abi::Bytes::new(target.as_bytes());
         let text = abi::Bytes::new(text.as_bytes());
@@ -103,6 +109,20 @@ impl Host {
         let payload = abi::Bytes::new(payload);
         // SAFETY: `Host::from_raw` promises the calls; the payload outlives this one.
         unsafe { (self.calls().post)(self.raw.context, id, operation, number, payload) }
+    }
+
+    pub(crate) fn post_exchange(
+        &self,
+        id: ExchangeId,
+        operation: u32,
+        payload: &[u8],
+    ) -> abi::Status {
+        let (connection, number) = (id.connection(), id.number());
+        let payload = abi::Bytes::new(payload);
+        // SAFETY: `Host::from_raw` promises the calls; the payload outlives this one.
+        unsafe {
+            (self.calls().post_exchange)(self.raw.context, connection, number, operation, payload)
+        }
     }
 
     pub(crate) fn post_all(&self, operation: u32, number: u32, payload: &[u8]) -> abi::Status {

@@ -1,4 +1,4 @@
-//! Write protocols and extensions for the Hotsocket server as plugins.
+//! Write protocols, HTTP handlers and extensions for the Hotsocket server as plugins.
 //!
 //! A plugin is a `cdylib` crate with this one as its dependency:
 //!
@@ -105,6 +105,135 @@
 //! assert_eq!(refused, "option `greting`: unknown field `greting`, expected `greeting`");
 //! ```
 //!
+//! # HTTP
+//!
+//! A plugin can also answer HTTP, on the same port as the WebSocket: one value of [`HttpHandler`] is one exchange, a
+//! request and its answer.
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Hello;
+//!
+//! impl HttpHandler for Hello {
+//!     const NAME: &'static str = "hello";
+//!     fn on_request(&mut self, exchange: &mut Exchange) {
+//!         exchange.respond(Response::text(200, "hello"));
+//!     }
+//! }
+//!
+//! export_plugin!(http: Hello);
+//! ```
+//!
+//! What the request says and what can be answered is in [`Exchange`]; a [`Response`] has the status, the fields and the
+//! content. A handler with options or shared state has an [`HttpInstance`]. A protocol that answers HTTP from the
+//! instance of its sessions implements [`ServesHttp`].
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::{prelude::*, testing::{TestHost, TestRequest}};
+//! use serde::Deserialize;
+//!
+//! /// Greets those who say their name.
+//! struct Greeter {
+//!     greeting: String,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Options {
+//!     greeting: String,
+//! }
+//!
+//! struct Greeting {
+//!     greeting: String,
+//! }
+//!
+//! impl HttpInstance for Greeter {
+//!     type Exchange = Greeting;
+//!     type Options = Options;
+//!     type Thread = ();
+//!
+//!     fn new(_host: &Host, options: Options) -> Result<Self, PluginError> {
+//!         Ok(Self { greeting: options.greeting })
+//!     }
+//!
+//!     fn thread(&self, _host: &Host) {}
+//!
+//!     fn open(&self, _exchange: &mut Exchange) -> Result<Greeting, PluginError> {
+//!         Ok(Greeting { greeting: self.greeting.clone() })
+//!     }
+//! }
+//!
+//! impl HttpHandler for Greeting {
+//!     const NAME: &'static str = "greeter";
+//!
+//!     fn on_request(&mut self, exchange: &mut Exchange) {
+//!         match exchange.query_value("name") {
+//!             Some(name) => {
+//!                 let text = format!("{}, {name}", self.greeting);
+//!                 exchange.respond(Response::text(200, text).field("Cache-Control", "no-store"))
+//!             }
+//!             None => exchange.respond(Response::text(400, "say ?name=")),
+//!         };
+//!     }
+//! }
+//!
+//! export_plugin!(http: Greeter);
+//!
+//! let host = TestHost::new(plugin());
+//! host.configure("greeter", r#"{"greeting": "welcome"}"#).unwrap();
+//! let exchange = host.request("greeter", TestRequest::get("/greeter?name=J%C3%BCrgen"));
+//! assert_eq!((exchange.status(), exchange.text().as_str()), (Some(200), "welcome, Jürgen"));
+//! let exchange = host.request("greeter", TestRequest::get("/greeter"));
+//! assert_eq!(exchange.status(), Some(400));
+//! ```
+//!
+//! An answer of any length is sent piece by piece: as long as there is room, and on when there is room again.
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::{prelude::*, testing::{TestHost, TestRequest}};
+//!
+//! /// Counts down, from what the path says.
+//! #[derive(Default)]
+//! struct Countdown {
+//!     left: u32,
+//! }
+//!
+//! impl HttpHandler for Countdown {
+//!     const NAME: &'static str = "countdown";
+//!
+//!     fn on_request(&mut self, exchange: &mut Exchange) {
+//!         let from = exchange.path_below().trim_start_matches('/').parse();
+//!         let Ok(from) = from else {
+//!             exchange.respond(Response::text(404, "from where?"));
+//!             return;
+//!         };
+//!         self.left = from;
+//!         exchange.start(Response::new(200).field("Content-Type", "text/plain"), None);
+//!         exchange.ask_writable();
+//!     }
+//!
+//!     fn on_writable(&mut self, exchange: &mut Exchange) {
+//!         while self.left > 0 {
+//!             if exchange.send(format!("{}\n", self.left)) == Sent::Full {
+//!                 exchange.ask_writable();
+//!                 return;
+//!             }
+//!             self.left -= 1;
+//!         }
+//!         exchange.finish();
+//!     }
+//! }
+//!
+//! export_plugin!(http: Countdown);
+//!
+//! let host = TestHost::new(plugin());
+//! let exchange = host.request("countdown", TestRequest::get("/countdown/3"));
+//! assert_eq!(exchange.text(), "3\n2\n1\n");
+//! assert!(exchange.is_finished());
+//! ```
+//!
 //! # Extensions
 //!
 //! A plugin can also be, or have, an extension of the WebSocket: an [`Extension`] per vhost, and a [`Codec`] for each
@@ -190,9 +319,10 @@
 //!
 //! # What the host takes care of
 //!
-//! The WebSocket itself: handshakes, pings, close frames, limits, TLS. What the plugin logs by the macros of `log` or
+//! The WebSocket itself: handshakes, pings, close frames, limits, TLS. HTTP itself: keep-alive, pipelining, transfer
+//! codings, limits, the fields that frame a message. What the plugin logs by the macros of `log` or
 //! `tracing` becomes lines of the host's log, with plugin, version and generation. A panic ends the session it
-//! happened in, with 1011 for the peer and a line in the log; it never ends the host, provided that the plugin is
+//! happened in, with 1011 for the peer and a line in the log, or the exchange, with 500; it never ends the host, provided that the plugin is
 //! built with unwinding, which [`export_plugin!`] insists on.
 //!
 //! # Linked instead of loaded
@@ -203,6 +333,8 @@
 mod bridge;
 mod call;
 mod error;
+mod exchange;
+mod exchange_handle;
 #[doc(hidden)]
 pub mod export;
 mod extension;
@@ -211,11 +343,13 @@ mod frame;
 mod guard;
 mod handle;
 mod host;
+mod http;
 mod manifest;
 mod message;
 mod options;
 mod parameters;
 mod protocol;
+mod response;
 mod session;
 mod shim;
 #[cfg(feature = "testing")]
@@ -226,22 +360,30 @@ pub use hotsocket_abi as abi;
 
 pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
+pub use exchange::Exchange;
+pub use exchange_handle::{ExchangeHandle, ExchangeId};
 pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
 pub use host::Host;
+pub use http::{
+    BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
+};
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
+pub use response::{Fields, Response};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Agreed, Call, Close, CloseCode, ClosedBy, Codec, Delivery, Extension, Extensions,
-        FramePiece, FrameSink, Host, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece,
-        PluginError, PostError, Protocol, Request, Rsv, Sent, Session, SessionHandle, SessionId,
-        Sessions, SlowPolicy, Stop, TimerId, export_plugin,
+        Agreed, BodyDelivery, BodyPiece, Call, Close, CloseCode, ClosedBy, Codec, Delivery,
+        EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions, Fields,
+        FileSent, FramePiece, FrameSink, Host, HttpHandler, HttpInstance, Instance, Kind, Message,
+        NoOptions, Opcode, Parameters, Piece, PluginError, PostError, Protocol, Request, Response,
+        Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId, Sessions, SlowPolicy, Stop,
+        TimerId, export_plugin,
     };
 }

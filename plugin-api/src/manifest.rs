@@ -1,7 +1,7 @@
 //! The manifest, written as JSON while the plugin is compiled.
 
 use crate::{
-    Delivery, Extensions,
+    BodyDelivery, Delivery, Extensions,
     export::{Export, ExportedExtension},
 };
 
@@ -30,14 +30,18 @@ impl Manifest {
         let mut i = 0;
         while i < protocols.len() {
             assert!(
-                is_token(protocols[i].name),
+                is_token(protocols[i].name) || !protocols[i].websocket,
                 "Protocol::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
+            );
+            assert!(
+                is_token(protocols[i].name),
+                "HttpHandler::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
             );
             let mut other = 0;
             while other < i {
                 assert!(
                     !equal(protocols[i].name, protocols[other].name),
-                    "two protocols of this plugin have the same NAME"
+                    "two protocols or HTTP handlers of this plugin have the same NAME"
                 );
                 other += 1;
             }
@@ -170,6 +174,16 @@ impl<const N: usize> Json<N> {
             Extensions::None => self.push_allowed("only", &[]),
             Extensions::Only(names) => self.push_allowed("only", names),
             Extensions::Except(names) => self.push_allowed("except", names),
+        }
+        if !protocol.websocket {
+            self.push(",\"websocket\":false");
+        }
+        if let Some(body) = protocol.http {
+            self.push(",\"http\":true");
+            if let BodyDelivery::Whole { most_bytes } = body {
+                self.push(",\"body_bytes\":");
+                self.push_number(most_bytes);
+            }
         }
         self.push("}");
     }

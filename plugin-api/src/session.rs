@@ -323,9 +323,9 @@ pub enum Sent {
     Queued,
     /// Nothing is: the connection is above its high mark. [`Session::ask_writable`] tells when to try again.
     Full,
-    /// Nothing is: the session is closing.
+    /// Nothing is: the session is closing, or the exchange is over.
     Closed,
-    /// Nothing is: it makes no sense. A ping above 125 bytes, a message begun inside another, a close code that
+    /// Nothing is: it makes no sense. An answer to HTTP with a field that is none, a ping above 125 bytes, a message begun inside another, a close code that
     /// must not be sent, a reason above 123 bytes.
     Refused,
 }
@@ -356,7 +356,7 @@ pub enum Transport {
 }
 
 #[inline]
-const fn sent(status: abi::Status) -> Sent {
+pub(crate) const fn sent(status: abi::Status) -> Sent {
     match status {
         abi::STATUS_OK => Sent::Queued,
         abi::STATUS_FULL => Sent::Full,
@@ -366,7 +366,7 @@ const fn sent(status: abi::Status) -> Sent {
 }
 
 /// Rounded up, so that nothing is due too early.
-fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     let rounded = duration.as_nanos().div_ceil(1_000_000);
     u64::try_from(rounded).unwrap_or(u64::MAX)
 }

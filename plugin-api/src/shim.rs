@@ -4,6 +4,7 @@
 //! session; the host is found through the thread's state.
 
 pub(crate) mod extension;
+pub(crate) mod http;
 mod instance;
 
 use std::{any::Any, ffi::c_void, marker::PhantomData};

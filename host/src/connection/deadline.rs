@@ -4,8 +4,8 @@
 /// What happens at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeadlineName {
-    /// The opening handshake is not complete: 408 and close.
-    OpeningHandshake,
+    /// HTTP: the next request, its head, its body or its answer is late, whichever is awaited.
+    Request,
     /// Nothing came from the peer: a ping is sent.
     IdlePing,
     /// Nothing came since that ping: the transport is given up.
@@ -19,7 +19,7 @@ pub enum DeadlineName {
 }
 
 const NAMES: [DeadlineName; 6] = [
-    DeadlineName::OpeningHandshake,
+    DeadlineName::Request,
     DeadlineName::IdlePing,
     DeadlineName::Pong,
     DeadlineName::Close,

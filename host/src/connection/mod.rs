@@ -4,8 +4,10 @@
 
 pub mod budget;
 pub mod buffers;
+pub mod content;
 pub mod deadline;
 pub mod event;
+pub mod exchange;
 pub mod extended;
 pub mod inbound;
 pub mod outbound;
@@ -13,6 +15,8 @@ pub mod sending;
 pub mod websocket;
 pub mod write_queue;
 
+#[cfg(test)]
+mod exchange_tests;
 #[cfg(test)]
 mod extended_tests;
 #[cfg(test)]

@@ -6,18 +6,14 @@ use crate::{
     context::{
         hub::{Command, Operation, SlowPolicy},
         roster::SetId,
-        serving::Context,
-        session::Session,
+        serving::{Context, Io},
     },
-    net::{
-        io::{Delivery, Io},
-        token::ConnectionId,
-    },
+    net::{io::Delivery, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
 };
 
 impl Context {
-    pub(super) fn command(&mut self, command: Command, io: &mut Io<Session>) {
+    pub(super) fn command(&mut self, command: Command, io: &mut Io) {
         match command {
             Command::One(id, operation) => self.operate(id, &operation, io),
             Command::All(set, operation) => {
@@ -46,7 +42,7 @@ impl Context {
     }
 
     /// Does with a session what was asked from outside.
-    fn operate(&mut self, id: ConnectionId, operation: &Operation, io: &mut Io<Session>) {
+    fn operate(&mut self, id: ConnectionId, operation: &Operation, io: &mut Io) {
         io.with(id, |session, port| {
             self.call(session, port, |instance, state, call| {
                 match operation {
@@ -76,7 +72,7 @@ impl Context {
     }
 
     /// Does what the hooks have queued until now.
-    pub(super) fn round(&mut self, io: &mut Io<Session>) {
+    pub(super) fn round(&mut self, io: &mut Io) {
         for _ in 0..self.hub.waiting_in_turn() {
             if let Some(command) = self.hub.next_of_turn() {
                 self.command(command, io);
@@ -85,7 +81,7 @@ impl Context {
     }
 
     /// Gathers a frame for a set until the end of the turn.
-    fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io<Session>) {
+    fn gather(&mut self, set: SetId, frame: &[u8], slow: SlowPolicy, io: &mut Io) {
         let at = self.set_index(set);
         if !self.sets[at].takes(frame.len(), slow) {
             self.deliver(at, io);
@@ -96,7 +92,7 @@ impl Context {
     }
 
     /// Delivers what was gathered for all sets.
-    pub(super) fn deliver_all(&mut self, io: &mut Io<Session>) {
+    pub(super) fn deliver_all(&mut self, io: &mut Io) {
         let mut gathered = std::mem::take(&mut self.gathered);
         for at in gathered.drain(..) {
             self.deliver(at, io);
@@ -105,7 +101,7 @@ impl Context {
     }
 
     /// Gives all members of a set what they have not had yet.
-    fn deliver(&mut self, at: usize, io: &mut Io<Session>) {
+    fn deliver(&mut self, at: usize, io: &mut Io) {
         let (frames, slow) = self.sets[at].give();
         let end = self.sets[at].frames().len();
         let mut made = Vec::new();
@@ -140,7 +136,7 @@ impl Context {
         self.sets[at].clear();
     }
 
-    fn drain_instances(&mut self, keys: &[u64], io: &mut Io<Session>) {
+    fn drain_instances(&mut self, keys: &[u64], io: &mut Io) {
         self.deliver_all(io);
         for id in io.ids() {
             let Some(session) = io.session(id) else {
@@ -157,13 +153,11 @@ impl Context {
         }
     }
 
-    fn drain(&mut self, io: &mut Io<Session>) {
+    fn drain(&mut self, io: &mut Io) {
         io.drain();
         self.deliver_all(io);
         for id in io.ids() {
-            if io.is_opening(id) {
-                io.hang_up(id, ClosedBy::Drain, "the server is going away");
-            }
+            io.drain_http(id);
             io.with(id, |_, port| {
                 port.close(ClosedBy::Drain, GOING_AWAY, "the server is going away")
             });

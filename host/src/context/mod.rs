@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod commands;
+pub mod exchange;
 pub mod handler;
 pub mod hub;
 pub(crate) mod instances;

@@ -1,16 +1,15 @@
 //! What a request gets: a protocol, the page at `/`, or a refusal that says what is missing.
 
-use std::net::SocketAddr;
-
 use crate::{
     context::{
         page,
         routes::{Bound, Routes},
     },
+    net::http_port::{Content, HttpPort},
     wire::{
+        fields::Fields,
         handshake::{self, Refusal, Upgrade},
         request_head::RequestHead,
-        response_head::Response,
     },
 };
 
@@ -24,22 +23,20 @@ pub(crate) struct Opening<'r, 'h> {
 pub(crate) fn answer<'r, 'h>(
     routes: &'r Routes,
     request: &RequestHead<'h>,
-    peer: SocketAddr,
-    out: &mut Vec<u8>,
+    port: &mut HttpPort<'_>,
 ) -> Option<Opening<'r, 'h>> {
     let upgrade = match handshake::judge_request(request) {
         Ok(upgrade) => upgrade,
         Err(Refusal::NotUpgrade) => {
-            plain(routes, request, out);
+            plain(routes, request, port);
             return None;
         }
         Err(refusal) => {
-            refuse(
-                request,
+            refuse_with(
+                port,
                 refusal.status(),
                 refusal.fields(),
                 &refusal.to_string(),
-                out,
             );
             return None;
         }
@@ -50,18 +47,18 @@ pub(crate) fn answer<'r, 'h>(
         let text = format!(
             "no protocol here: known are {known}; name one as the path or as the subprotocol"
         );
-        refuse(request, 404, &[], &text, out);
+        refuse(port, 404, &text);
         return None;
     };
     if let Some(origin) = upgrade.origin
         && !routes.allowed_origins.allow(origin, request.host())
     {
-        tracing::warn!(target: "hotsocket::context", %peer, origin, host = request.host(),
+        tracing::warn!(target: "hotsocket::context", peer = %port.peer(), origin, host = request.host(),
             "opening handshake refused: pages of this origin are not allowed; \
              to allow them, add it to `allowed_origins` in the config");
         let text = "pages of this origin may not connect: \
                     to allow them, add the origin to `allowed_origins` in the config of the server";
-        refuse(request, 403, &[], text, out);
+        refuse(port, 403, text);
         return None;
     }
     Some(Opening { bound, upgrade })
@@ -74,67 +71,49 @@ pub(crate) fn accept(opening: &Opening<'_, '_>, extensions: &str, out: &mut Vec<
 }
 
 /// Writes the answer for a protocol that cannot serve.
-pub(crate) fn fail(request: &RequestHead<'_>, out: &mut Vec<u8>) {
-    refuse(request, 500, &[], "the protocol failed", out);
+pub(crate) fn fail(port: &mut HttpPort<'_>) {
+    refuse(port, 500, "the protocol failed");
 }
 
 /// A request that asks for no WebSocket.
-fn plain(routes: &Routes, request: &RequestHead<'_>, out: &mut Vec<u8>) {
+fn plain(routes: &Routes, request: &RequestHead<'_>, port: &mut HttpPort<'_>) {
     let is_read = matches!(request.method, "GET" | "HEAD");
     if request.path() == "/" && is_read {
         let mut names: Vec<_> = routes.protocols.keys().map(|name| &**name).collect();
         names.sort_unstable();
-        let page = Response {
-            status: 200,
-            fields: page::PAGE_FIELDS,
-            content: &page::page(names),
-        };
-        return page.encode(out, request.method == "HEAD");
+        let mut fields = Fields::new();
+        for (name, value) in page::PAGE_FIELDS {
+            fields.set(name, value);
+        }
+        port.answer(200, &fields, Content::Whole(&page::page(names)));
+        return;
     }
     if request.path() == "/" {
         let text = "this page can only be read";
-        return refuse(request, 405, &[("Allow", "GET, HEAD")], text, out);
+        return refuse_with(port, 405, &[("Allow", "GET, HEAD")], text);
     }
     if routes.by_path(request.path()).is_some() {
         let refusal = Refusal::NotUpgrade;
-        return refuse(
-            request,
-            refusal.status(),
-            refusal.fields(),
-            &refusal.to_string(),
-            out,
-        );
+        let text = refusal.to_string();
+        return refuse_with(port, refusal.status(), refusal.fields(), &text);
     }
-    refuse(request, 404, &[], "there is nothing here", out);
+    refuse(port, 404, "there is nothing here");
 }
 
-fn refuse(
-    request: &RequestHead<'_>,
-    status: u16,
-    fields: &[(&str, &str)],
-    text: &str,
-    out: &mut Vec<u8>,
-) {
-    put_text(out, status, fields, text, request.method == "HEAD");
+/// Answers with one line of text.
+pub(crate) fn refuse(port: &mut HttpPort<'_>, status: u16, text: &str) {
+    refuse_with(port, status, &[], text);
 }
 
-/// Writes an answer of one line of text.
-pub(crate) fn put_text(
-    out: &mut Vec<u8>,
-    status: u16,
-    fields: &[(&str, &str)],
-    text: &str,
-    to_head: bool,
-) {
+/// The same with further fields.
+fn refuse_with(port: &mut HttpPort<'_>, status: u16, more: &[(&str, &str)], text: &str) {
+    let mut fields = Fields::new();
+    fields.set("Content-Type", "text/plain; charset=utf-8");
+    for (name, value) in more {
+        fields.set(name, value);
+    }
     let content = format!("{text}\n");
-    let mut all = vec![("Content-Type", "text/plain; charset=utf-8")];
-    all.extend_from_slice(fields);
-    let response = Response {
-        status,
-        fields: &all,
-        content: content.as_bytes(),
-    };
-    response.encode(out, to_head);
+    port.answer(status, &fields, Content::Whole(content.as_bytes()));
 }
 
 fn known(routes: &Routes) -> String {

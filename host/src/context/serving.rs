@@ -1,11 +1,12 @@
 //! The context of one service thread: [`Service`] carried out with protocols.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
     context::{
         broadcast::Set,
+        exchange::{Doing, Exchange},
         handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
@@ -16,13 +17,17 @@ use crate::{
         session::{Session, SessionCall},
     },
     net::{
-        io::Io,
+        http_port::HttpPort,
+        io,
         port::Port,
-        service::{Answer, Delivered, Service},
+        service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
-    wire::{Role, close_code::INTERNAL_ERROR, request_head::RequestHead},
+    wire::{Role, close_code::INTERNAL_ERROR, fields::Fields, request_head::RequestHead},
 };
+
+/// The connections of a service thread.
+pub(crate) type Io = io::Io<Session, Exchange>;
 
 /// How many rounds of commands that hooks queue for their own thread are done in one turn.
 const ROUNDS: usize = 8;
@@ -197,7 +202,7 @@ impl Context {
     }
 
     /// Takes a session out of its set.
-    fn leave_set(&mut self, session: &Session, id: ConnectionId, io: &mut Io<Session>) {
+    fn leave_set(&mut self, session: &Session, id: ConnectionId, io: &mut Io) {
         let members = &mut self.sets[session.set as usize].members;
         let noted = session.member as usize;
         let place = match members.get(noted) {
@@ -220,15 +225,16 @@ impl Context {
 impl Service for Context {
     type Session = Session;
 
+    type Exchange = Exchange;
+
     fn request(
         &mut self,
-        request: &RequestHead<'_>,
-        peer: SocketAddr,
-        answer: &mut Vec<u8>,
-    ) -> Answer<Session> {
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(&self.routes);
-        let Some(opening) = request::answer(&routes, request, peer, answer) else {
-            return Answer::End;
+        let Some(opening) = request::answer(&routes, head, port) else {
+            return Answer::Exchange(Exchange::answered());
         };
         let bound = &opening.bound;
         let entered = self
@@ -238,20 +244,20 @@ impl Service for Context {
             Ok(at) => at,
             Err(fault) => {
                 report(&*bound.route.handler, &fault);
-                request::fail(request, answer);
-                return Answer::End;
+                request::fail(port);
+                return Answer::Exchange(Exchange::answered());
             }
         };
         let Negotiated {
             chain,
             answer: extensions,
             instances,
-        } = self.negotiate(instance, request, peer, &opening);
-        request::accept(&opening, &extensions, answer);
+        } = self.negotiate(instance, head, port.peer(), &opening);
+        request::accept(&opening, &extensions, port.switch());
         let set = self.set_index(bound.route.set);
         let session = Session {
             state: None,
-            target: origin_form(request),
+            target: origin_form(head),
             instance,
             extensions: instances.into(),
             set: set as u32,
@@ -261,6 +267,44 @@ impl Service for Context {
         };
         Answer::Upgrade(session, chain)
     }
+
+    fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
+        request::refuse(port, why.status, &why.why);
+        Exchange::answered()
+    }
+
+    fn refuse(&mut self, _exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
+        if !port.is_answered() {
+            request::refuse(port, why.status, &why.why);
+        }
+    }
+
+    fn body(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _piece: &[u8]) {
+        match exchange.doing {
+            Doing::Answered => {}
+        }
+    }
+
+    fn body_end(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _trailer: Fields) {
+        match exchange.doing {
+            Doing::Answered => {}
+        }
+    }
+
+    fn http_writable(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>) {}
+
+    fn http_timer(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>, _id: u64) {}
+
+    fn exchange_ended(
+        &mut self,
+        _exchange: Exchange,
+        _id: ConnectionId,
+        _peer: SocketAddr,
+        _end: &ExchangeEnd,
+    ) {
+    }
+
+    fn warm(&mut self, _id: ConnectionId, _number: u32, _file: &Arc<File>, _range: Range<u64>) {}
 
     fn rules(&self, session: &Session) -> InboundRules {
         let delivery = self
@@ -339,7 +383,7 @@ impl Service for Context {
         id: ConnectionId,
         peer: SocketAddr,
         close: &CloseReport,
-        io: &mut Io<Session>,
+        io: &mut Io,
     ) {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
@@ -363,7 +407,7 @@ impl Service for Context {
         self.hub.begin_turn(self.thread, queue);
     }
 
-    fn woken(&mut self, io: &mut Io<Session>) {
+    fn woken(&mut self, io: &mut Io) {
         let mut commands = std::mem::take(&mut self.commands);
         self.hub.mailbox(self.thread).take(&mut commands);
         for command in commands.drain(..) {
@@ -373,13 +417,13 @@ impl Service for Context {
         self.commands = commands;
     }
 
-    fn connection_served(&mut self, io: &mut Io<Session>) {
+    fn connection_served(&mut self, io: &mut Io) {
         if self.hub.waiting_in_turn() >= PRESSING {
             self.round(io);
         }
     }
 
-    fn events_served(&mut self, io: &mut Io<Session>) {
+    fn events_served(&mut self, io: &mut Io) {
         for _ in 0..ROUNDS {
             self.round(io);
         }

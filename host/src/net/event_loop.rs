@@ -35,7 +35,7 @@ pub enum Turned {
 pub struct EventLoop<S: Service> {
     poll: Poll,
     events: Events,
-    pub(crate) io: Io<S::Session>,
+    pub(crate) io: Io<S::Session, S::Exchange>,
     pub(crate) service: S,
     began: Instant,
     /// The service has more to do at once.
@@ -302,8 +302,7 @@ impl<S: Service> EventLoop<S> {
             return;
         }
         let after = io.settings.limits.opening_handshake_ms;
-        link.deadlines
-            .set(DeadlineName::OpeningHandshake, io.now, after);
+        link.deadlines.set(DeadlineName::Request, io.now, after);
         io.arm(id);
     }
 
@@ -319,7 +318,12 @@ impl<S: Service> EventLoop<S> {
 }
 
 /// Notes what an edge says, and serves the connection it is for.
-fn serve_event<S: Service>(io: &mut Io<S::Session>, service: &mut S, token: Token, event: &Event) {
+fn serve_event<S: Service>(
+    io: &mut Io<S::Session, S::Exchange>,
+    service: &mut S,
+    token: Token,
+    event: &Event,
+) {
     if let Some(at) = listener_index(token) {
         if let Some(listener) = io.listeners.get_mut(at) {
             listener.is_ready = true;

@@ -1,6 +1,8 @@
 //! What a service thread has beside its service: sockets, timers, buffers. The service acts on connections through it.
 
 use std::{
+    collections::VecDeque,
+    fs::File,
     io,
     net::SocketAddr,
     ops::Range,
@@ -21,8 +23,10 @@ use crate::{
     },
     limits::Limits,
     net::{
+        date_clock::DateClock,
         link::{Lent, Link, Open, Stage},
         port::Port,
+        service::{EndedBy, ExchangeEnd},
         settings::Settings,
         slots::Slots,
         timers::{Due, Timers},
@@ -44,11 +48,12 @@ pub struct Shared {
     pub buffered: Arc<AtomicU64>,
 }
 
-/// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a session.
-pub struct Io<T> {
+/// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a
+/// session, `E` what it keeps of an exchange.
+pub struct Io<T, E> {
     pub(crate) registry: Registry,
     pub(crate) listeners: Vec<Listening>,
-    pub(crate) slots: Slots<Link<T>>,
+    pub(crate) slots: Slots<Link<T, E>>,
     pub(crate) timers: Timers,
     pub(crate) buffers: BufferPool,
     pub(crate) settings: Settings,
@@ -66,6 +71,11 @@ pub struct Io<T> {
     pub(crate) holding: Vec<ConnectionId>,
     /// Sessions that have ended and were not told yet.
     pub(crate) ended: Vec<Ended<T>>,
+    /// Exchanges that have ended and were not told yet.
+    pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
+    /// Stretches of files that are to be read from disk.
+    pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
+    pub(crate) date: DateClock,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -87,6 +97,22 @@ pub(crate) struct Ended<T> {
     pub(crate) report: CloseReport,
 }
 
+/// An exchange that has ended.
+pub(crate) struct EndedExchange<E> {
+    pub(crate) exchange: E,
+    pub(crate) id: ConnectionId,
+    pub(crate) peer: SocketAddr,
+    pub(crate) end: ExchangeEnd,
+}
+
+fn ended_by(by: ClosedBy) -> EndedBy {
+    match by {
+        ClosedBy::Peer => EndedBy::Peer,
+        ClosedBy::Protocol => EndedBy::Handler,
+        _ => EndedBy::Host,
+    }
+}
+
 /// What became of shared bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
@@ -100,7 +126,7 @@ pub(crate) enum Delivery {
     Gone,
 }
 
-impl<T> Io<T> {
+impl<T, E> Io<T, E> {
     pub(crate) fn new(registry: Registry, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
         Self {
@@ -118,6 +144,9 @@ impl<T> Io<T> {
             touched: Vec::new(),
             holding: Vec::new(),
             ended: Vec::new(),
+            ended_exchanges: VecDeque::new(),
+            cold: Vec::new(),
+            date: DateClock::default(),
             is_draining: false,
             is_stopped: false,
         }
@@ -157,6 +186,7 @@ impl<T> Io<T> {
             timers: &mut self.timers,
             budget: self.buffers.budget(),
             settings: &self.settings,
+            date: &mut self.date,
         };
         let (session, mut port) = link.port(lent)?;
         let result = action(session, &mut port);
@@ -165,11 +195,18 @@ impl<T> Io<T> {
         Some(result)
     }
 
-    /// Whether the connection still awaits its request.
-    #[must_use]
-    pub fn is_opening(&mut self, id: ConnectionId) -> bool {
-        let link = self.slots.get_mut(id);
-        link.is_some_and(|link| matches!(link.stage, Stage::Opening))
+    /// Ends a connection that speaks HTTP: at once, or with the answer that is being given.
+    pub(crate) fn drain_http(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Stage::Http(http) = &mut link.stage else {
+            return;
+        };
+        match &mut http.running {
+            Some(running) => running.exchange.close_after(),
+            None => self.hang_up(id, ClosedBy::Drain, "the server is going away"),
+        }
     }
 
     /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
@@ -219,11 +256,7 @@ impl<T> Io<T> {
 
     /// Ends the transport of a connection, whatever its state.
     pub fn hang_up(&mut self, id: ConnectionId, by: ClosedBy, reason: &str) {
-        if let Some(link) = self.slots.get_mut(id)
-            && let Stage::Open(open) = &mut link.stage
-        {
-            open.websocket.sending().abandon(by, reason);
-        }
+        self.abandon(id, by, reason);
         self.remove(id);
     }
 
@@ -299,7 +332,13 @@ impl<T> Io<T> {
         };
         match &mut link.stage {
             Stage::Open(open) => open.websocket.sending().abandon(by, reason),
-            stage => *stage = Stage::Lingering,
+            Stage::Http(http) => {
+                if let Some(running) = &mut http.running {
+                    let why = reason.to_owned().into();
+                    running.cut_off.get_or_insert_with(|| (ended_by(by), why));
+                }
+            }
+            Stage::Lingering => {}
         }
         link.wants.hang_up = true;
         self.touch(id);
@@ -351,6 +390,7 @@ impl<T> Io<T> {
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
         drop(self.take_carry(id));
+        self.cut_off(id);
         let Some(mut link) = self.slots.remove(id) else {
             return;
         };
@@ -365,6 +405,20 @@ impl<T> Io<T> {
             .connections
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         // Closing the descriptor takes it out of the poll.
+    }
+
+    /// The exchange of a connection that is going is over.
+    fn cut_off(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if let Stage::Http(http) = &mut link.stage
+            && let Some(running) = &mut http.running
+        {
+            let lost = || (EndedBy::Peer, "the connection was lost".into());
+            let (by, why) = running.cut_off.take().unwrap_or_else(lost);
+            self.end_exchange(id, by, why);
+        }
     }
 
     /// The session is over, though its transport may still be closing.

@@ -1,6 +1,8 @@
 //! One socket and the connection it carries.
 
 use std::{
+    borrow::Cow,
+    collections::VecDeque,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
     ops::Range,
@@ -11,12 +13,17 @@ use mio::net::TcpStream;
 use crate::{
     connection::{
         budget::Budget,
+        content::Part,
         deadline::Deadlines,
+        exchange::Exchange,
         websocket::WebSocket,
         write_queue::{SharedBytes, WriteQueue},
     },
     net::{
+        date_clock::DateClock,
+        http_port::HttpPort,
         port::{Port, Wants},
+        service::EndedBy,
         settings::Settings,
         timer_wheel::TimerKey,
         timers::{SessionTimers, Timers},
@@ -28,10 +35,10 @@ use crate::{
 const SLICES: usize = 32;
 
 /// A connection and its socket. Small, since most connections of a server are idle.
-pub(crate) struct Link<T> {
+pub(crate) struct Link<T, E> {
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
-    pub(crate) stage: Stage<T>,
+    pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
     /// Input that was read and not consumed: an incomplete head or header, or what came behind a pause.
@@ -54,14 +61,53 @@ pub(crate) struct Link<T> {
 }
 
 /// Where a connection is in its life.
-pub(crate) enum Stage<T> {
-    /// The opening handshake is awaited.
-    Opening,
+pub(crate) enum Stage<T, E> {
+    /// HTTP: a request is awaited, or one is answered.
+    Http(Http<E>),
     /// A WebSocket.
     Open(Box<Open<T>>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
     /// what was sent is not lost to a reset.
     Lingering,
+}
+
+/// A connection that speaks HTTP.
+pub(crate) struct Http<E> {
+    /// The exchange that goes on.
+    pub(crate) running: Option<Box<Running<E>>>,
+    /// How many requests there were, this one included.
+    pub(crate) count: u32,
+    /// A part of the head of the next one is there.
+    pub(crate) has_begun: bool,
+    /// The peer has ended its side.
+    pub(crate) is_half_closed: bool,
+}
+
+impl<E> Default for Http<E> {
+    fn default() -> Self {
+        Self {
+            running: None,
+            count: 0,
+            has_begun: false,
+            is_half_closed: false,
+        }
+    }
+}
+
+/// An exchange that goes on.
+pub(crate) struct Running<E> {
+    pub(crate) exchange: Exchange,
+    /// What the service keeps of it; none while it looks at the head.
+    pub(crate) kept: Option<E>,
+    pub(crate) timers: SessionTimers,
+    /// Content that leaves when all before it has left.
+    pub(crate) parts: VecDeque<Part>,
+    /// The next piece of a file has to be read from disk first, off this thread.
+    pub(crate) is_cold: bool,
+    /// Up to here the file has been read from disk.
+    pub(crate) warm_until: u64,
+    /// It is cut off, by whom and why.
+    pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
 }
 
 /// An open WebSocket.
@@ -90,14 +136,15 @@ pub(crate) struct Lent<'a> {
     pub(crate) timers: &'a mut Timers,
     pub(crate) budget: &'a mut Budget,
     pub(crate) settings: &'a Settings,
+    pub(crate) date: &'a mut DateClock,
 }
 
-impl<T> Link<T> {
+impl<T, E> Link<T, E> {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
         Self {
             stream,
             peer,
-            stage: Stage::Opening,
+            stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
             carry: Vec::new(),
             deadlines: Deadlines::default(),
@@ -117,7 +164,21 @@ impl<T> Link<T> {
 
     /// Whether messages must wait: the protocol asked for it, or the peer takes too little.
     pub(crate) fn is_held(&self, settings: &Settings) -> bool {
-        self.wants.paused || self.is_choked || self.queue.len() >= settings.high_mark
+        self.wants.paused
+            || self.is_choked
+            || self.queue.len() >= settings.high_mark
+            || self.is_cut_short && self.is_busy()
+    }
+
+    /// Whether a request is being answered, so that the next one has to wait.
+    fn is_busy(&self) -> bool {
+        match &self.stage {
+            Stage::Http(http) => {
+                let running = http.running.as_ref();
+                running.is_some_and(|running| running.exchange.has_body())
+            }
+            _ => false,
+        }
     }
 
     /// Reading stops at the high mark and goes on at the low mark.
@@ -237,5 +298,35 @@ impl<T> Link<T> {
             settings: lent.settings,
         };
         Some((&mut open.session, port))
+    }
+
+    /// The exchange that goes on, and what may be asked of it.
+    pub(crate) fn http_port<'a>(
+        &'a mut self,
+        lent: Lent<'a>,
+    ) -> Option<(&'a mut Option<E>, HttpPort<'a>)> {
+        let Stage::Http(http) = &mut self.stage else {
+            return None;
+        };
+        let running = http.running.as_deref_mut()?;
+        let port = HttpPort {
+            id: lent.id,
+            number: http.count,
+            stream: &self.stream,
+            peer: self.peer,
+            now: lent.now,
+            exchange: &mut running.exchange,
+            parts: &mut running.parts,
+            cut_off: &mut running.cut_off,
+            exchange_timers: &mut running.timers,
+            out: lent.out,
+            queue: &self.queue,
+            wants: &mut self.wants,
+            timers: lent.timers,
+            budget: lent.budget,
+            settings: lent.settings,
+            date: lent.date,
+        };
+        Some((&mut running.kept, port))
     }
 }

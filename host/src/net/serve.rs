@@ -9,24 +9,25 @@ use crate::{
     },
     net::{
         io::{HEADROOM, Io},
-        link::{Lent, Link, Open, Stage},
+        link::{Lent, Open, Stage},
         port::Port,
-        service::{Answer, Delivered, Service},
+        service::{Delivered, Refused, Service},
         timers::SessionTimers,
         token::ConnectionId,
     },
-    wire::{
-        close_code::TRY_AGAIN_LATER,
-        extension::ExtensionChain,
-        request_head::{HeadParsed, RequestHead},
-        response_head::Response,
-    },
+    wire::{close_code::TRY_AGAIN_LATER, extension::ExtensionChain},
 };
 
-impl<T> Io<T> {
+impl<T, E> Io<T, E> {
     /// Serves a connection after an edge, or because it is listed.
-    pub(crate) fn serve<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+    pub(crate) fn serve<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
         self.write_waiting(id);
+        self.send_parts(id);
+        self.end_if_over(service, id);
         self.call_writable(service, id);
         self.read(service, id);
         self.settle(service, id);
@@ -56,7 +57,11 @@ impl<T> Io<T> {
         }
     }
 
-    fn call_writable<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+    fn call_writable<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
@@ -71,17 +76,27 @@ impl<T> Io<T> {
             timers: &mut self.timers,
             budget: self.buffers.budget(),
             settings: &self.settings,
+            date: &mut self.date,
         };
         if let Some((session, mut port)) = link.port(lent)
             && port.is_open()
         {
             service.writable(session, &mut port);
-            self.flush(id);
         }
+        self.with_port(id, |kept, port| {
+            if let Some(kept) = kept
+                && !port.is_over()
+            {
+                service.http_writable(kept, port);
+            }
+        });
+        self.flush(id);
+        self.send_parts(id);
+        self.end_if_over(service, id);
     }
 
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
-    fn read<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+    fn read<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S, id: ConnectionId) {
         let mut budget = self.settings.read_budget;
         self.consume_carried(service, id);
         loop {
@@ -127,7 +142,11 @@ impl<T> Io<T> {
     }
 
     /// What came behind a pause comes first.
-    fn consume_carried<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+    fn consume_carried<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
@@ -137,11 +156,11 @@ impl<T> Io<T> {
         let mut carried = self.take_carry(id);
         let consumed = self.consume(service, id, &mut carried);
         carried.drain(..consumed);
-        self.keep(id, carried);
+        self.keep(service, id, carried);
     }
 
     /// Serves what was read into the thread's buffer behind the headroom.
-    fn consume_read<S: Service<Session = T>>(
+    fn consume_read<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
@@ -164,11 +183,16 @@ impl<T> Io<T> {
             carried.drain(..consumed);
         }
         self.input = input;
-        self.keep(id, carried);
+        self.keep(service, id, carried);
     }
 
     /// Keeps what was not consumed, if there is room for it.
-    fn keep(&mut self, id: ConnectionId, carried: Vec<u8>) {
+    fn keep<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        carried: Vec<u8>,
+    ) {
         if self.put_carry(id, carried) {
             return;
         }
@@ -177,33 +201,26 @@ impl<T> Io<T> {
             .with(id, |_, port| port.fail(TRY_AGAIN_LATER, why))
             .is_none()
         {
-            self.refuse(id, 503, why);
-            self.flush(id);
+            self.refuse(service, id, &Refused::new(503, why));
         }
     }
 
     /// Serves input; gives how much of it is done with.
-    fn consume<S: Service<Session = T>>(
+    fn consume<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
-        let mut consumed = 0;
-        if let Some(Link {
-            stage: Stage::Opening,
-            ..
-        }) = self.slots.get_mut(id)
-        {
-            consumed = self.open(service, id, input);
-        }
+        let mut consumed = self.consume_http(service, id, input);
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
+        self.send_parts(id);
         consumed
     }
 
     /// Serves the frames of an open WebSocket. Whoever is not open has no use for input.
-    fn consume_frames<S: Service<Session = T>>(
+    fn consume_frames<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
@@ -223,7 +240,7 @@ impl<T> Io<T> {
         };
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
-            Stage::Opening => return 0,
+            Stage::Http(_) => return 0,
             Stage::Lingering => return input.len(),
         };
         link.deadlines.clear(DeadlineName::Pong);
@@ -268,33 +285,7 @@ impl<T> Io<T> {
         at
     }
 
-    /// Reads the head of a request and has it answered; gives how much of the input that took.
-    fn open<S: Service<Session = T>>(
-        &mut self,
-        service: &mut S,
-        id: ConnectionId,
-        input: &[u8],
-    ) -> usize {
-        let Some(peer) = self.slots.get_mut(id).map(|link| link.peer) else {
-            return input.len();
-        };
-        match RequestHead::parse(input, &self.settings.limits) {
-            HeadParsed::Partial => 0,
-            HeadParsed::Done(head) => {
-                match service.request(&head, peer, &mut self.out) {
-                    Answer::Upgrade(session, chain) => self.upgrade(service, id, session, chain),
-                    Answer::End => self.finish(id),
-                }
-                head.len
-            }
-            HeadParsed::Wrong(error) => {
-                self.refuse(id, error.status(), &error.to_string());
-                input.len()
-            }
-        }
-    }
-
-    fn upgrade<S: Service<Session = T>>(
+    pub(super) fn upgrade<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
@@ -304,7 +295,7 @@ impl<T> Io<T> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
-        link.deadlines.clear(DeadlineName::OpeningHandshake);
+        link.deadlines.clear(DeadlineName::Request);
         link.stage = Stage::Open(Box::new(Open {
             websocket: WebSocket::with_extensions(chain),
             session,
@@ -318,28 +309,36 @@ impl<T> Io<T> {
             timers: &mut self.timers,
             budget: self.buffers.budget(),
             settings: &self.settings,
+            date: &mut self.date,
         };
         if let Some((session, mut port)) = link.port(lent) {
             service.opened(session, &mut port);
         }
     }
 
-    /// A request that the service does not get to see.
-    pub(super) fn refuse(&mut self, id: ConnectionId, status: u16, text: &str) {
-        let response = Response {
-            status,
-            fields: &[("Content-Type", "text/plain; charset=utf-8")],
-            content: text.as_bytes(),
+    /// Refuses what an HTTP connection is at: the exchange that goes on, or a request that has only begun.
+    pub(super) fn refuse<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        why: &Refused,
+    ) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
         };
-        response.encode(&mut self.out, false);
-        self.finish(id);
+        match &link.stage {
+            Stage::Http(http) if http.running.is_some() => self.refuse_running(service, id, why),
+            Stage::Http(_) => self.refuse_unread(service, id, why),
+            _ => return,
+        }
+        self.flush(id);
     }
 
     /// Nothing more is read: when the output has left, the connection ends.
-    fn finish(&mut self, id: ConnectionId) {
+    pub(super) fn finish(&mut self, id: ConnectionId) {
         if let Some(link) = self.slots.get_mut(id) {
             link.stage = Stage::Lingering;
-            link.deadlines.clear(DeadlineName::OpeningHandshake);
+            link.deadlines.clear(DeadlineName::Request);
         }
     }
 }

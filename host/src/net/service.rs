@@ -1,19 +1,63 @@
 //! The one trait upward: what a service thread serves.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
-    net::{io::Io, port::Port, token::ConnectionId},
-    wire::{MessageKind, extension::ExtensionChain, request_head::RequestHead},
+    net::{http_port::HttpPort, io::Io, port::Port, token::ConnectionId},
+    wire::{MessageKind, extension::ExtensionChain, fields::Fields, request_head::RequestHead},
 };
 
-/// What becomes of a connection after its request.
-pub enum Answer<T> {
+/// What becomes of a connection after the head of a request.
+pub enum Answer<T, E> {
     /// It is a WebSocket from now on, with these extensions; the 101 answer has been written.
     Upgrade(T, ExtensionChain),
-    /// The answer has been written; the connection ends when it is sent.
-    End,
+    /// It goes on as HTTP, whether the answer was given or not.
+    Exchange(E),
+}
+
+/// Why the host itself refuses a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status code of the answer.
+    pub status: u16,
+    /// The rule that was broken, for the answer and the access log.
+    pub why: Cow<'static, str>,
+}
+
+impl Refused {
+    pub(crate) fn new(status: u16, why: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            why: why.into(),
+        }
+    }
+}
+
+/// Who ended an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// Its answer is complete.
+    Done,
+    /// The peer left.
+    Peer,
+    /// The handler cut it off, or failed.
+    Handler,
+    /// The host: a limit, a deadline, a bad body, a drain.
+    Host,
+}
+
+/// How an exchange ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExchangeEnd {
+    /// Who ended it.
+    pub by: EndedBy,
+    /// The status of the answer; 0 when there was none.
+    pub status: u16,
+    /// Bytes of content that were given to the socket, or wait for it.
+    pub sent: u64,
+    /// Why it was cut off; empty when it is done.
+    pub why: Cow<'static, str>,
 }
 
 /// A message or a piece of one.
@@ -36,13 +80,46 @@ pub trait Service: Sized {
     /// What the service keeps of a WebSocket while it is open.
     type Session;
 
-    /// Answers a request: writes the answer and says what follows.
+    /// What the service keeps of an exchange while it goes on.
+    type Exchange;
+
+    /// The head of a request has come; the body, if there is one, follows by [`Self::body`].
     fn request(
         &mut self,
-        request: &RequestHead<'_>,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Answer<Self::Session, Self::Exchange>;
+
+    /// A request could not be read: to be answered with what stands in `why`.
+    fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Self::Exchange;
+
+    /// An exchange cannot go on. If it has no answer yet, it is to be answered with what stands in `why`; else it is
+    /// cut off behind this call.
+    fn refuse(&mut self, exchange: &mut Self::Exchange, port: &mut HttpPort<'_>, why: &Refused);
+
+    /// A piece of the body of a request, decoded.
+    fn body(&mut self, exchange: &mut Self::Exchange, port: &mut HttpPort<'_>, piece: &[u8]);
+
+    /// The body is complete; told for requests without one too.
+    fn body_end(&mut self, exchange: &mut Self::Exchange, port: &mut HttpPort<'_>, trailer: Fields);
+
+    /// There is room to send, as was asked for.
+    fn http_writable(&mut self, exchange: &mut Self::Exchange, port: &mut HttpPort<'_>);
+
+    /// A timer of the exchange is due.
+    fn http_timer(&mut self, exchange: &mut Self::Exchange, port: &mut HttpPort<'_>, id: u64);
+
+    /// The exchange has ended; told exactly once, and nothing after it.
+    fn exchange_ended(
+        &mut self,
+        exchange: Self::Exchange,
+        id: ConnectionId,
         peer: SocketAddr,
-        answer: &mut Vec<u8>,
-    ) -> Answer<Self::Session>;
+        end: &ExchangeEnd,
+    );
+
+    /// These bytes of a file are to be read from disk off this thread; then [`Io::warmed`] is to be called.
+    fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>);
 
     /// How messages of this session are to be delivered.
     fn rules(&self, session: &Self::Session) -> InboundRules;
@@ -74,20 +151,20 @@ pub trait Service: Sized {
         id: ConnectionId,
         peer: SocketAddr,
         report: &CloseReport,
-        io: &mut Io<Self::Session>,
+        io: &mut Io<Self::Session, Self::Exchange>,
     );
 
     /// A turn begins: nothing of it has been served.
     fn turn_begins(&mut self);
 
     /// The thread was woken: commands may wait.
-    fn woken(&mut self, io: &mut Io<Self::Session>);
+    fn woken(&mut self, io: &mut Io<Self::Session, Self::Exchange>);
 
     /// A connection has been served, and others of the turn wait: what its hooks have queued is not to pile up.
-    fn connection_served(&mut self, io: &mut Io<Self::Session>);
+    fn connection_served(&mut self, io: &mut Io<Self::Session, Self::Exchange>);
 
     /// All events of the turn have been served: what hooks have queued is done now.
-    fn events_served(&mut self, io: &mut Io<Self::Session>);
+    fn events_served(&mut self, io: &mut Io<Self::Session, Self::Exchange>);
 
     /// Nothing follows in this turn. True when there is more to do at once.
     fn turn_ends(&mut self) -> bool;

@@ -9,20 +9,23 @@ use crate::{
         io::Io,
         link::{Link, Stage},
         port::Wants,
-        service::Service,
+        service::{Refused, Service},
         token::ConnectionId,
     },
     wire::close_code::POLICY,
 };
 
-impl<T> Io<T> {
+impl<T, E> Io<T, E> {
     /// The peer sends no more.
     pub(super) fn peer_left(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
         let has_ended = match &mut link.stage {
-            Stage::Opening => false,
+            Stage::Http(http) => {
+                http.is_half_closed = true;
+                return self.http_half_closed(id);
+            }
             Stage::Open(open) => {
                 let state = open.websocket.sending().state();
                 !matches!(state, State::Open | State::CloseSent)
@@ -37,12 +40,38 @@ impl<T> Io<T> {
         self.abandon(id, ClosedBy::Peer, reason);
     }
 
+    /// The client has ended its side: what it has asked for is still answered, for some time (RFC 9112 section 9.6).
+    fn http_half_closed(&mut self, id: ConnectionId) {
+        let after = self.settings.limits.half_closed_ms;
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Stage::Http(http) = &mut link.stage else {
+            return;
+        };
+        match &http.running {
+            Some(running) if running.exchange.has_body() => {
+                link.deadlines.set(DeadlineName::Request, self.now, after);
+            }
+            Some(_) => self.abandon(id, ClosedBy::Peer, "the client left within its request"),
+            None => self.finish(id),
+        }
+    }
+
     /// After a connection was acted on: what has to follow from the state it is in now.
-    pub(crate) fn settle<S: Service<Session = T>>(&mut self, service: &mut S, id: ConnectionId) {
+    pub(crate) fn settle<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
         link.is_touched = false;
+        self.end_if_over(service, id);
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
         if link.wants.hang_up {
             self.remove(id);
             return self.tell_ended(service);
@@ -55,10 +84,23 @@ impl<T> Io<T> {
                 State::Closed | State::Failed | State::Abandoned => self.close_session(id),
             }
         }
+        self.http_settled(id);
         self.linger(id);
         self.relist(id);
         self.arm(id);
         self.tell_ended(service);
+    }
+
+    /// A client that has ended its side sends no further request; those that are here already are served.
+    fn http_settled(&mut self, id: ConnectionId) {
+        if let Some(link) = self.slots.get_mut(id)
+            && let Stage::Http(http) = &link.stage
+            && http.is_half_closed
+            && http.running.is_none()
+            && !link.is_cut_short
+        {
+            self.finish(id);
+        }
     }
 
     /// Our Close frame is out.
@@ -123,7 +165,7 @@ impl<T> Io<T> {
     }
 
     /// Some deadline of the connection may have come.
-    pub(crate) fn serve_deadlines<S: Service<Session = T>>(
+    pub(crate) fn serve_deadlines<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
@@ -134,26 +176,24 @@ impl<T> Io<T> {
         while let Some(link) = self.slots.get_mut(id)
             && let Some(name) = link.deadlines.expired(self.now)
         {
-            self.deadline(id, name);
+            self.deadline(service, id, name);
         }
         self.settle(service, id);
         // Also when a deadline took the connection out.
         self.tell_ended(service);
     }
 
-    fn deadline(&mut self, id: ConnectionId, name: DeadlineName) {
+    fn deadline<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        name: DeadlineName,
+    ) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
         match name {
-            DeadlineName::OpeningHandshake => {
-                self.refuse(
-                    id,
-                    408,
-                    "no complete request within limits.opening_handshake_ms",
-                );
-                self.flush(id);
-            }
+            DeadlineName::Request => self.request_is_late(service, id),
             DeadlineName::IdlePing => self.ping(id),
             DeadlineName::Pong => {
                 if self.is_heard(id) {
@@ -177,6 +217,40 @@ impl<T> Io<T> {
         }
     }
 
+    /// What is awaited of a request has not come in time.
+    fn request_is_late<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Stage::Http(http) = &link.stage else {
+            return;
+        };
+        let why = match &http.running {
+            Some(_) if http.is_half_closed => {
+                let why = "the client has ended its side: see limits.half_closed_ms";
+                return self.abandon(id, ClosedBy::Peer, why);
+            }
+            Some(running) if running.exchange.has_body() => {
+                Refused::new(504, "no answer within limits.answer_ms")
+            }
+            Some(_) => Refused::new(
+                408,
+                "no more of the body within limits.request_body_idle_ms",
+            ),
+            // Nobody has asked for anything, so nobody is answered.
+            None if http.count > 0 && !http.has_begun => return self.finish(id),
+            None => Refused::new(
+                408,
+                "no complete request within limits.opening_handshake_ms",
+            ),
+        };
+        self.refuse(service, id, &why);
+    }
+
     /// The peer was silent. It cannot answer while nothing is read from it, but a transport that is gone shows.
     fn ping(&mut self, id: ConnectionId) {
         self.with(id, |_, port| port.ping(b""));
@@ -192,7 +266,7 @@ impl<T> Io<T> {
     /// Whether all that the peer has sent is read by now.
     fn is_heard(&mut self, id: ConnectionId) -> bool {
         let settings = &self.settings;
-        let waits = |link: &mut Link<T>| link.is_held(settings) || link.readiness.readable;
+        let waits = |link: &mut Link<T, E>| link.is_held(settings) || link.readiness.readable;
         !self.slots.get_mut(id).is_some_and(waits)
     }
 
@@ -207,24 +281,40 @@ impl<T> Io<T> {
     }
 
     /// A timer of a session is due.
-    pub(crate) fn serve_timer<S: Service<Session = T>>(
+    pub(crate) fn serve_timer<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
         timer: u64,
     ) {
-        self.with(id, |session, port| {
+        let is_session = self.with(id, |session, port| {
             port.session_timers.remove(timer);
             if port.is_open() {
                 service.timer(session, port, timer);
             }
         });
+        if is_session.is_some() {
+            return;
+        }
+        self.with_port(id, |kept, port| {
+            port.exchange_timers.remove(timer);
+            if let Some(kept) = kept {
+                service.http_timer(kept, port, timer);
+            }
+        });
+        self.flush(id);
+        self.send_parts(id);
+        self.touch(id);
     }
 
     /// Tells the sessions that have ended.
-    pub(crate) fn tell_ended<S: Service<Session = T>>(&mut self, service: &mut S) {
+    pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
             service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
         }
+        while let Some(ended) = self.ended_exchanges.pop_front() {
+            service.exchange_ended(ended.exchange, ended.id, ended.peer, &ended.end);
+        }
+        self.ask_for_cold(service);
     }
 }

@@ -54,7 +54,7 @@ pub use stamp::*;
 pub const ABI_MAJOR: u32 = 0;
 
 /// Goes up by one with each block that is added.
-pub const ABI_MINOR: u32 = 2;
+pub const ABI_MINOR: u32 = 1;
 
 /// The answer of a hook or host call.
 pub type Status = u32;

@@ -13,7 +13,7 @@ use std::{
 use super::Outgoing;
 use crate::abi::{self, Bytes, Status};
 
-/// What is queued for a session, or for all of a protocol.
+/// What is queued for a session, for all of a protocol, or for an exchange.
 pub(super) struct Post {
     target: Target,
     pub(super) operation: u32,
@@ -23,6 +23,8 @@ pub(super) struct Post {
 
 enum Target {
     Session(u64),
+    /// By the numbers of its connection and its own.
+    Exchange(u64, u64),
     Protocol(String),
 }
 
@@ -30,8 +32,13 @@ impl Post {
     pub(super) fn is_for(&self, session: u64, protocol: &str) -> bool {
         match &self.target {
             Target::Session(id) => *id == session,
+            Target::Exchange(..) => false,
             Target::Protocol(name) => name == protocol,
         }
+    }
+
+    pub(super) fn is_for_exchange(&self, connection: u64, exchange: u64) -> bool {
+        matches!(self.target, Target::Exchange(c, e) if (c, e) == (connection, exchange))
     }
 }
 
@@ -43,6 +50,7 @@ pub(super) struct Shared {
     unlogged_levels: AtomicU32,
     posts: Mutex<VecDeque<Post>>,
     sessions: Mutex<BTreeSet<(String, u64)>>,
+    exchanges: Mutex<BTreeSet<(u64, u64)>>,
     log: Mutex<Vec<String>>,
     counters: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
@@ -79,6 +87,14 @@ impl Shared {
 
     pub(super) fn ended(&self, protocol: &str, session: u64) {
         lock(&self.sessions).remove(&(protocol.to_owned(), session));
+    }
+
+    pub(super) fn exchange_opened(&self, connection: u64, exchange: u64) {
+        lock(&self.exchanges).insert((connection, exchange));
+    }
+
+    pub(super) fn exchange_ended(&self, connection: u64, exchange: u64) {
+        lock(&self.exchanges).remove(&(connection, exchange));
     }
 
     pub(super) fn next_post(&self) -> Option<Post> {
@@ -209,6 +225,27 @@ unsafe extern "C" fn post(
     abi::STATUS_OK
 }
 
+unsafe extern "C" fn post_exchange(
+    host: *mut c_void,
+    connection: u64,
+    exchange: u64,
+    operation: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the payload.
+    let (shared, payload) = unsafe { (context(host).shared, payload.as_slice()) };
+    if !lock(&shared.exchanges).contains(&(connection, exchange)) {
+        return abi::STATUS_STALE;
+    }
+    lock(&shared.posts).push_back(Post {
+        target: Target::Exchange(connection, exchange),
+        operation,
+        number: 0,
+        payload: payload.to_vec(),
+    });
+    abi::STATUS_OK
+}
+
 unsafe extern "C" fn post_all(
     host: *mut c_void,
     operation: u32,
@@ -263,14 +300,4 @@ unsafe extern "C" fn fail(host: *mut c_void, why: Bytes<'_>) {
     let mut failure = lock(&host.shared.failure);
     let before = failure.take().map(|before| before + "; then ");
     *failure = Some(before.unwrap_or_default() + &why);
-}
-
-unsafe extern "C" fn post_exchange(
-    _context: *mut c_void,
-    _connection: u64,
-    _exchange: u64,
-    _operation: u32,
-    _payload: Bytes<'_>,
-) -> Status {
-    abi::STATUS_STALE
 }

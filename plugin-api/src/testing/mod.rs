@@ -27,6 +27,9 @@
 //! assert_eq!(session.sent(), [Outgoing::text("PSST")]);
 //! ```
 
+mod exchange;
+mod exchange_calls;
+mod exchange_record;
 mod extension;
 mod extension_calls;
 mod facts;
@@ -47,6 +50,8 @@ use std::{
 use serde::Deserialize;
 
 use crate::{StaticPlugin, abi};
+pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
+use exchange_record::ExchangeRecord;
 pub use extension::{RecordedPiece, Stopped, TestConnection};
 use host_calls::{Post, Shared, Whose};
 use record::Record;
@@ -96,6 +101,7 @@ impl TestHost {
                 shared,
                 instances: RefCell::default(),
                 sessions: RefCell::default(),
+                exchanges: RefCell::default(),
                 last_id: Cell::new(0),
             }),
         }
@@ -211,7 +217,7 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// If there is no such protocol, or it refuses `{}`.
+    /// If there is no such protocol, it answers HTTP only, or it refuses `{}`.
     #[must_use]
     pub fn open(&self, protocol: &str) -> TestSession {
         self.open_as(protocol, Handshake::at(&format!("/{protocol}")))
@@ -225,15 +231,34 @@ impl TestHost {
     #[must_use]
     pub fn open_as(&self, protocol: &str, handshake: Handshake) -> TestSession {
         let index = self.inner.index(protocol);
+        let has_sessions = !self.inner.entry(index).session.is_null();
+        assert!(has_sessions, "{protocol} answers HTTP only: `request`");
         TestSession::open(&self.inner, index, handshake)
+    }
+
+    /// A request comes to the HTTP handler, or the protocol, of that name; with options `{}` if it was not configured.
+    /// Its body, if there is one, comes at once.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such handler, or it refuses `{}`.
+    #[must_use]
+    pub fn request(&self, handler: &str, request: TestRequest) -> TestExchange {
+        let index = self.inner.index(handler);
+        let answers = !self.inner.entry(index).http.is_null();
+        assert!(answers, "{handler} does not answer HTTP");
+        TestExchange::open(&self.inner, index, request)
     }
 
     /// Moves the clock, stopping at each timer and deadline on the way.
     pub fn advance(&self, by: Duration) {
         let end = self.inner.shared.now_ms() + by.as_millis() as u64;
-        while let Some((at, record)) = self.inner.next_due().filter(|(at, _)| *at <= end) {
+        while let Some((at, due)) = self.inner.next_due().filter(|(at, _)| *at <= end) {
             self.inner.shared.set_now_ms(at);
-            record.run_due(at);
+            match due {
+                Due::Session(record) => record.run_due(at),
+                Due::Exchange(record) => record.run_due(at),
+            }
             self.turn();
         }
         self.inner.shared.set_now_ms(end);
@@ -271,7 +296,14 @@ struct Inner {
     shared: &'static Shared,
     instances: RefCell<Vec<Instance>>,
     sessions: RefCell<BTreeMap<u64, Weak<Record>>>,
+    exchanges: RefCell<BTreeMap<u64, Weak<ExchangeRecord>>>,
     last_id: Cell<u64>,
+}
+
+/// Whose timer is due.
+enum Due {
+    Session(Rc<Record>),
+    Exchange(Rc<ExchangeRecord>),
 }
 
 /// An instance and its state for our only thread.
@@ -301,6 +333,8 @@ struct Manifest {
 struct ManifestProtocol {
     name: String,
     id: u32,
+    /// The body of a request comes whole, up to so many bytes.
+    body_bytes: Option<u32>,
     #[serde(default)]
     extensions: AllowedExtensions,
 }
@@ -427,6 +461,9 @@ impl Inner {
                 for record in self.records() {
                     record.settle();
                 }
+                for record in self.exchange_records() {
+                    record.settle();
+                }
                 return;
             };
             self.act(&post);
@@ -440,6 +477,9 @@ impl Inner {
                 record.act(post);
             }
         }
+        for record in self.exchange_records() {
+            record.act(post);
+        }
     }
 
     fn records(&self) -> Vec<Rc<Record>> {
@@ -450,12 +490,24 @@ impl Inner {
             .collect()
     }
 
-    fn next_due(&self) -> Option<(u64, Rc<Record>)> {
-        let due = self
+    fn exchange_records(&self) -> Vec<Rc<ExchangeRecord>> {
+        self.exchanges
+            .borrow()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    fn next_due(&self) -> Option<(u64, Due)> {
+        let sessions = self
             .records()
             .into_iter()
-            .filter_map(|r| Some((r.next_due()?, r)));
-        due.min_by_key(|(at, _)| *at)
+            .filter_map(|r| Some((r.next_due()?, Due::Session(r))));
+        let exchanges = self
+            .exchange_records()
+            .into_iter()
+            .filter_map(|r| Some((r.next_due()?, Due::Exchange(r))));
+        sessions.chain(exchanges).min_by_key(|(at, _)| *at)
     }
 }
 

@@ -2,27 +2,32 @@
 
 mod ending;
 mod flow;
+mod http;
 
-use std::net::SocketAddr;
+use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
 use crate::{
     connection::{
+        content::Part,
         inbound::{Delivery, InboundRules},
         websocket::{CloseReport, ClosedBy},
     },
     limits::Limits,
     net::{
         event_loop::{EventLoop, Loop},
+        http_port::{Content, HttpPort},
         io::{Io, Shared},
         link::Link,
         listener,
         port::{Port, Sent},
-        service::{Answer, Delivered, Service},
+        service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         settings::Settings,
         test_peer::{Peer, until},
         token::ConnectionId,
     },
-    wire::{MessageKind, Role, extension::ExtensionChain, request_head::RequestHead},
+    wire::{
+        MessageKind, Role, extension::ExtensionChain, fields::Fields, request_head::RequestHead,
+    },
 };
 
 /// Does what messages ask for, echoes the others, and writes everything down.
@@ -37,6 +42,10 @@ struct Probe {
     /// The test has seen more than the high mark wait: reading goes on at this mark.
     awaits_low_mark: Option<usize>,
     closed: Vec<CloseReport>,
+    /// What `/file` answers with.
+    file: Option<Arc<File>>,
+    /// Stretches of files that were to be read from disk.
+    cold: Vec<(ConnectionId, u32, Range<u64>)>,
 }
 
 impl Probe {
@@ -98,24 +107,84 @@ impl Probe {
 impl Service for Probe {
     type Session = ();
 
-    fn request(
-        &mut self,
-        request: &RequestHead<'_>,
-        _peer: SocketAddr,
-        answer: &mut Vec<u8>,
-    ) -> Answer<()> {
-        match request.path().strip_prefix("/page/") {
-            Some(len) => {
-                let len: usize = len.parse().unwrap();
-                answer.extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
-                answer.resize(answer.len() + len, b'p');
-                Answer::End
+    /// Whatever path a request names, that is what it gets: see [`Self::request`].
+    type Exchange = ();
+
+    fn request(&mut self, head: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<(), ()> {
+        self.note(&format!("{} {}", head.method, head.target));
+        let none = Fields::new();
+        let (path, number) = head.path().rsplit_once('/').unwrap_or_default();
+        let page = vec![b'p'; number.parse().unwrap_or_default()];
+        match path {
+            "/page" => {
+                port.close_after();
+                port.answer(200, &none, Content::Whole(&page));
             }
-            None => {
-                answer.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
-                Answer::Upgrade((), ExtensionChain::default())
+            "/whole" => {
+                port.answer(200, &none, Content::Whole(&page));
+            }
+            "/echo" => {
+                port.answer(200, &none, Content::Streamed(None));
+            }
+            "/file" => {
+                let file = Arc::clone(self.file.as_ref().unwrap());
+                let range = 0..file.metadata().unwrap().len();
+                let parts = vec![
+                    Part::Bytes(b"begin".to_vec()),
+                    Part::File { file, range },
+                    Part::Bytes(b"end".to_vec()),
+                ];
+                port.answer(200, &none, Content::Parts(parts));
+            }
+            "/later" => {
+                port.pause();
+                port.set_timer(7, page.len() as u64);
+            }
+            "/silent" => {}
+            _ => {
+                port.switch()
+                    .extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+                return Answer::Upgrade((), ExtensionChain::default());
             }
         }
+        Answer::Exchange(())
+    }
+
+    fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) {
+        let content = Content::Whole(why.why.as_bytes());
+        port.answer(why.status, &Fields::new(), content);
+    }
+
+    fn refuse(&mut self, (): &mut (), port: &mut HttpPort<'_>, why: &Refused) {
+        self.unreadable(why, port);
+    }
+
+    fn body(&mut self, (): &mut (), port: &mut HttpPort<'_>, piece: &[u8]) {
+        self.note(&format!("body {}", piece.len()));
+        port.send(piece);
+    }
+
+    fn body_end(&mut self, (): &mut (), port: &mut HttpPort<'_>, trailer: Fields) {
+        port.finish(&trailer);
+    }
+
+    fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
+
+    fn http_timer(&mut self, (): &mut (), port: &mut HttpPort<'_>, id: u64) {
+        assert_eq!(id, 7);
+        port.resume();
+        port.answer(200, &Fields::new(), Content::Streamed(None));
+        if port.exchange.has_body() {
+            port.finish(&Fields::new());
+        }
+    }
+
+    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: SocketAddr, end: &ExchangeEnd) {
+        self.note(&format!("ended {:?} {} {}", end.by, end.status, end.sent));
+    }
+
+    fn warm(&mut self, id: ConnectionId, number: u32, _file: &Arc<File>, range: Range<u64>) {
+        self.cold.push((id, number, range));
     }
 
     fn rules(&self, (): &()) -> InboundRules {
@@ -162,7 +231,7 @@ impl Service for Probe {
         _id: ConnectionId,
         _peer: SocketAddr,
         report: &CloseReport,
-        _io: &mut Io<()>,
+        _io: &mut Io<(), ()>,
     ) {
         self.note("closed");
         self.closed.push(report.clone());
@@ -173,11 +242,11 @@ impl Service for Probe {
         self.delivered_in_turn = 0;
     }
 
-    fn woken(&mut self, _io: &mut Io<()>) {}
+    fn woken(&mut self, _io: &mut Io<(), ()>) {}
 
-    fn connection_served(&mut self, _io: &mut Io<()>) {}
+    fn connection_served(&mut self, _io: &mut Io<(), ()>) {}
 
-    fn events_served(&mut self, _io: &mut Io<()>) {}
+    fn events_served(&mut self, _io: &mut Io<(), ()>) {}
 
     fn turn_ends(&mut self) -> bool {
         false
@@ -242,7 +311,7 @@ impl Bench {
     }
 
     /// The only connection.
-    fn link(&mut self) -> &mut Link<()> {
+    fn link(&mut self) -> &mut Link<(), ()> {
         let id = self.event_loop.io.ids()[0];
         self.event_loop.io.slots.get_mut(id).unwrap()
     }

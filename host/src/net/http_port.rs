@@ -1,0 +1,240 @@
+//! What may be asked of an HTTP exchange while it is being served.
+//!
+//! As with a [`Port`](super::port::Port), an answer is appended to what leaves at the end of the event, and everything
+//! else is noted and done by the event loop after the hook has returned.
+
+use std::{borrow::Cow, collections::VecDeque, net::SocketAddr};
+
+use mio::net::TcpStream;
+
+use crate::{
+    connection::{
+        budget::Budget,
+        content::Part,
+        exchange::{AnswerError, Exchange},
+        write_queue::WriteQueue,
+    },
+    net::{
+        date_clock::DateClock,
+        port::{Sent, Wants},
+        service::EndedBy,
+        settings::Settings,
+        timers::{Due, SessionTimers, Timers},
+        token::ConnectionId,
+    },
+    wire::fields::Fields,
+};
+
+/// What stands behind the head of an answer.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// All of it, some of it in files.
+    Parts(Vec<Part>),
+    /// It follows by [`HttpPort::send`]: so many bytes, or as many as come.
+    Streamed(Option<u64>),
+}
+
+/// One exchange, for the time of one call.
+pub struct HttpPort<'a> {
+    pub(crate) id: ConnectionId,
+    pub(crate) number: u32,
+    pub(crate) stream: &'a TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) now: u64,
+    pub(crate) exchange: &'a mut Exchange,
+    pub(crate) parts: &'a mut VecDeque<Part>,
+    pub(crate) cut_off: &'a mut Option<(EndedBy, Cow<'static, str>)>,
+    pub(crate) exchange_timers: &'a mut SessionTimers,
+    pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) queue: &'a WriteQueue,
+    pub(crate) wants: &'a mut Wants,
+    pub(crate) timers: &'a mut Timers,
+    pub(crate) budget: &'a mut Budget,
+    pub(crate) settings: &'a Settings,
+    pub(crate) date: &'a mut DateClock,
+}
+
+impl HttpPort<'_> {
+    /// The connection.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Which exchange of the connection this is, counted from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The address that the connection was accepted on.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
+    }
+
+    /// Milliseconds of the service thread's clock.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Bounds the body of the request, in place of `limits.request_body_bytes`.
+    pub fn limit_body(&mut self, bytes: u64) {
+        self.exchange.limit_body(bytes);
+    }
+
+    /// Begins the answer, and ends it unless its content is streamed.
+    pub fn answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
+        if self.is_over() {
+            return Sent::Closed;
+        }
+        let (length, whole) = match &content {
+            Content::Whole(bytes) => (Some(bytes.len() as u64), true),
+            Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
+            Content::Streamed(length) => (*length, false),
+        };
+        let date = self.date.text(self.now);
+        let begun = self
+            .exchange
+            .begin(self.out, (status, fields), length, whole, date);
+        if let Err(error) = begun {
+            return sent(error);
+        }
+        match content {
+            Content::Whole(bytes) => {
+                // As long as was announced a moment ago.
+                let _ = self.exchange.put(self.out, bytes);
+                self.end()
+            }
+            Content::Parts(parts) if self.exchange.takes_content() && length > Some(0) => {
+                self.parts.extend(parts);
+                Sent::Queued
+            }
+            Content::Parts(_) => self.end(),
+            Content::Streamed(_) => Sent::Queued,
+        }
+    }
+
+    /// Gives a piece of streamed content out: all of it, or none when the connection is above its high mark.
+    pub fn send(&mut self, piece: &[u8]) -> Sent {
+        if self.is_over() || !self.parts.is_empty() {
+            return Sent::Closed;
+        }
+        if self.is_full(piece.len()) {
+            return Sent::Full;
+        }
+        match self.exchange.put(self.out, piece) {
+            Ok(()) => Sent::Queued,
+            Err(error) => sent(error),
+        }
+    }
+
+    /// Ends streamed content. The exchange is cut off when less was given than announced.
+    pub fn finish(&mut self, trailer: &Fields) -> Sent {
+        if self.is_over() || !self.parts.is_empty() {
+            return Sent::Closed;
+        }
+        match self.exchange.finish(self.out, trailer) {
+            Ok(()) => Sent::Queued,
+            Err(AnswerError::Wrong) if self.exchange.is_answered() => {
+                self.cut_off(EndedBy::Handler, "less content than announced");
+                Sent::Refused
+            }
+            Err(error) => sent(error),
+        }
+    }
+
+    fn end(&mut self) -> Sent {
+        self.finish(&Fields::new())
+    }
+
+    /// Ends the transport once the hook has returned, so that the peer can tell that the answer is not complete.
+    pub fn cut_off(&mut self, by: EndedBy, why: impl Into<Cow<'static, str>>) {
+        self.cut_off.get_or_insert((by, why.into()));
+    }
+
+    /// The connection ends with this answer.
+    pub fn close_after(&mut self) {
+        self.exchange.close_after();
+    }
+
+    /// Whether the answer has begun.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.exchange.is_answered()
+    }
+
+    /// Whether nothing can be given out any more.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.exchange.is_complete() || self.cut_off.is_some()
+    }
+
+    /// Appends bytes as they are: the answer to an opening handshake, which frames itself.
+    pub(crate) fn switch(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
+    /// Bytes the socket has not taken.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queue.len() + self.out.len()
+    }
+
+    fn is_full(&mut self, bytes: usize) -> bool {
+        let more = (self.out.len() + bytes) as u64;
+        self.queued_bytes() >= self.settings.high_mark
+            || !self.queue.is_empty() && !self.budget.has_room(more)
+    }
+
+    /// Asks for one call when there is room to send: in the next turn if there is room already.
+    pub fn ask_writable(&mut self) {
+        self.wants.writable = true;
+    }
+
+    /// Nothing of the body until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.wants.paused = true;
+    }
+
+    /// The body again.
+    pub fn resume(&mut self) {
+        self.wants.paused = false;
+    }
+
+    /// Sets a timer of the exchange, or sets it anew.
+    pub fn set_timer(&mut self, id: u64, after_ms: u64) -> Sent {
+        self.cancel_timer(id);
+        if self.exchange_timers.len() as u64 >= self.settings.limits.session_timers_count {
+            return Sent::Full;
+        }
+        let due = Due::Session(self.id, id);
+        let key = self.timers.insert(self.now.saturating_add(after_ms), due);
+        self.exchange_timers.add(id, key);
+        Sent::Queued
+    }
+
+    /// Takes a timer back; false when it was not set.
+    pub fn cancel_timer(&mut self, id: u64) -> bool {
+        match self.exchange_timers.remove(id) {
+            Some(key) => self.timers.cancel(key),
+            None => false,
+        }
+    }
+}
+
+fn sent(error: AnswerError) -> Sent {
+    match error {
+        AnswerError::Late => Sent::Closed,
+        AnswerError::Wrong => Sent::Refused,
+    }
+}
