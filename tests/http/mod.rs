@@ -1,7 +1,9 @@
 //! What a client of HTTP sees.
 
 mod answer;
+mod bodies;
 mod clients;
+mod handlers;
 mod keep_alive;
 mod methods;
 mod mounts;
