@@ -1,8 +1,11 @@
 //! However requests arrive, cut anywhere, byte by byte or many at once, they get the answers that they get alone.
 
+use serde_json::json;
+
 use super::answer::Answer;
 use super::peer::{HttpPeer, request};
 use super::site::Site;
+use crate::support::plugins::plugin;
 use crate::support::{Config, Setup};
 
 /// A request as bytes, with its method.
@@ -57,6 +60,26 @@ fn requests() -> Vec<Asked> {
         ),
         Asked::new("PUT", "/a.txt", "Content-Length: 5\r\n", "hello"),
         Asked::new("BREW", "/pot", "", ""),
+        Asked::new(
+            "POST",
+            "/probe/count",
+            "Content-Length: 12\r\n",
+            "GET / HTTP/1",
+        ),
+        Asked::new(
+            "POST",
+            "/probe/count",
+            "Transfer-Encoding: chunked\r\n",
+            "3;x=\"\"\r\nGET\r\n0A\r\n0123456789\r\n0\r\nX-Sum: b\r\n\r\n",
+        ),
+        Asked::new(
+            "POST",
+            "/probe/count",
+            "Transfer-Encoding: chunked\r\n",
+            "3\r\nGET!\r\n0\r\n\r\n",
+        ),
+        Asked::new("PUT", "/probe/echo", "Content-Length: 5\r\n", "hello"),
+        Asked::new("GET", "/probe/stream?2", "", ""),
         Asked::new("GET", "/a.txt", "A : b\r\n", ""),
         Asked::new("GET", "*", "", ""),
         Asked::new(
@@ -110,7 +133,9 @@ fn answers(peer: &mut HttpPeer, method: &str) -> Vec<Answer> {
 /// One service thread, which answers in the order in which things come: when it has answered `beside`, it has read what
 /// was sent to it before.
 fn site_and_known() -> (Site, Vec<Known>) {
-    let site = Site::start(Setup::new().threads(1), Config::new());
+    let setup = Setup::new().threads(1).plugin(&plugin("http_probe"));
+    let config = Config::new().mount("/probe", json!({"protocol": "http_probe"}));
+    let site = Site::start(setup, config);
     let known = requests().into_iter();
     let known = known.map(|asked| Known::ask_alone(&site, asked)).collect();
     (site, known)

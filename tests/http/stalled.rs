@@ -8,10 +8,11 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::net::{AddressFamily, SocketType, connect, socket};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use super::handlers;
 use super::peer::{HttpPeer, request};
 use super::site::{Site, pattern};
+use crate::support::Config;
 use crate::support::process::eventually;
-use crate::support::{Config, Setup};
 
 const PEERS: usize = 1000;
 /// All deadlines of these hosts.
@@ -49,7 +50,7 @@ fn site() -> Site {
     ] {
         config = config.limit(name, DEADLINE_MS);
     }
-    let site = Site::start(Setup::new(), config);
+    let site = handlers::site(config);
     fs::write(site.file("long.bin"), pattern(32 << 20)).expect("a fresh file");
     site
 }
@@ -66,7 +67,9 @@ fn stalled(site: &Site, stall: Stall) -> HttpPeer {
     let mut peer = peer_with_window(site.address(), 4096);
     peer.send(match stall {
         Stall::Head => "GET /a.txt HTTP/1.1\r\nHost: test\r\nA: ".to_owned(),
-        Stall::Body => request("POST", "/a.txt", "Content-Length: 60000\r\n") + "a part of it",
+        Stall::Body => {
+            request("POST", "/probe/count", "Content-Length: 60000\r\n") + "a part of it"
+        }
         Stall::Answer => request("GET", "/long.bin", ""),
     });
     peer
