@@ -53,3 +53,18 @@ fn every_kept_compressed_stream_is_text_a_refusal_or_a_failure_however_it_is_cut
 fn every_kept_list_of_deflate_parameters_is_answered_by_the_rules() {
     replay("deflate_offer", bodies::deflate_offer);
 }
+
+#[test]
+fn every_kept_request_head_is_read_the_same_whatever_follows() {
+    replay("request_head", bodies::request_head);
+}
+
+#[test]
+fn every_kept_chunked_body_is_the_same_however_it_is_cut() {
+    replay("chunked_body", bodies::chunked_body);
+}
+
+#[test]
+fn every_kept_range_lies_inside_of_its_file() {
+    replay("ranges", bodies::ranges);
+}

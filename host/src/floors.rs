@@ -19,6 +19,8 @@ const FLOORS: &[&[&str]] = &[
 const ROOMS: &[(&str, &str)] = &[
     ("mio", "net"),
     ("httparse", "wire"),
+    ("httpdate", "wire"),
+    ("mime_guess", "context"),
     ("libloading", "plugin"),
     ("abi_stable", "plugin"),
     ("notify", "plugin"),

@@ -36,6 +36,10 @@ limits! {
     request_target_bytes = 8 << 10;
     /// Fields of one request. Above it: 431.
     request_field_count = 100;
+    /// Ranges that one request may ask for of one file. Above it the whole file is sent.
+    ranges_count = 16;
+    /// Fields that a plugin adds to one answer, in bytes. One more answers *full*.
+    answer_fields_bytes = 16 << 10;
 
     /// Body of one request, in bytes; a mount may say otherwise. Above it: 413 and close.
     request_body_bytes = 16 << 20;

@@ -198,8 +198,7 @@ impl Exchange {
     /// another type than `T`, or lent already.
     #[must_use]
     pub fn thread<T: 'static>(&self) -> Option<RefMut<'_, T>> {
-        let value = self.thread_state().value.try_borrow_mut().ok()?;
-        RefMut::filter_map(value, |value| value.downcast_mut()).ok()
+        self.thread_state().lend()
     }
 }
 
@@ -273,11 +272,9 @@ impl Exchange {
     }
 
     fn thread_state(&self) -> &ThreadState {
-        let state: *const ThreadState = self.raw.thread.cast();
         // SAFETY: the host hands back what `thread_create` of this instance made on this thread, and frees it after
         // the last exchange there.
-        unsafe { state.as_ref() }
-            .expect("the host makes the thread's state before the first exchange")
+        unsafe { ThreadState::from_raw(self.raw.thread) }
     }
 
     const fn calls(&self) -> &abi::ExchangeCalls {

@@ -75,6 +75,18 @@ pub use crate::manifest::Manifest;
 /// # use hotsocket_plugin::prelude::*;
 /// # #[derive(Default)]
 /// # struct Chat;
+/// impl Protocol for Chat {
+///     const NAME: &'static str = "chat";
+///     const KEEP_HEADERS: &'static [&'static str] = &["User-Agent:"];
+/// }
+///
+/// export_plugin!(Chat);
+/// ```
+///
+/// ```compile_fail,E0080
+/// # use hotsocket_plugin::prelude::*;
+/// # #[derive(Default)]
+/// # struct Chat;
 /// # impl Protocol for Chat {
 /// #     const NAME: &'static str = "chat";
 /// # }
@@ -204,6 +216,7 @@ pub struct Export {
     pub(crate) delivery: Delivery,
     pub(crate) pongs: bool,
     pub(crate) extensions: Extensions,
+    pub(crate) keep_headers: &'static [&'static str],
     /// Whether it has sessions.
     pub(crate) websocket: bool,
     /// Whether it answers HTTP, and how bodies reach it.
@@ -219,6 +232,7 @@ impl Export {
             delivery: I::Session::DELIVERY,
             pongs: I::Session::PONGS,
             extensions: I::Session::EXTENSIONS,
+            keep_headers: I::Session::KEEP_HEADERS,
             websocket: true,
             http: None,
             entry,
@@ -232,6 +246,7 @@ impl Export {
             delivery: Delivery::Messages,
             pongs: false,
             extensions: Extensions::All,
+            keep_headers: &[],
             websocket: false,
             http: Some(I::Exchange::BODY),
             entry: Alone::<I>::ENTRY,

@@ -342,6 +342,7 @@ mod facts;
 mod frame;
 mod guard;
 mod handle;
+mod handshake;
 mod host;
 mod http;
 mod manifest;
@@ -349,6 +350,7 @@ mod message;
 mod options;
 mod parameters;
 mod protocol;
+mod refusal;
 mod response;
 mod session;
 mod shim;
@@ -366,6 +368,7 @@ pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
+pub use handshake::Handshake;
 pub use host::Host;
 pub use http::{
     BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
@@ -373,6 +376,7 @@ pub use http::{
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
+pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 
@@ -380,10 +384,10 @@ pub use session::{Role, Sent, Session, TimerId, Transport};
 pub mod prelude {
     pub use crate::{
         Agreed, BodyDelivery, BodyPiece, Call, Close, CloseCode, ClosedBy, Codec, Delivery,
-        EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions, Fields,
-        FileSent, FramePiece, FrameSink, Host, HttpHandler, HttpInstance, Instance, Kind, Message,
-        NoOptions, Opcode, Parameters, Piece, PluginError, PostError, Protocol, Request, Response,
-        Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId, Sessions, SlowPolicy, Stop,
-        TimerId, export_plugin,
+        EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions,
+        FieldError, Fields, FileSent, FramePiece, FrameSink, Handshake, Host, HttpHandler,
+        HttpInstance, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece, PluginError,
+        PostError, Protocol, Refusal, Request, Response, Rsv, Sent, ServesHttp, Session,
+        SessionHandle, SessionId, Sessions, SlowPolicy, Stop, TimerId, export_plugin,
     };
 }

@@ -46,6 +46,7 @@ impl Manifest {
                 other += 1;
             }
             check_allowed(protocols[i].extensions);
+            check_kept(protocols[i].keep_headers);
             i += 1;
         }
         let mut i = 0;
@@ -175,6 +176,10 @@ impl<const N: usize> Json<N> {
             Extensions::Only(names) => self.push_allowed("only", names),
             Extensions::Except(names) => self.push_allowed("except", names),
         }
+        if !protocol.keep_headers.is_empty() {
+            self.push(",\"keep_headers\":");
+            self.push_names(protocol.keep_headers);
+        }
         if !protocol.websocket {
             self.push(",\"websocket\":false");
         }
@@ -191,7 +196,13 @@ impl<const N: usize> Json<N> {
     const fn push_allowed(&mut self, key: &str, names: &[&str]) {
         self.push(",\"extensions\":{\"");
         self.push(key);
-        self.push("\":[");
+        self.push("\":");
+        self.push_names(names);
+        self.push("}");
+    }
+
+    const fn push_names(&mut self, names: &[&str]) {
+        self.push("[");
         let mut i = 0;
         while i < names.len() {
             self.push(if i == 0 { "\"" } else { ",\"" });
@@ -199,7 +210,7 @@ impl<const N: usize> Json<N> {
             self.push("\"");
             i += 1;
         }
-        self.push("]}");
+        self.push("]");
     }
 
     const fn push_byte(&mut self, byte: u8) {
@@ -220,6 +231,18 @@ const fn check_allowed(extensions: Extensions) {
         assert!(
             is_token(names[i]),
             "Protocol::EXTENSIONS must name tokens: letters, digits and !#$%&'*+-.^_`|~"
+        );
+        i += 1;
+    }
+}
+
+/// A name that is no token would match no field.
+const fn check_kept(names: &[&str]) {
+    let mut i = 0;
+    while i < names.len() {
+        assert!(
+            is_token(names[i]),
+            "Protocol::KEEP_HEADERS must name tokens: letters, digits and !#$%&'*+-.^_`|~"
         );
         i += 1;
     }

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    Close, Extensions, Host, Message, Parameters, Piece, PluginError, Request, Session, TimerId,
+    Close, Extensions, Handshake, Host, Message, Parameters, Piece, PluginError, Refusal, Request,
+    Session, TimerId,
 };
 
 /// A protocol: one value per session.
@@ -52,6 +53,10 @@ pub trait Protocol: Send + Sized + 'static {
 
     /// Which extensions may be used on its connections. [`Instance::on_extension_offer`] can say more per handshake.
     const EXTENSIONS: Extensions = Extensions::All;
+
+    /// The fields of the opening handshake that [`Session::header`] can read for as long as the session is open, by their
+    /// names. Each costs memory in each session that has it; [`Handshake::header`] reads any of them, once.
+    const KEEP_HEADERS: &'static [&'static str] = &[];
 
     /// The opening handshake is done; the peer can be sent to.
     fn on_open(&mut self, session: &mut Session) {}
@@ -102,13 +107,15 @@ pub enum Delivery {
 ///
 /// [`new`](Self::new), [`on_retire`](Self::on_retire) and `drop` run on a thread of the host that lives for this call, so
 /// thread-locals keep nothing there. Only other plugins wait for them, and no longer than
-/// `limits.plugin_start_ms`: a `new` that does not come back by then is refused. [`thread`](Self::thread) and [`open`](Self::open) run on service threads, several at once: hence
-/// `Sync`. The value is dropped after its last session has ended; not at all when the process ends before.
+/// `limits.plugin_start_ms`: a `new` that does not come back by then is refused. [`thread`](Self::thread),
+/// [`on_handshake`](Self::on_handshake) and [`open`](Self::open) run on service threads, several at once: hence `Sync`.
+/// The value is dropped after its last session has ended; not at all when the process ends before.
 ///
 /// # Failure
 ///
 /// An error or a panic in `new` refuses the whole file, or the whole new config: what served before goes on. In
-/// `open` it ends that session with 1011; a panic in `thread` answers its opening handshake with 500. In `on_retire` and `drop` it is only logged.
+/// `open` it ends that session with 1011; in `on_handshake`, and a panic in `thread`, it answers that opening handshake
+/// with 500. In `on_retire` and `drop` it is only logged.
 #[expect(
     unused_variables,
     reason = "the names of what a hook gets are its documentation"
@@ -134,6 +141,18 @@ pub trait Instance: Send + Sync + Sized + 'static {
 
     /// Makes the state of a service thread, before the first session of this instance there.
     fn thread(&self, host: &Host) -> Self::Thread;
+
+    /// An opening handshake that the host would accept: its form and its origin are judged already, its extensions and its
+    /// answer come after this. `Ok` accepts it. `request` also says which subprotocol and fields the answer has, and keeps
+    /// what [`open`](Self::open) is to know.
+    ///
+    /// # Errors
+    ///
+    /// The answer when it is refused. An error that was turned into one by `?`, or a panic, is answered with 500 and
+    /// logged.
+    fn on_handshake(&self, request: &mut Handshake) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Makes the value of a session; [`Protocol::on_open`] is called on it next.
     ///

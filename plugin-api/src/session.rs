@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     cell::{RefCell, RefMut},
+    ffi::c_void,
     fmt,
     net::SocketAddr,
     time::Duration,
@@ -12,6 +13,7 @@ use crate::{
     CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, abi,
     facts::Facts,
     handle::{code_to_abi, kind_to_abi, whole},
+    shim::handshake::take_over,
 };
 
 /// The session that a hook is called for: valid during the hook, on its thread.
@@ -27,6 +29,23 @@ pub struct Session {
 pub(crate) struct ThreadState {
     pub(crate) host: Host,
     pub(crate) value: RefCell<Box<dyn Any>>,
+}
+
+impl ThreadState {
+    /// # Safety
+    ///
+    /// `raw` is what `thread_create` made on this thread, and it is not freed for `'a`.
+    pub(crate) unsafe fn from_raw<'a>(raw: *mut c_void) -> &'a Self {
+        // SAFETY: the caller promises it.
+        unsafe { raw.cast::<Self>().as_ref() }
+            .expect("the host makes the thread's state before the first hook there")
+    }
+
+    /// The author's value. None when it is no `T`, or lent already.
+    pub(crate) fn lend<T: 'static>(&self) -> Option<RefMut<'_, T>> {
+        let value = self.value.try_borrow_mut().ok()?;
+        RefMut::filter_map(value, |value| value.downcast_mut()).ok()
+    }
 }
 
 /// Sending.
@@ -177,8 +196,19 @@ impl Session {
     /// another type than `T`, or lent already.
     #[must_use]
     pub fn thread<T: 'static>(&self) -> Option<RefMut<'_, T>> {
-        let value = self.thread_state().value.try_borrow_mut().ok()?;
-        RefMut::filter_map(value, |value| value.downcast_mut()).ok()
+        self.thread_state().lend()
+    }
+
+    /// What [`Instance::on_handshake`](crate::Instance::on_handshake) has kept for this session: in
+    /// [`Instance::open`](crate::Instance::open) and [`on_open`](crate::Protocol::on_open), once. None when it was taken
+    /// before, or nothing was kept; or what was kept is no `T`, and is dropped.
+    #[must_use]
+    pub fn learnt<T: Any>(&self) -> Option<T> {
+        // SAFETY: the calls are valid during the hook.
+        let learnt = unsafe { (self.calls().take_learnt)(self.raw.context) };
+        // SAFETY: the host hands back what `request` of the same plugin made, once; it is ours from then on.
+        let learnt = unsafe { take_over(learnt) }?;
+        learnt.downcast().ok().map(|value| *value)
     }
 }
 
@@ -238,6 +268,24 @@ impl Session {
         self.words(abi::FACT_SUBPROTOCOL)
     }
 
+    /// The value of a field of the opening handshake that [`KEEP_HEADERS`](crate::Protocol::KEEP_HEADERS) names, in any
+    /// case of letters; the first one if it was repeated. Need not be UTF-8.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.nth_header(name, 0)
+    }
+
+    /// The same, as text; none when it is not UTF-8.
+    #[must_use]
+    pub fn header_str(&self, name: &str) -> Option<&str> {
+        str::from_utf8(self.header(name)?).ok()
+    }
+
+    /// The values of such a field, in their order.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        (0..).map_while(move |index| self.nth_header(name, index))
+    }
+
     /// Which side of the connection we are.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -289,12 +337,19 @@ impl Session {
         sent(unsafe { (self.calls().send)(self.raw.context, flags, payload) })
     }
 
+    fn nth_header(&self, name: &str, index: u64) -> Option<&[u8]> {
+        let name = abi::Bytes::new(name.as_bytes());
+        let mut out = abi::Bytes::empty();
+        // SAFETY: the calls are valid during the hook; the name outlives this one, and `out` is ours to write.
+        let status = unsafe { (self.calls().field)(self.raw.context, name, index, &raw mut out) };
+        // SAFETY: the host lends fields until the hook returns, which this borrow of the session does not outlive.
+        (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
+    }
+
     fn thread_state(&self) -> &ThreadState {
-        let state: *const ThreadState = self.raw.thread.cast();
         // SAFETY: the host hands back what `thread_create` of this instance made on this thread, and frees it after
         // the last session there.
-        unsafe { state.as_ref() }
-            .expect("the host makes the thread's state before the first session")
+        unsafe { ThreadState::from_raw(self.raw.thread) }
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! session; the host is found through the thread's state.
 
 pub(crate) mod extension;
+pub(crate) mod handshake;
 pub(crate) mod http;
 mod instance;
 
@@ -47,8 +48,8 @@ impl<I: Instance> Shims<I> {
     const HANDSHAKE: abi::HandshakeBlock = abi::HandshakeBlock {
         size: size_of::<abi::HandshakeBlock>(),
         extension: allows_extension::<I>,
-        request: accept,
-        forget,
+        request: handshake::request::<I>,
+        forget: handshake::forget,
     };
 
     const SESSION: abi::SessionBlock = abi::SessionBlock {
@@ -160,20 +161,6 @@ unsafe extern "C" fn allows_extension<I: Instance>(
         Ok(false) => abi::STATUS_NONE,
         Err(failed) => failed,
     }
-}
-
-unsafe extern "C" fn accept(
-    _instance: *mut c_void,
-    _handshake: *const abi::Handshake,
-    out: *mut *mut c_void,
-) -> Status {
-    // SAFETY: `out` is the host's, to be written once.
-    unsafe { out.write(std::ptr::null_mut()) };
-    abi::STATUS_OK
-}
-
-unsafe extern "C" fn forget(_learnt: *mut c_void) -> Status {
-    abi::STATUS_OK
 }
 
 unsafe extern "C" fn message<P: Protocol>(

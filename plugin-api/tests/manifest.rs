@@ -18,6 +18,7 @@ impl Protocol for Full {
     const ID: u32 = u32::MAX;
     const DELIVERY: Delivery = Delivery::Pieces { rx_chunk: 4096 };
     const PONGS: bool = true;
+    const KEEP_HEADERS: &'static [&'static str] = &["Cookie", "user-agent"];
 }
 
 export_plugin!(Plain, Full);
@@ -32,7 +33,8 @@ fn the_manifest_is_json_and_says_what_the_traits_say() {
             "version": env!("CARGO_PKG_VERSION"),
             "protocols": [
                 {"name": "plain", "id": 0, "delivery": "messages", "rx_chunk": 0, "pongs": false},
-                {"name": "full.v2", "id": 4_294_967_295_u32, "delivery": "pieces", "rx_chunk": 4096, "pongs": true},
+                {"name": "full.v2", "id": 4_294_967_295_u32, "delivery": "pieces", "rx_chunk": 4096, "pongs": true,
+                 "keep_headers": ["Cookie", "user-agent"]},
             ],
         })
     );

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 10] = [
+const FIXTURES: [&str; 11] = [
     "marker",
     "lives",
     "panics",
@@ -19,6 +19,7 @@ const FIXTURES: [&str; 10] = [
     "allocation_counter",
     "lengthens",
     "ext_panics",
+    "doorkeeper",
     "http_probe",
 ];
 

@@ -5,6 +5,7 @@ mod flow;
 mod fragments;
 mod handshake;
 mod limits;
+mod own_handshake;
 mod ping;
 mod sessions;
 mod utf8;

@@ -33,6 +33,7 @@ impl Context {
             }
             Command::Limits(limits) => {
                 self.message_bytes = limits.message_bytes;
+                self.answer_fields_bytes = limits.answer_fields_bytes;
                 io.limit(&limits);
             }
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),

@@ -1,12 +1,12 @@
 //! What the context asks of whoever implements a protocol: host-side traits, so that this floor knows no plugin.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{fmt, net::SocketAddr, num::NonZeroUsize, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
-    context::session::SessionCall,
+    context::{handshake::HandshakeCall, session::SessionCall},
     net::service::Delivered,
     wire::{Role, extension::Extension},
 };
@@ -35,6 +35,8 @@ pub struct ProtocolFacts {
     pub pongs: bool,
     /// Which extensions may be used with it.
     pub extensions: AllowedExtensions,
+    /// The fields of the opening handshake that its sessions can read.
+    pub keep_headers: Vec<String>,
 }
 
 /// Which extensions a protocol lets be used on its connections.
@@ -70,6 +72,19 @@ impl AllowedExtensions {
 /// The handler's own state of a session: a word that means something to the handler only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionState(pub usize);
+
+/// What the handler has learnt of an opening handshake: a word that means something to the handler only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LearntState(pub NonZeroUsize);
+
+/// What a protocol says of an opening handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is accepted, with what was learnt of it.
+    Accepted(Option<LearntState>),
+    /// It is refused, as [`HandshakeCall::refuse`] was told.
+    Refused,
+}
 
 /// The handler's own state of a service thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +157,20 @@ pub trait Hosted: Send + Sync {
 pub trait ProtocolHandler: Hosted {
     /// What it is.
     fn facts(&self) -> &ProtocolFacts;
+
+    /// Judges an opening handshake that the host would accept.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed: the handshake is answered with 500, and nothing was learnt of it.
+    fn request(&self, call: &mut HandshakeCall<'_>) -> Result<Verdict, Fault>;
+
+    /// Frees what was learnt of an opening handshake and is not wanted, on its service thread.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; it is gone all the same.
+    fn forget(&self, learnt: LearntState) -> Result<(), Fault>;
 
     /// Whether an extension may be used with a session to be, beside what [`ProtocolFacts::extensions`] says.
     ///
@@ -296,8 +325,8 @@ pub struct RequestFacts<'a> {
     pub peer: SocketAddr,
     /// The protocol it was bound to.
     pub protocol: &'a ProtocolFacts,
-    /// Whether the protocol's name was agreed on as the subprotocol.
-    pub subprotocol: bool,
+    /// The subprotocol that was agreed on.
+    pub subprotocol: Option<&'a str>,
     /// Our side of the connection.
     pub role: Role,
 }

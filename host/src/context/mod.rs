@@ -6,10 +6,13 @@
 mod broadcast;
 mod commands;
 pub mod exchange;
+pub mod files;
 pub mod handler;
+pub mod handshake;
 pub mod hub;
 pub(crate) mod instances;
 pub(crate) mod negotiation;
+mod opening;
 pub mod origin;
 pub mod page;
 mod request;

@@ -2,6 +2,7 @@
 
 use crate::{
     context::{
+        handshake::{Accepted, Refused},
         page,
         routes::{Bound, Routes},
     },
@@ -64,10 +65,29 @@ pub(crate) fn answer<'r, 'h>(
     Some(Opening { bound, upgrade })
 }
 
+impl<'r> Opening<'r, '_> {
+    /// The subprotocol that the answer names, unless the protocol says otherwise.
+    pub(crate) fn subprotocol(&self) -> Option<&'r str> {
+        self.bound.subprotocol.then_some(&**self.bound.name)
+    }
+}
+
 /// Writes the answer that makes the connection a WebSocket.
-pub(crate) fn accept(opening: &Opening<'_, '_>, extensions: &str, out: &mut Vec<u8>) {
-    let subprotocol = opening.bound.subprotocol.then_some(&**opening.bound.name);
-    handshake::put_switching_protocols(out, &opening.upgrade.accept, subprotocol, extensions, &[]);
+pub(crate) fn accept(
+    opening: &Opening<'_, '_>,
+    accepted: &Accepted<'_>,
+    extensions: &str,
+    out: &mut Vec<u8>,
+) {
+    let accept = &opening.upgrade.accept;
+    let (subprotocol, fields) = (accepted.subprotocol, &accepted.fields);
+    handshake::put_switching_protocols(out, accept, subprotocol, extensions, fields);
+}
+
+/// Writes the answer of a protocol that refuses.
+pub(crate) fn turn_away(refused: &Refused, port: &mut HttpPort<'_>) {
+    let content = Content::Whole(&refused.content);
+    port.answer(refused.status, &refused.fields, content);
 }
 
 /// Writes the answer for a protocol that cannot serve.

@@ -7,15 +7,15 @@ use crate::{
     context::{
         broadcast::Set,
         exchange::{Doing, Exchange},
-        handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
+        handler::{ExtensionHandler, Fault, ProtocolHandler, SessionState},
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
-        negotiation::{Negotiated, Negotiator},
-        request::{self, Opening},
+        request,
         roster::SetId,
         routes::Routes,
         session::{Session, SessionCall},
     },
+    limits::Limits,
     net::{
         http_port::HttpPort,
         io,
@@ -45,6 +45,7 @@ pub struct Context {
     /// Indices of the sets that have frames to deliver in this turn.
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
+    pub(super) answer_fields_bytes: u64,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -53,7 +54,7 @@ pub struct Context {
 impl Context {
     /// The context of service thread `thread`.
     #[must_use]
-    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, message_bytes: u64) -> Self {
+    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, limits: &Limits) -> Self {
         Self {
             thread,
             hub,
@@ -62,7 +63,8 @@ impl Context {
             extensions: Instances::default(),
             sets: Vec::new(),
             gathered: Vec::new(),
-            message_bytes,
+            message_bytes: limits.message_bytes,
+            answer_fields_bytes: limits.answer_fields_bytes,
             commands: Vec::new(),
             queue: TurnQueue::default(),
         }
@@ -159,37 +161,6 @@ impl Context {
         }
     }
 
-    /// Agrees on extensions with the peer.
-    fn negotiate(
-        &mut self,
-        instance: u32,
-        request: &RequestHead<'_>,
-        peer: SocketAddr,
-        opening: &Opening<'_, '_>,
-    ) -> Negotiated {
-        let offers = &opening.upgrade.extensions;
-        let Some(instance) = self.instances.get(instance) else {
-            return Negotiated::default();
-        };
-        if offers.is_empty() || self.routes.extensions.is_empty() {
-            return Negotiated::default();
-        }
-        let negotiator = Negotiator {
-            protocol: &*instance.handler,
-            thread: instance.thread,
-            request: RequestFacts {
-                vhost: &self.routes.vhost,
-                target: &origin_form(request),
-                peer,
-                protocol: instance.handler.facts(),
-                subprotocol: opening.bound.subprotocol,
-                role: Role::Server,
-            },
-            instances: &mut self.extensions,
-        };
-        negotiator.negotiate(&self.routes.extensions, offers)
-    }
-
     /// The index of a set on this thread.
     pub(super) fn set_index(&mut self, id: SetId) -> usize {
         match self.sets.iter().position(|set| set.id == id) {
@@ -248,24 +219,7 @@ impl Service for Context {
                 return Answer::Exchange(Exchange::answered());
             }
         };
-        let Negotiated {
-            chain,
-            answer: extensions,
-            instances,
-        } = self.negotiate(instance, head, port.peer(), &opening);
-        request::accept(&opening, &extensions, port.switch());
-        let set = self.set_index(bound.route.set);
-        let session = Session {
-            state: None,
-            target: origin_form(head),
-            instance,
-            extensions: instances.into(),
-            set: set as u32,
-            member: self.sets[set].members.len() as u32,
-            cursor: self.sets[set].frames().len() as u32,
-            subprotocol: bound.subprotocol,
-        };
-        Answer::Upgrade(session, chain)
+        self.accept(&routes, head, port, &opening, instance)
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
@@ -339,7 +293,9 @@ impl Service for Context {
             fault: String::new(),
             ip: [0; 16],
         };
-        match instance.handler.open(&mut call) {
+        let opened = instance.handler.open(&mut call);
+        session.forget_learnt();
+        match opened {
             Ok(state) => session.state = Some(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
@@ -396,6 +352,7 @@ impl Service for Context {
             }
             self.destroy(instance, &mut session, id, peer, state);
         }
+        session.forget_learnt();
         self.instances.leave(session.instance);
         for at in &session.extensions {
             self.extensions.leave(*at);
@@ -433,14 +390,6 @@ impl Service for Context {
     fn turn_ends(&mut self) -> bool {
         self.queue = self.hub.end_turn();
         !self.queue.is_empty()
-    }
-}
-
-/// Path and query of a request, whatever the form of its target.
-fn origin_form(request: &RequestHead<'_>) -> Box<str> {
-    match request.query() {
-        Some(query) => format!("{}?{query}", request.path()).into(),
-        None => request.path().into(),
     }
 }
 

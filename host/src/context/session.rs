@@ -6,7 +6,8 @@ use crate::{
     connection::websocket::ClosedBy,
     context::{
         broadcast::Set,
-        handler::{ProtocolFacts, SessionState, ThreadState},
+        handler::{LearntState, ProtocolFacts, SessionState, ThreadState},
+        handshake::Kept,
     },
     net::{
         port::{Port, Sent},
@@ -34,6 +35,18 @@ pub struct Session {
     pub(crate) cursor: u32,
     /// Whether the protocol's name was agreed on as the subprotocol.
     pub(crate) subprotocol: bool,
+    /// What else is kept of the opening handshake.
+    pub(crate) kept: Option<Box<Kept>>,
+}
+
+impl Session {
+    /// It is open, or will never be: what was learnt and not taken is freed.
+    pub(crate) fn forget_learnt(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.learnt = None;
+        }
+        self.kept.take_if(|kept| kept.is_empty());
+    }
 }
 
 /// A session while one of its hooks runs: all that the hook may ask.
@@ -211,7 +224,24 @@ impl SessionCall<'_, '_> {
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {
-        self.session.subprotocol.then_some(&*self.protocol.name)
+        let chosen = || self.session.kept.as_ref()?.subprotocol.as_deref();
+        match self.session.subprotocol {
+            true => Some(&self.protocol.name),
+            false => chosen(),
+        }
+    }
+
+    /// The value with this index of the fields of that name in the opening handshake, if the manifest names it.
+    #[must_use]
+    pub fn field(&self, name: &str, index: usize) -> Option<&[u8]> {
+        let kept = self.session.kept.as_ref()?;
+        kept.field(&self.protocol.keep_headers, name, index)
+    }
+
+    /// In `open`: what was learnt of the opening handshake, once.
+    pub fn take_learnt(&mut self) -> Option<LearntState> {
+        let kept = self.session.kept.as_mut()?;
+        kept.learnt.take()?.into_state()
     }
 
     /// Gives the session what was broadcast to it in this turn and not delivered yet. One that is above its high mark

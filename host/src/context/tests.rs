@@ -14,9 +14,10 @@ use crate::{
     },
     context::{
         handler::{
-            AllowedExtensions, Fault, Hosted, Label, ProtocolFacts, ProtocolHandler, RequestFacts,
-            SessionState, ThreadState,
+            AllowedExtensions, Fault, Hosted, Label, LearntState, ProtocolFacts, ProtocolHandler,
+            RequestFacts, SessionState, ThreadState, Verdict,
         },
+        handshake::HandshakeCall,
         hub::{Command, Hub, Operation, SlowPolicy},
         origin::AllowedOrigins,
         roster::SetId,
@@ -145,6 +146,14 @@ impl ProtocolHandler for Obedient {
         &self.facts
     }
 
+    fn request(&self, _call: &mut HandshakeCall<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Accepted(None))
+    }
+
+    fn forget(&self, _learnt: LearntState) -> Result<(), Fault> {
+        Ok(())
+    }
+
     fn allows_extension(
         &self,
         _thread: ThreadState,
@@ -252,6 +261,7 @@ impl Bench {
                 delivery: inbound::Delivery::Messages,
                 pongs: false,
                 extensions: AllowedExtensions::All,
+                keep_headers: Vec::new(),
             },
             hub: Arc::clone(&hub),
             log: Mutex::default(),
@@ -271,7 +281,7 @@ impl Bench {
         });
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let address = listeners[0].local_addr().unwrap();
-        let context = Context::new(0, Arc::clone(&hub), routes, limits.message_bytes);
+        let context = Context::new(0, Arc::clone(&hub), routes, &limits);
         let settings = Settings::from(&limits);
         let event_loop =
             EventLoop::new(poll, 0, listeners, context, settings, Shared::default()).unwrap();

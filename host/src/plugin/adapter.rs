@@ -4,26 +4,28 @@
 //! never unmapped; the pointers given back were made by the same blocks and are freed once; the context calls the
 //! hooks of a session on its own service thread only, never two at once.
 
-use std::{ptr, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, ptr, sync::Arc, time::Duration};
 
 use hotsocket_abi::{
-    Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Close, HandshakeBlock,
-    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT, STATUS_NONE, STATUS_OK, Session,
-    SessionBlock, Status,
+    Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Close, Handshake,
+    HandshakeBlock, MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT, STATUS_NONE,
+    STATUS_OK, Session, SessionBlock, Status,
 };
 
 use crate::{
     connection::websocket::{CloseReport, ClosedBy},
     context::{
         handler::{
-            Fault, Hosted, Label, ProtocolFacts, ProtocolHandler, RequestFacts, SessionState,
-            ThreadState,
+            Fault, Hosted, Label, LearntState, ProtocolFacts, ProtocolHandler, RequestFacts,
+            SessionState, ThreadState, Verdict,
         },
+        handshake::HandshakeCall,
         session::SessionCall,
     },
     net::service::Delivered,
     plugin::{
         extension_calls::HookContext,
+        handshake_calls::HANDSHAKE_CALLS,
         host_calls::Services,
         instance::{self, InstancePlan, outcome, pointer},
         session_calls::SESSION_CALLS,
@@ -107,6 +109,39 @@ impl Hosted for Protocol {
 impl ProtocolHandler for Protocol {
     fn facts(&self) -> &ProtocolFacts {
         &self.facts
+    }
+
+    fn request(&self, call: &mut HandshakeCall<'_>) -> Result<Verdict, Fault> {
+        let Some(block) = &self.handshake else {
+            return Ok(Verdict::Accepted(None));
+        };
+        let mut learnt = ptr::null_mut();
+        let handshake = Handshake {
+            thread: pointer(call.thread.0),
+            context: ptr::from_mut(call).cast(),
+            calls: &HANDSHAKE_CALLS,
+        };
+        // SAFETY: see the module; the handshake is lent for the call, and `learnt` is a place for one pointer.
+        let status = unsafe { (block.request)(self.instance.pointer(), &handshake, &mut learnt) };
+        match status {
+            STATUS_OK => {
+                let learnt = NonZeroUsize::new(learnt.expose_provenance());
+                Ok(Verdict::Accepted(learnt.map(LearntState)))
+            }
+            STATUS_NONE => Ok(Verdict::Refused),
+            _ => outcome(status, "handshake", || std::mem::take(&mut call.fault))
+                .map(|()| Verdict::Refused),
+        }
+    }
+
+    fn forget(&self, learnt: LearntState) -> Result<(), Fault> {
+        let Some(block) = &self.handshake else {
+            return Ok(());
+        };
+        self.instance.call("forget", |host| {
+            // SAFETY: see the module; the context calls this once, for what `request` made.
+            unsafe { (block.forget)(pointer(learnt.0.get()), host) }
+        })
     }
 
     fn allows_extension(

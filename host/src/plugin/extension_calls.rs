@@ -143,7 +143,7 @@ impl<'a> HookContext<'a> {
             FACT_PATH => request.path().as_bytes(),
             FACT_QUERY => request.query()?.as_bytes(),
             FACT_PROTOCOL => request.protocol.name.as_bytes(),
-            FACT_SUBPROTOCOL if request.subprotocol => request.protocol.name.as_bytes(),
+            FACT_SUBPROTOCOL => request.subprotocol?.as_bytes(),
             FACT_PEER_IP => match request.peer.ip() {
                 IpAddr::V4(ip) => {
                     self.ip[..4].copy_from_slice(&ip.octets());

@@ -120,6 +120,16 @@ impl Instance {
     pub(crate) fn pointer(&self) -> *mut c_void {
         pointer(self.pointer)
     }
+
+    /// Calls a hook that is given the host, on the thread that it belongs to.
+    pub(crate) fn call(
+        &self,
+        name: &'static str,
+        hook: impl FnOnce(*const Host) -> Status,
+    ) -> Result<(), Fault> {
+        host_calls::forget_fault();
+        outcome(hook(self.host), name, take_fault)
+    }
 }
 
 impl Hosted for Instance {

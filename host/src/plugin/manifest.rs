@@ -45,6 +45,9 @@ pub struct ProtocolManifest {
     /// Which extensions may be used on its connections.
     #[serde(default, skip_serializing_if = "AllowedExtensions::are_all")]
     pub extensions: AllowedExtensions,
+    /// The fields of the opening handshake that its sessions can read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep_headers: Vec<String>,
 }
 
 /// One extension of a plugin.

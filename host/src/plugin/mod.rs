@@ -21,6 +21,7 @@ mod elf;
 pub mod extension_adapter;
 mod extension_calls;
 pub mod generation;
+mod handshake_calls;
 pub mod host_calls;
 pub mod image;
 pub mod instance;

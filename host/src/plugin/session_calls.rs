@@ -19,7 +19,10 @@ use hotsocket_abi::{
 use crate::{
     context::session::SessionCall,
     net::port::Sent,
-    plugin::host_calls::{add_fault, lend},
+    plugin::{
+        host_calls::{add_fault, lend},
+        instance::pointer,
+    },
     wire::MessageKind,
 };
 
@@ -207,14 +210,29 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
 }
 
 unsafe extern "C" fn field(
-    _context: *mut c_void,
-    _name: Bytes<'_>,
-    _index: u64,
-    _out: *mut Bytes<'static>,
+    context: *mut c_void,
+    name: Bytes<'_>,
+    index: u64,
+    out: *mut Bytes<'static>,
 ) -> Status {
-    STATUS_NONE
+    // SAFETY: `name` is lent for this call.
+    let name = unsafe { name.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| {
+        let (name, index) = (
+            std::str::from_utf8(name).ok()?,
+            usize::try_from(index).ok()?,
+        );
+        let value = call.field(name, index)?;
+        Some((value.as_ptr(), value.len()))
+    };
+    // SAFETY: see the module.
+    let value = unsafe { with(context, None, body) };
+    // SAFETY: as in `fact_bytes`.
+    unsafe { lend(value, out) }
 }
 
-unsafe extern "C" fn take_learnt(_context: *mut c_void) -> *mut c_void {
-    std::ptr::null_mut()
+unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
+    // SAFETY: see the module.
+    let learnt = unsafe { with(context, None, |call| call.take_learnt()) };
+    learnt.map_or(std::ptr::null_mut(), |learnt| pointer(learnt.0.get()))
 }

@@ -429,5 +429,6 @@ fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
         },
         pongs: protocol.pongs,
         extensions: protocol.extensions.clone(),
+        keep_headers: protocol.keep_headers.clone(),
     }
 }

@@ -83,7 +83,7 @@ impl Threads {
             let (limits, shared) = (limits.clone(), shared.clone());
             let ended = ended.clone();
             let serve = move || {
-                let context = Context::new(at, hub, routes, limits.message_bytes);
+                let context = Context::new(at, hub, routes, &limits);
                 let settings = Settings::from(&limits);
                 EventLoop::new(poll, at as u8, listeners, context, settings, shared)?.run()
             };

@@ -149,6 +149,7 @@ impl ClientHandshake<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::Fields;
     use super::super::handshake::{judge_request, put_switching_protocols};
     use super::super::request_head::{HeadParsed, RequestHead};
     use super::*;
@@ -168,7 +169,7 @@ mod tests {
 
     fn answer(subprotocol: Option<&str>, extensions: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        put_switching_protocols(&mut out, ACCEPT, subprotocol, extensions, &[]);
+        put_switching_protocols(&mut out, ACCEPT, subprotocol, extensions, &Fields::new());
         out
     }
 

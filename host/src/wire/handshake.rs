@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest as _, Sha1};
 
+use super::fields::Fields;
 use super::header_list::{ExtensionOffer, extensions, has_element, tokens};
 use super::request_head::RequestHead;
 use super::response_head::{put_field, put_status};
@@ -126,13 +127,13 @@ pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal>
 }
 
 /// Appends the 101 answer (section 4.2.2). `extensions` is the value of their field, empty for none; `fields` come
-/// besides.
+/// behind them.
 pub fn put_switching_protocols(
     out: &mut Vec<u8>,
     accept: &str,
     subprotocol: Option<&str>,
     extensions: &str,
-    fields: &[(&str, &str)],
+    fields: &Fields,
 ) {
     put_status(out, 101);
     put_field(out, "Upgrade", "websocket");
@@ -144,9 +145,7 @@ pub fn put_switching_protocols(
     if !extensions.is_empty() {
         put_field(out, "Sec-WebSocket-Extensions", extensions);
     }
-    for (name, value) in fields {
-        put_field(out, name, value);
-    }
+    out.extend_from_slice(fields.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -267,7 +266,9 @@ mod tests {
     #[test]
     fn the_answer_switches_protocols() {
         let mut out = Vec::new();
-        put_switching_protocols(&mut out, ACCEPT, Some("chat"), "foo", &[("Server", "s")]);
+        let mut fields = Fields::new();
+        fields.set("Server", "s");
+        put_switching_protocols(&mut out, ACCEPT, Some("chat"), "foo", &fields);
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
             Sec-WebSocket-Extensions: foo\r\nServer: s\r\n\r\n";

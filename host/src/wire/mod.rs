@@ -4,9 +4,12 @@
 //! mask) is a small value that the caller keeps.
 
 pub mod body_length;
+pub mod byte_range;
 pub mod chunked;
 pub mod client_handshake;
 pub mod close_code;
+pub mod content_coding;
+pub mod entity_tag;
 pub mod extension;
 mod extension_chain;
 #[cfg(test)]
@@ -15,9 +18,11 @@ pub mod fields;
 pub mod frame_header;
 pub mod handshake;
 pub mod header_list;
+pub mod http_date;
 pub mod mask;
 pub mod opcode;
 pub mod request_head;
+pub mod request_path;
 pub mod response_head;
 pub mod utf8;
 

@@ -82,6 +82,13 @@ impl<'a> RequestHead<'a> {
             .map(|field| field.value)
     }
 
+    /// Name and value of the field with this index, of all.
+    pub fn field_at(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
+        self.fields
+            .get(index)
+            .map(|field| (field.name, field.value))
+    }
+
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();

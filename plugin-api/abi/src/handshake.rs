@@ -5,7 +5,7 @@ use std::ffi::c_void;
 #[cfg(feature = "layout")]
 use abi_stable::StableAbi;
 
-use crate::{Bytes, ExtensionCall, Status};
+use crate::{Bytes, ExtensionCall, Host, Status};
 
 /// An opening handshake as a hook sees it. Valid during the hook that it was given to, on its thread only.
 #[repr(C)]
@@ -58,7 +58,7 @@ pub struct HandshakeCalls {
     pub add_field:
         unsafe extern "C" fn(context: *mut c_void, name: Bytes<'_>, value: Bytes<'_>) -> Status,
     /// The handshake is refused with a status from 300 to 599 and this content, which is copied. The hook then
-    /// answers `STATUS_NONE`. `STATUS_ERROR` for any other status.
+    /// answers `STATUS_NONE`. `STATUS_ERROR` for any other status, and for content with 304.
     pub refuse:
         unsafe extern "C" fn(context: *mut c_void, status: u32, content: Bytes<'_>) -> Status,
     /// As [`crate::SessionCalls::fail`].
@@ -92,5 +92,5 @@ pub struct HandshakeBlock {
         out: *mut *mut c_void,
     ) -> Status,
     /// Frees what `request` has learnt. On its service thread.
-    pub forget: unsafe extern "C" fn(learnt: *mut c_void) -> Status,
+    pub forget: unsafe extern "C" fn(learnt: *mut c_void, host: *const Host) -> Status,
 }

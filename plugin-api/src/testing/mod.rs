@@ -33,6 +33,8 @@ mod exchange_record;
 mod extension;
 mod extension_calls;
 mod facts;
+mod handshake;
+mod handshake_calls;
 mod host_calls;
 mod record;
 mod session;
@@ -53,6 +55,7 @@ use crate::{StaticPlugin, abi};
 pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
 use exchange_record::ExchangeRecord;
 pub use extension::{RecordedPiece, Stopped, TestConnection};
+pub use handshake::Refused;
 use host_calls::{Post, Shared, Whose};
 use record::Record;
 pub use session::{Ending, Handshake, Outgoing, TestSession};
@@ -217,7 +220,7 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// If there is no such protocol, it answers HTTP only, or it refuses `{}`.
+    /// If there is no such protocol, it answers HTTP only, or it refuses `{}` or the handshake.
     #[must_use]
     pub fn open(&self, protocol: &str) -> TestSession {
         self.open_as(protocol, Handshake::at(&format!("/{protocol}")))
@@ -227,13 +230,28 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open); and if the protocol refuses the handshake.
     #[must_use]
     pub fn open_as(&self, protocol: &str, handshake: Handshake) -> TestSession {
+        let opened = self.try_open(protocol, handshake);
+        opened.unwrap_or_else(|refused| panic!("the handshake was refused: {refused:?}"))
+    }
+
+    /// Opens a session after the opening handshake `handshake`, if the protocol accepts it.
+    ///
+    /// # Errors
+    ///
+    /// The answer that the peer gets.
+    ///
+    /// # Panics
+    ///
+    /// As [`open`](Self::open).
+    pub fn try_open(&self, protocol: &str, handshake: Handshake) -> Result<TestSession, Refused> {
         let index = self.inner.index(protocol);
         let has_sessions = !self.inner.entry(index).session.is_null();
         assert!(has_sessions, "{protocol} answers HTTP only: `request`");
-        TestSession::open(&self.inner, index, handshake)
+        let accepted = handshake::judge(&self.inner, index, handshake)?;
+        Ok(TestSession::open(&self.inner, index, accepted))
     }
 
     /// A request comes to the HTTP handler, or the protocol, of that name; with options `{}` if it was not configured.
@@ -337,6 +355,8 @@ struct ManifestProtocol {
     body_bytes: Option<u32>,
     #[serde(default)]
     extensions: AllowedExtensions,
+    #[serde(default)]
+    keep_headers: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -9,10 +9,11 @@ use std::{
 };
 
 use super::{
-    Inner, Instance, ManifestProtocol, Part,
+    Inner, Instance, ManifestProtocol,
     facts::KnownFacts,
+    handshake::{Accepted, Learnt, nth},
     host_calls::Post,
-    session::{Ending, Handshake, Outgoing},
+    session::{Ending, Outgoing},
     session_calls::CALLS,
 };
 use crate::{CloseCode, ClosedBy, Piece, abi, handle::kind_to_abi};
@@ -48,6 +49,11 @@ pub(super) struct Record {
     host: Rc<Inner>,
     instance: Instance,
     facts: KnownFacts,
+    /// What the plugin added to the answer of the opening handshake.
+    answer_fields: Vec<(String, Vec<u8>)>,
+    /// Those that the manifest names.
+    kept_headers: Vec<(String, Vec<u8>)>,
+    pub(super) learnt: Learnt,
     /// None before it is open and after it ended.
     state: Cell<Option<*mut c_void>>,
     inbox: RefCell<VecDeque<Incoming>>,
@@ -140,13 +146,27 @@ impl Record {
 
 /// What happens to it.
 impl Record {
-    pub(super) fn open(host: &Rc<Inner>, index: usize, handshake: Handshake) -> Rc<Self> {
-        let instance = host.instance(Part::Protocol(index));
+    pub(super) fn open(host: &Rc<Inner>, index: usize, accepted: Accepted) -> Rc<Self> {
+        let Accepted {
+            instance,
+            mut handshake,
+            fields: answer_fields,
+            learnt,
+        } = accepted;
         let id = host.last_id.get() + 1;
         host.last_id.set(id);
         let ManifestProtocol {
-            name, id: number, ..
+            name,
+            id: number,
+            keep_headers,
+            ..
         } = &host.protocols[index];
+        let mut kept_headers = std::mem::take(&mut handshake.fields);
+        kept_headers.retain(|(name, _)| {
+            keep_headers
+                .iter()
+                .any(|kept| kept.eq_ignore_ascii_case(name))
+        });
         let facts = KnownFacts::new(handshake, name, *number, abi::ROLE_SERVER);
         let record = Rc::new(Self {
             id,
@@ -154,6 +174,9 @@ impl Record {
             host: Rc::clone(host),
             instance,
             facts,
+            answer_fields,
+            kept_headers,
+            learnt,
             state: Cell::default(),
             inbox: RefCell::default(),
             sent: RefCell::default(),
@@ -176,12 +199,23 @@ impl Record {
         // SAFETY: the instance is alive, and the session is ours until the call returns.
         let opened =
             unsafe { (record.block().open)(instance.instance, &raw const session, &raw mut state) };
+        if let Some(failure) = record.learnt.forget() {
+            record.failures.borrow_mut().push(failure);
+        }
         if opened == abi::STATUS_OK {
             record.state.set(Some(state));
         } else {
             record.finish(Ending::failed());
         }
         record
+    }
+
+    pub(super) fn answer_fields(&self) -> &[(String, Vec<u8>)] {
+        &self.answer_fields
+    }
+
+    pub(super) fn kept_header(&self, name: &[u8], index: u64) -> Option<&[u8]> {
+        nth(&self.kept_headers, name, index)
     }
 
     pub(super) const fn id(&self) -> u64 {

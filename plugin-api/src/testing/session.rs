@@ -4,6 +4,7 @@ use std::{net::SocketAddr, rc::Rc};
 
 use super::{
     Inner,
+    handshake::Accepted,
     record::{Incoming, Record},
 };
 use crate::{CloseCode, ClosedBy, Kind, Message, Piece, abi};
@@ -14,10 +15,23 @@ pub struct TestSession {
 }
 
 impl TestSession {
-    pub(super) fn open(host: &Rc<Inner>, index: usize, handshake: Handshake) -> Self {
-        let record = Record::open(host, index, handshake);
+    pub(super) fn open(host: &Rc<Inner>, index: usize, accepted: Accepted) -> Self {
+        let record = Record::open(host, index, accepted);
         host.turn();
         Self { record }
+    }
+
+    /// Names and values of the fields that the plugin added to the answer of the opening handshake.
+    #[must_use]
+    pub fn answer_fields(&self) -> &[(String, Vec<u8>)] {
+        self.record.answer_fields()
+    }
+
+    /// The subprotocol that the answer names.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        let name = self.record.bytes(abi::FACT_SUBPROTOCOL)?;
+        str::from_utf8(name).ok()
     }
 
     /// The peer sends a message. While the session is paused it waits.
@@ -111,8 +125,15 @@ pub struct Handshake {
     pub path: String,
     /// What follows its `?`.
     pub query: Option<String>,
-    /// The subprotocol that was agreed on.
+    /// The subprotocol that was agreed on, unless the protocol chooses one itself. Without it, the name of the protocol if
+    /// that is offered.
     pub subprotocol: Option<String>,
+    /// The subprotocols that the peer offers.
+    pub offered: Vec<String>,
+    /// Names and values of the fields of the request.
+    pub fields: Vec<(String, Vec<u8>)>,
+    /// Whom the request is for.
+    pub authority: String,
     /// The peer; none for a unix socket.
     pub peer: Option<SocketAddr>,
     /// Whether the transport is encrypted.
@@ -127,9 +148,26 @@ impl Handshake {
             path: path.to_owned(),
             query: None,
             subprotocol: None,
+            offered: Vec::new(),
+            fields: Vec::new(),
+            authority: "localhost:7681".to_owned(),
             peer: Some(([127, 0, 0, 1], 50_000).into()),
             encrypted: false,
         }
+    }
+
+    /// With these subprotocols on offer, the preferred one first.
+    #[must_use]
+    pub fn offering(mut self, subprotocols: &[&str]) -> Self {
+        self.offered = subprotocols.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// With one more field of the request.
+    #[must_use]
+    pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push((name.to_owned(), value.as_ref().to_vec()));
+        self
     }
 }
 

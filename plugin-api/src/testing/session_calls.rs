@@ -130,14 +130,22 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
 }
 
 unsafe extern "C" fn field(
-    _context: *mut c_void,
-    _name: Bytes<'_>,
-    _index: u64,
-    _out: *mut Bytes<'static>,
+    context: *mut c_void,
+    name: Bytes<'_>,
+    index: u64,
+    out: *mut Bytes<'static>,
 ) -> Status {
-    abi::STATUS_NONE
+    // SAFETY: as in `fact_bytes`; the name is lent for this call.
+    let (record, name) = unsafe { (record(context) as &'static Record, name.as_slice()) };
+    let Some(value) = record.kept_header(name, index) else {
+        return abi::STATUS_NONE;
+    };
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(Bytes::new(value)) };
+    abi::STATUS_OK
 }
 
-unsafe extern "C" fn take_learnt(_context: *mut c_void) -> *mut c_void {
-    std::ptr::null_mut()
+unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
+    // SAFETY: the plugin hands back the session's context.
+    unsafe { record(context) }.learnt.take()
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports)] // each target uses one of them
 
 mod deflate_offer;
+mod http;
 mod inflate;
 mod websocket;
 
@@ -12,6 +13,7 @@ use hotsocket::{
     plugin::stamp::Stamped,
     wire::{
         client_handshake::ClientHandshake,
+        fields::Fields,
         frame_header::{Decoded, FrameHeader},
         handshake,
         header_list::{self, is_token},
@@ -20,6 +22,7 @@ use hotsocket::{
 };
 
 pub(crate) use deflate_offer::deflate_offer;
+pub(crate) use http::{chunked_body, ranges, request_head};
 pub(crate) use inflate::inflate;
 pub(crate) use websocket::websocket;
 
@@ -70,7 +73,13 @@ pub(crate) fn handshake(input: &[u8]) {
             );
             let mut answer = Vec::new();
             let chosen = upgrade.subprotocols.first().copied();
-            handshake::put_switching_protocols(&mut answer, &upgrade.accept, chosen, "", &[]);
+            handshake::put_switching_protocols(
+                &mut answer,
+                &upgrade.accept,
+                chosen,
+                "",
+                &Fields::new(),
+            );
             assert!(answer.ends_with(b"\r\n\r\n") && answer.starts_with(b"HTTP/1.1 101 "));
         }
         Err(refusal) => assert!(matches!(refusal.status(), 400 | 405 | 426)),

@@ -53,6 +53,7 @@ impl Side {
             delivery: Delivery::Messages,
             pongs: false,
             extensions: allowed,
+            keep_headers: Vec::new(),
         };
         let blocks = echo.protocols[0];
         let protocol = Protocol::create(
@@ -95,7 +96,7 @@ impl Side {
                 target: "/echo?a=b",
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)),
                 protocol: self.protocol.facts(),
-                subprotocol: false,
+                subprotocol: None,
                 role: self.role,
             },
             protocol: &self.protocol,
