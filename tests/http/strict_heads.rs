@@ -139,13 +139,7 @@ fn a_request_line_has_three_parts_and_two_single_blanks() {
         "GET / HTTP/01.1",
     ] {
         let head = format!("{line}\r\nHost: test\r\n\r\n");
-        let mut peer = site.peer();
-        peer.send_while_open(head + NEXT);
-        let answer = peer.answer();
-        // A version that cannot be read may be told as one that is not supported.
-        let known = [400, 505].contains(&answer.status);
-        assert!(known && answer.closes(), "{line:?}: {answer:?}");
-        assert_eq!(peer.rest(), b"", "{line:?}");
+        expect_refused(&site, head, 400);
     }
 }
 
