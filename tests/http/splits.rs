@@ -82,6 +82,10 @@ fn requests() -> Vec<Asked> {
         Asked::new("GET", "/probe/stream?2", "", ""),
         Asked::new("GET", "/a.txt", "A : b\r\n", ""),
         Asked::new("GET", "*", "", ""),
+        Asked::line("GET /a.txt HTTP/2.0"),
+        Asked::line("GET /a.txt HTTP/1"),
+        Asked::line("GET /a b.txt HTTP/1.1"),
+        Asked::line("\r\nGET /a.txt HTTP/1.1"),
         Asked::new(
             "POST",
             "/",
@@ -92,6 +96,15 @@ fn requests() -> Vec<Asked> {
 }
 
 impl Asked {
+    /// With this request line.
+    fn line(line: &str) -> Self {
+        let bytes = format!("{line}\r\nHost: test\r\n\r\n").into_bytes();
+        Self {
+            method: "GET",
+            bytes,
+        }
+    }
+
     fn with_body(mut self, body: &str) -> Self {
         self.bytes.extend_from_slice(body.as_bytes());
         self
@@ -160,7 +173,7 @@ fn the_set_has_both_kinds() {
         let mut all = known.iter().flat_map(|known| &known.answers);
         all.any(|answer| answer.status == wanted)
     };
-    for status in [200, 206, 301, 304, 400, 404, 405, 412, 416, 501] {
+    for status in [200, 206, 301, 304, 400, 404, 405, 412, 416, 501, 505] {
         assert!(statuses(status), "{status} is not among them");
     }
 }
