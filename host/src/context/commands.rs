@@ -8,7 +8,7 @@ use crate::{
         roster::SetId,
         serving::{Context, Io},
     },
-    net::{io::Delivery, token::ConnectionId},
+    net::{http_port::Content, io::Delivery, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
 };
 
@@ -16,6 +16,18 @@ impl Context {
     pub(super) fn command(&mut self, command: Command, io: &mut Io) {
         match command {
             Command::One(id, operation) => self.operate(id, &operation, io),
+            Command::Exchange(id, number, operation) => {
+                self.operate_exchange((id, number), &operation, io);
+            }
+            Command::File(id, number, answer) => {
+                io.with_exchange(id, number, |exchange, port| match exchange.handled() {
+                    Some(handled) => handled.give_file(port, *answer),
+                    None => {
+                        port.answer(answer.status, &answer.fields, Content::Parts(answer.parts));
+                    }
+                });
+            }
+            Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
                 // Nobody leaves meanwhile: those who end are told later.
@@ -140,6 +152,7 @@ impl Context {
     fn drain_instances(&mut self, keys: &[u64], io: &mut Io) {
         self.deliver_all(io);
         for id in io.ids() {
+            self.drain_exchange(id, keys, io);
             let Some(session) = io.session(id) else {
                 continue;
             };

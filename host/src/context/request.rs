@@ -1,10 +1,12 @@
 //! What a request gets: a protocol, the page at `/`, or a refusal that says what is missing.
 
+use std::sync::Arc;
+
 use crate::{
     context::{
         handshake::{Accepted, Refused},
         page,
-        routes::{Bound, Routes},
+        routes::{Bound, Route, Routes},
     },
     net::http_port::{Content, HttpPort},
     wire::{
@@ -18,6 +20,17 @@ use crate::{
 pub(crate) struct Opening<'r, 'h> {
     pub(crate) bound: Bound<'r>,
     pub(crate) upgrade: Upgrade<'h>,
+}
+
+/// The protocol that answers a request, if it asks for no WebSocket and one is mounted there; and its mountpoint.
+pub(crate) fn mounted<'r>(
+    routes: &'r Routes,
+    request: &RequestHead<'_>,
+) -> Option<(&'r Arc<str>, &'r Route)> {
+    match handshake::judge_request(request) {
+        Err(Refusal::NotUpgrade) => routes.mounted(request.path()),
+        _ => None,
+    }
 }
 
 /// Finds the protocol for an opening handshake; whatever else it is, the answer has been written.
@@ -99,7 +112,7 @@ pub(crate) fn fail(port: &mut HttpPort<'_>) {
 fn plain(routes: &Routes, request: &RequestHead<'_>, port: &mut HttpPort<'_>) {
     let is_read = matches!(request.method, "GET" | "HEAD");
     if request.path() == "/" && is_read {
-        let mut names: Vec<_> = routes.protocols.keys().map(|name| &**name).collect();
+        let mut names: Vec<_> = routes.with_sessions().collect();
         names.sort_unstable();
         let mut fields = Fields::new();
         for (name, value) in page::PAGE_FIELDS {
@@ -138,8 +151,7 @@ fn refuse_with(port: &mut HttpPort<'_>, status: u16, more: &[(&str, &str)], text
 
 fn known(routes: &Routes) -> String {
     let mut names: Vec<_> = routes
-        .protocols
-        .keys()
+        .with_sessions()
         .map(|name| format!("`{name}`"))
         .collect();
     names.sort_unstable();

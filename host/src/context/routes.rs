@@ -54,6 +54,8 @@ pub struct Routes {
     pub vhost: Arc<str>,
     /// By protocol name, which is also the path `/NAME`.
     pub protocols: HashMap<Arc<str>, Route>,
+    /// Who answers requests that ask for no WebSocket: mountpoints, and names of protocols.
+    pub http: Vec<(Arc<str>, Arc<str>)>,
     /// In the order in which they are negotiated.
     pub extensions: Vec<ExtensionRoute>,
     /// What a request gets that names no protocol.
@@ -90,12 +92,9 @@ impl Routes {
                 subprotocol,
             });
         }
-        let named = offered.find_map(|offer| self.protocols.get_key_value(offer));
+        let named = offered.find_map(|offer| self.with_name(offer));
         let subprotocol = named.is_some();
-        let default = || {
-            self.protocols
-                .get_key_value(self.default_protocol.as_ref()?)
-        };
+        let default = || self.with_name(self.default_protocol.as_ref()?);
         let (name, route) = named.or_else(default)?;
         Some(Bound {
             name,
@@ -107,6 +106,37 @@ impl Routes {
     /// The protocol that `/NAME` names.
     #[must_use]
     pub fn by_path(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
-        self.protocols.get_key_value(path.strip_prefix('/')?)
+        self.with_name(path.strip_prefix('/')?)
     }
+
+    /// The protocol of that name, if it has sessions.
+    fn with_name(&self, name: &str) -> Option<(&Arc<str>, &Route)> {
+        let found = self.protocols.get_key_value(name)?;
+        has_sessions(found.1).then_some(found)
+    }
+
+    /// The names of the protocols that have sessions.
+    pub fn with_sessions(&self) -> impl Iterator<Item = &str> {
+        let found = self
+            .protocols
+            .iter()
+            .filter(|(_, route)| has_sessions(route));
+        found.map(|(name, _)| &**name)
+    }
+
+    /// The protocol with the longest mountpoint above a path, and the mountpoint.
+    #[must_use]
+    pub fn mounted(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
+        let leads = |mountpoint: &str| {
+            let rest = path.strip_prefix(mountpoint.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let above = self.http.iter().filter(|(mountpoint, _)| leads(mountpoint));
+        let (mountpoint, name) = above.max_by_key(|(mountpoint, _)| mountpoint.len())?;
+        Some((mountpoint, self.protocols.get(name)?))
+    }
+}
+
+fn has_sessions(route: &Route) -> bool {
+    route.handler.facts().websocket
 }

@@ -10,6 +10,7 @@ use crate::{
         handler::{ExtensionHandler, Fault, ProtocolHandler, SessionState},
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
+        offload::{FileDesk, FileThreads},
         request,
         roster::SetId,
         routes::Routes,
@@ -36,7 +37,7 @@ const PRESSING: usize = 1024;
 
 /// What one service thread serves.
 pub struct Context {
-    thread: usize,
+    pub(super) thread: usize,
     pub(super) hub: Arc<Hub>,
     pub(super) routes: Arc<Routes>,
     pub(super) instances: Instances<dyn ProtocolHandler>,
@@ -46,16 +47,24 @@ pub struct Context {
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
     pub(super) answer_fields_bytes: u64,
+    pub(super) desk: FileDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
 }
 
 impl Context {
-    /// The context of service thread `thread`.
+    /// The context of service thread `thread`. What waits for a disk is left to `files`.
     #[must_use]
-    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, limits: &Limits) -> Self {
+    pub fn new(
+        thread: usize,
+        hub: Arc<Hub>,
+        routes: Arc<Routes>,
+        files: Arc<FileThreads>,
+        limits: &Limits,
+    ) -> Self {
         Self {
+            desk: FileDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
             routes,
@@ -204,6 +213,9 @@ impl Service for Context {
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(&self.routes);
+        if let Some((mountpoint, route)) = request::mounted(&routes, head) {
+            return Answer::Exchange(self.handle(route, mountpoint, None, head, port));
+        }
         let Some(opening) = request::answer(&routes, head, port) else {
             return Answer::Exchange(Exchange::answered());
         };
@@ -227,38 +239,57 @@ impl Service for Context {
         Exchange::answered()
     }
 
-    fn refuse(&mut self, _exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
-        if !port.is_answered() {
-            request::refuse(port, why.status, &why.why);
+    fn refuse(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
+        match exchange.handled() {
+            Some(handled) => self.refuse_handled(handled, port, why),
+            None if port.is_answered() => {}
+            None => request::refuse(port, why.status, &why.why),
         }
     }
 
-    fn body(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _piece: &[u8]) {
-        match exchange.doing {
-            Doing::Answered => {}
+    fn body(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, piece: &[u8]) {
+        if let Some(handled) = exchange.handled() {
+            self.give_piece(handled, port, piece);
         }
     }
 
-    fn body_end(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _trailer: Fields) {
-        match exchange.doing {
-            Doing::Answered => {}
+    fn body_end(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, trailer: Fields) {
+        if let Some(handled) = exchange.handled() {
+            self.end_body(handled, port, trailer);
         }
     }
 
-    fn http_writable(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>) {}
+    fn http_writable(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>) {
+        if let Some(handled) = exchange.handled() {
+            self.call_exchange(handled, port, |http, state, call| {
+                http.writable(state, call)
+            });
+        }
+    }
 
-    fn http_timer(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>, _id: u64) {}
+    fn http_timer(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, id: u64) {
+        if let Some(handled) = exchange.handled() {
+            self.call_exchange(handled, port, |http, state, call| {
+                http.timer(state, call, id)
+            });
+        }
+    }
 
     fn exchange_ended(
         &mut self,
-        _exchange: Exchange,
-        _id: ConnectionId,
-        _peer: SocketAddr,
-        _end: &ExchangeEnd,
+        exchange: Exchange,
+        id: ConnectionId,
+        peer: SocketAddr,
+        end: &ExchangeEnd,
     ) {
+        if let Doing::Handler(handled) = exchange.doing {
+            self.end_handled(*handled, (id, peer), end);
+        }
     }
 
-    fn warm(&mut self, _id: ConnectionId, _number: u32, _file: &Arc<File>, _range: Range<u64>) {}
+    fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>) {
+        self.desk.warm((id, number), file, range);
+    }
 
     fn rules(&self, session: &Session) -> InboundRules {
         let delivery = self

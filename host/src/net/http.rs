@@ -66,7 +66,8 @@ impl<T, E> Io<T, E> {
                     at += used;
                     false
                 }
-                Step::Busy => at < input.len(),
+                // The end of a body that was read is still to be told.
+                Step::Busy => at < input.len() || self.owes_end(id),
             };
             if let Some(link) = self.slots.get_mut(id) {
                 link.is_cut_short = waits;
@@ -81,6 +82,12 @@ impl<T, E> Io<T, E> {
             Stage::Http(http) => Some(http.running.as_deref_mut()),
             _ => None,
         }
+    }
+
+    /// Whether all of a body was read, and that was not told yet.
+    fn owes_end(&mut self, id: ConnectionId) -> bool {
+        let running = self.running(id).flatten();
+        running.is_some_and(|running| running.exchange.owes_end())
     }
 
     /// Whether nothing of the input may be looked at now.
@@ -165,6 +172,7 @@ impl<T, E> Io<T, E> {
                 exchange,
                 kept: None,
                 timers: SessionTimers::default(),
+                gathered: Vec::new(),
                 parts: VecDeque::new(),
                 is_cold: false,
                 warm_until: 0,
@@ -277,7 +285,7 @@ impl<T, E> Io<T, E> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
-            budget: self.buffers.budget(),
+            buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
         };
@@ -381,6 +389,7 @@ impl<T, E> Io<T, E> {
             return;
         };
         running.timers.cancel_all(&mut self.timers);
+        self.buffers.put(std::mem::take(&mut running.gathered));
         let hang_up = link.wants.hang_up;
         link.wants = Wants {
             hang_up,

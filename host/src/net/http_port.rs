@@ -9,11 +9,12 @@ use mio::net::TcpStream;
 
 use crate::{
     connection::{
-        budget::Budget,
+        buffers::BufferPool,
         content::Part,
         exchange::{AnswerError, Exchange},
         write_queue::WriteQueue,
     },
+    limits::Limits,
     net::{
         date_clock::DateClock,
         port::{Sent, Wants},
@@ -44,6 +45,7 @@ pub struct HttpPort<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
+    pub(crate) gathered: &'a mut Vec<u8>,
     pub(crate) parts: &'a mut VecDeque<Part>,
     pub(crate) cut_off: &'a mut Option<(EndedBy, Cow<'static, str>)>,
     pub(crate) exchange_timers: &'a mut SessionTimers,
@@ -51,7 +53,7 @@ pub struct HttpPort<'a> {
     pub(crate) queue: &'a WriteQueue,
     pub(crate) wants: &'a mut Wants,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
 }
@@ -90,6 +92,29 @@ impl HttpPort<'_> {
     /// Bounds the body of the request, in place of `limits.request_body_bytes`.
     pub fn limit_body(&mut self, bytes: u64) {
         self.exchange.limit_body(bytes);
+    }
+
+    /// Keeps a piece of the body until all of it is there; `expected` is how many bytes may come behind it. False when
+    /// all connections together keep too much: then nothing is added.
+    #[must_use]
+    pub(crate) fn gather(&mut self, piece: &[u8], expected: u64) -> bool {
+        let kept = self.buffers.append(self.gathered, piece, expected);
+        kept.is_ok()
+    }
+
+    /// What was gathered of the body. To be given to [`Self::give_back`].
+    pub(crate) fn take_gathered(&mut self) -> Vec<u8> {
+        std::mem::take(self.gathered)
+    }
+
+    /// What was gathered is not needed any more.
+    pub(crate) fn give_back(&mut self, gathered: Vec<u8>) {
+        self.buffers.put(gathered);
+    }
+
+    /// The bounds that hold for this exchange.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings.limits
     }
 
     /// Begins the answer, and ends it unless its content is streamed.
@@ -179,6 +204,18 @@ impl HttpPort<'_> {
         self.exchange.is_complete() || self.cut_off.is_some()
     }
 
+    /// Whether the transport is about to end without a whole answer.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off.is_some()
+    }
+
+    /// Whether nothing of the body is to come now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.wants.paused
+    }
+
     /// Appends bytes as they are: the answer to an opening handshake, which frames itself.
     pub(crate) fn switch(&mut self) -> &mut Vec<u8> {
         self.out
@@ -193,7 +230,7 @@ impl HttpPort<'_> {
     fn is_full(&mut self, bytes: usize) -> bool {
         let more = (self.out.len() + bytes) as u64;
         self.queued_bytes() >= self.settings.high_mark
-            || !self.queue.is_empty() && !self.budget.has_room(more)
+            || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.

@@ -13,6 +13,7 @@ use crate::{
     connection::inbound,
     context::{
         handler::{Fault, ProtocolFacts},
+        http_handler::HttpFacts,
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
@@ -98,12 +99,24 @@ impl Deployment {
             protocols: protocols
                 .map(|(name, served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
+            http: self.mounts(),
             extensions: self.offered(),
             default_protocol: self.config.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: self.config.allowed_origins.clone(),
             },
         })
+    }
+
+    /// Where protocols answer HTTP: each at its own name.
+    fn mounts(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let answering = self.protocols.iter().filter(|(_, served)| {
+            let facts = served.route.handler.facts();
+            facts.http.is_some()
+        });
+        answering
+            .map(|(name, _)| (format!("/{name}").into(), name.as_str().into()))
+            .collect()
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -225,8 +238,7 @@ impl Deployment {
         let protocol = Protocol::create(
             plan,
             facts(manifest),
-            blocks.session,
-            blocks.handshake,
+            &blocks,
             &self.services,
             self.patience(),
         );
@@ -430,5 +442,9 @@ fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
         pongs: protocol.pongs,
         extensions: protocol.extensions.clone(),
         keep_headers: protocol.keep_headers.clone(),
+        websocket: protocol.websocket,
+        http: protocol.http.then_some(HttpFacts {
+            body_bytes: protocol.body_bytes,
+        }),
     }
 }

@@ -89,6 +89,23 @@ impl<'a> RequestHead<'a> {
             .map(|field| (field.name, field.value))
     }
 
+    /// A head that was parsed before, from its parts.
+    pub(crate) fn of_parts(
+        method: &'a str,
+        target: &'a str,
+        minor_version: u8,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
+        let fields = fields.map(|(name, value)| Header { name, value });
+        Self {
+            method,
+            target,
+            minor_version,
+            len: 0,
+            fields: fields.collect(),
+        }
+    }
+
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();
