@@ -151,6 +151,19 @@ fn a_body_with_get_is_read_and_is_no_request_either() {
 }
 
 #[test]
+fn an_answer_without_a_look_at_the_body_comes_whole_also_if_the_body_is_above_its_limit() {
+    let site = Site::limited("request_body_bytes", 100);
+    for length in [101, 5000, 100_000] {
+        let mut peer = site.peer();
+        let body = "x".repeat(length);
+        peer.send_while_open(post(&format!("Content-Length: {length}\r\n"), &body));
+        let answer = peer.answer();
+        assert!([405, 413].contains(&answer.status), "{length}: {answer:?}");
+        assert!(!answer.content.is_empty(), "{length}: {answer:?}");
+    }
+}
+
+#[test]
 fn behind_a_bad_chunk_nothing_is_read_as_a_request() {
     let site = Site::new();
     for body in [
