@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::handlers::site;
+use super::handlers::{site, value};
 use super::peer::request;
 use super::site::{Site, pattern};
 use super::strict_heads::expect_refused;
@@ -15,11 +14,6 @@ fn post(target: &str, fields: &str, body: &str) -> String {
 
 fn chunked(target: &str, body: &str) -> String {
     post(target, "Transfer-Encoding: chunked\r\n", body)
-}
-
-fn value(answer: &Answer) -> Value {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    serde_json::from_slice(&answer.content).expect("an object")
 }
 
 fn counted(site: &Site, bytes: &str) -> Value {

@@ -3,6 +3,7 @@
 mod answer;
 mod bodies;
 mod clients;
+mod failing_handlers;
 mod handlers;
 mod keep_alive;
 mod methods;
