@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
@@ -17,7 +18,7 @@ pub(super) fn www(root: PathBuf) -> Mount<FilesMount> {
     Mount {
         point: "/".into(),
         kind: MountKind::Files(FilesMount::new(root)),
-        fields: Fields::new(),
+        fields: Arc::default(),
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) fn mounts(value: &Value<'_>, reader: &Reader<'_>) -> Mounts<FilesMoun
             mounts.put(Mount {
                 point: point.value.into(),
                 kind,
-                fields,
+                fields: fields.into(),
             });
         }
     }

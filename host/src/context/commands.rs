@@ -8,7 +8,7 @@ use crate::{
         roster::SetId,
         serving::{Context, Io},
     },
-    net::{http_port::Content, io::Delivery, token::ConnectionId},
+    net::{io::Delivery, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
 };
 
@@ -22,9 +22,7 @@ impl Context {
             Command::File(id, number, answer) => {
                 io.with_exchange(id, number, |exchange, port| match exchange.handled() {
                     Some(handled) => handled.give_file(port, *answer),
-                    None => {
-                        port.answer(answer.status, &answer.fields, Content::Parts(answer.parts));
-                    }
+                    None => self.routes.site.send_files(port, *answer),
                 });
             }
             Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),

@@ -10,8 +10,9 @@ use crate::{
         held_head::HeldHead,
         http_handler::ExchangeState,
         offload::FileDesk,
-        request,
         session::octets,
+        site::Site,
+        told::Told,
     },
     net::{
         http_port::{Content, HttpPort},
@@ -26,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Exchange {
     pub(super) doing: Doing,
+    /// What the access log is to tell, if there is one.
+    pub(super) told: Option<Box<Told>>,
 }
 
 /// Who answers.
@@ -42,6 +45,7 @@ impl Exchange {
     pub(super) fn answered() -> Self {
         Self {
             doing: Doing::Answered,
+            told: None,
         }
     }
 
@@ -137,6 +141,7 @@ pub struct ExchangeCall<'a, 'p> {
     /// The connection; none once the exchange has ended.
     pub(super) port: Option<&'a mut HttpPort<'p>>,
     pub(super) desk: &'a FileDesk,
+    pub(super) site: &'a Site,
     pub(super) vhost: &'a str,
     pub(super) protocol: &'a ProtocolFacts,
     pub(crate) thread: ThreadState,
@@ -245,7 +250,7 @@ impl ExchangeCall<'_, '_> {
                     self.exchange.file = Some(FileFate::Broken);
                     let why = "too many files are being opened: see limits.file_jobs_count";
                     self.exchange.note(EndedBy::Host, why);
-                    request::refuse(port, 503, "the server is busy; ask again");
+                    self.site.refuse(port, 503, "the server is busy; ask again");
                 }
             }
         }

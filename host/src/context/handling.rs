@@ -10,7 +10,6 @@ use crate::{
         http_handler::{BodyPiece, ExchangeState, FileSent, HttpHandler},
         hub::Operation,
         instances::{Instance, report},
-        request,
         roster::SetId,
         routes::Route,
         serving::{Context, Io},
@@ -38,7 +37,7 @@ impl Context {
             Ok(at) => at,
             Err(fault) => {
                 report(&*route.handler, &fault);
-                request::fail(port);
+                self.routes.site.fail(port);
                 return Exchange::answered();
             }
         };
@@ -72,6 +71,7 @@ impl Context {
         self.open_exchange(&mut handled, port);
         Exchange {
             doing: Doing::Handler(handled),
+            told: None,
         }
     }
 
@@ -79,7 +79,7 @@ impl Context {
         let number = SetId(handled.number);
         self.hub.exchanges(self.thread).enter(port.id(), number);
         let Some((instance, http)) = self.handler_of(handled.instance) else {
-            return request::fail(port);
+            return self.routes.site.fail(port);
         };
         let (id, peer) = (port.id(), port.peer());
         let mut call = self.exchange_call(instance, handled, (id, peer), Some(port));
@@ -113,6 +113,7 @@ impl Context {
             peer,
             port,
             desk: &self.desk,
+            site: &self.routes.site,
             vhost: &self.routes.vhost,
             protocol: instance.handler.facts(),
             thread: instance.thread,
@@ -166,7 +167,7 @@ impl Context {
         let why = "the handler failed";
         if !port.is_answered() && !port.is_cut_off() {
             handled.note(EndedBy::Handler, why);
-            request::fail(port);
+            self.routes.site.fail(port);
         } else if !port.is_over() {
             port.cut_off(EndedBy::Handler, why);
         }
@@ -241,7 +242,7 @@ impl Context {
         if port.is_answered() {
             return port.cut_off(EndedBy::Host, why.why);
         }
-        request::refuse(port, why.status, &why.why);
+        self.routes.site.refuse(port, why.status, why.why.clone());
         handled.note(EndedBy::Host, why.why);
     }
 

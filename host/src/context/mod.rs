@@ -22,11 +22,14 @@ mod opening;
 pub mod origin;
 pub mod own_fields;
 pub mod page;
+mod plain;
 pub mod redirect;
 mod request;
 pub mod roster;
 pub mod routes;
 pub mod serving;
 pub mod session;
+pub mod site;
 #[cfg(test)]
 mod tests;
+mod told;

@@ -29,7 +29,7 @@ pub struct Mount<F> {
     /// What answers.
     pub kind: MountKind<F>,
     /// Further fields of each answer.
-    pub fields: Fields,
+    pub fields: Arc<Fields>,
 }
 
 /// What answers the requests below a mountpoint.
@@ -79,21 +79,6 @@ pub enum BadPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("dot segments or empty segments of the path lead to another mount")]
 pub struct Unclear;
-
-impl<F> Mount<F> {
-    /// Adds the further fields to those of an answer, but for what it has already.
-    pub fn complete(&self, fields: &mut Fields) {
-        let own = fields.clone();
-        for (name, value) in self.fields.iter() {
-            if let Ok(name) = std::str::from_utf8(name)
-                && !own.has(name)
-            {
-                // They were judged when they came into the list.
-                let _ = fields.add(name, value);
-            }
-        }
-    }
-}
 
 impl<F> Default for Mounts<F> {
     fn default() -> Self {
@@ -146,7 +131,7 @@ impl<F> Mounts<F> {
             Ok(Mount {
                 point: Arc::clone(&mount.point),
                 kind,
-                fields: mount.fields.clone(),
+                fields: Arc::clone(&mount.fields),
             })
         });
         Ok(Mounts {

@@ -40,7 +40,7 @@ impl Context {
             Err(refused) => {
                 match refused {
                     Some(refused) => request::turn_away(&refused, port),
-                    None => request::fail(port),
+                    None => routes.site.fail(port),
                 }
                 self.instances.leave(instance);
                 return Answer::Exchange(Exchange::answered());

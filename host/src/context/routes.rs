@@ -1,11 +1,17 @@
 //! Which protocol a request for a WebSocket gets. Made anew, as a whole, whenever something changes.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use crate::context::{
     handler::{ExtensionHandler, ProtocolHandler},
+    mounts::MountKind,
     origin::AllowedOrigins,
     roster::SetId,
+    site::Site,
 };
 
 /// A protocol bound to a vhost.
@@ -54,14 +60,16 @@ pub struct Routes {
     pub vhost: Arc<str>,
     /// By protocol name, which is also the path `/NAME`.
     pub protocols: HashMap<Arc<str>, Route>,
-    /// Who answers requests that ask for no WebSocket: mountpoints, and names of protocols.
-    pub http: Vec<(Arc<str>, Arc<str>)>,
+    /// What there is beside them.
+    pub site: Arc<Site>,
     /// In the order in which they are negotiated.
     pub extensions: Vec<ExtensionRoute>,
     /// What a request gets that names no protocol.
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.
     pub allowed_origins: AllowedOrigins,
+    /// The operator knows that a mount leads nowhere.
+    pub has_warned: AtomicBool,
 }
 
 /// What an opening handshake was bound to.
@@ -76,15 +84,15 @@ pub struct Bound<'a> {
 }
 
 impl Routes {
-    /// A path that names a protocol wins, and selects its name if that was offered. At other paths it is the first
-    /// offered name that is known, then the default protocol.
+    /// A path that names a protocol, or lies below the mount of one, wins, and selects its name if that was offered. At
+    /// other paths it is the first offered name that is known, then the default protocol.
     #[must_use]
     pub fn bind<'o>(
         &self,
         path: &str,
         mut offered: impl Iterator<Item = &'o str> + Clone,
     ) -> Option<Bound<'_>> {
-        if let Some((name, route)) = self.by_path(path) {
+        if let Some((name, route)) = self.by_path(path).or_else(|| self.by_mount(path)) {
             let subprotocol = offered.any(|offer| offer == &**name);
             return Some(Bound {
                 name,
@@ -124,16 +132,19 @@ impl Routes {
         found.map(|(name, _)| &**name)
     }
 
-    /// The protocol with the longest mountpoint above a path, and the mountpoint.
+    /// The protocol of that name, if it answers HTTP.
     #[must_use]
-    pub fn mounted(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
-        let leads = |mountpoint: &str| {
-            let rest = path.strip_prefix(mountpoint.trim_end_matches('/'));
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let above = self.http.iter().filter(|(mountpoint, _)| leads(mountpoint));
-        let (mountpoint, name) = above.max_by_key(|(mountpoint, _)| mountpoint.len())?;
-        Some((mountpoint, self.protocols.get(name)?))
+    pub fn answering(&self, name: &str) -> Option<&Route> {
+        let route = self.protocols.get(name)?;
+        route.handler.facts().http.is_some().then_some(route)
+    }
+
+    /// The protocol of the mount that a path lies below, if it has sessions.
+    fn by_mount(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
+        match &self.site.mounts.find(path).ok()??.0.kind {
+            MountKind::Protocol { name, .. } => self.with_name(name),
+            _ => None,
+        }
     }
 }
 

@@ -11,10 +11,11 @@ use crate::{
         hub::{Command, Hub, TurnQueue},
         instances::{Instance, Instances, report},
         offload::{FileDesk, FileThreads},
-        request,
+        request::{self, Asked},
         roster::SetId,
         routes::Routes,
         session::{Session, SessionCall},
+        told::Told,
     },
     limits::Limits,
     net::{
@@ -202,6 +203,31 @@ impl Context {
     }
 }
 
+impl Context {
+    /// What a request gets.
+    fn answer(
+        &mut self,
+        routes: &Routes,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Answer<Session, Exchange> {
+        let opening = match request::judge(routes, head, port) {
+            Asked::Opening(opening) => opening,
+            Asked::Plain => return Answer::Exchange(self.plain(routes, head, port)),
+            Asked::Refused => return Answer::Exchange(Exchange::answered()),
+        };
+        let route = opening.bound.route;
+        match self.instances.enter(route.instance, &route.handler) {
+            Ok(at) => self.accept(routes, head, port, &opening, at),
+            Err(fault) => {
+                report(&*route.handler, &fault);
+                routes.site.fail(port);
+                Answer::Exchange(Exchange::answered())
+            }
+        }
+    }
+}
+
 impl Service for Context {
     type Session = Session;
 
@@ -213,37 +239,36 @@ impl Service for Context {
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(&self.routes);
-        if let Some((mountpoint, route)) = request::mounted(&routes, head) {
-            return Answer::Exchange(self.handle(route, mountpoint, None, head, port));
-        }
-        let Some(opening) = request::answer(&routes, head, port) else {
-            return Answer::Exchange(Exchange::answered());
-        };
-        let bound = &opening.bound;
-        let entered = self
-            .instances
-            .enter(bound.route.instance, &bound.route.handler);
-        let instance = match entered {
-            Ok(at) => at,
-            Err(fault) => {
-                report(&*bound.route.handler, &fault);
-                request::fail(port);
-                return Answer::Exchange(Exchange::answered());
+        port.complete_with(&routes.site.fields);
+        let log = routes.site.access_log.as_ref();
+        let told = log.map(|_| Box::new(Told::of(head)));
+        match self.answer(&routes, head, port) {
+            Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
+            upgrade => {
+                if let (Some(log), Some(told)) = (log, told) {
+                    told.tell(log, port.peer(), &ExchangeEnd::upgraded());
+                }
+                upgrade
             }
-        };
-        self.accept(&routes, head, port, &opening, instance)
+        }
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
-        request::refuse(port, why.status, &why.why);
-        Exchange::answered()
+        let site = &self.routes.site;
+        port.complete_with(&site.fields);
+        site.refuse(port, why.status, why.why.clone());
+        let log = site.access_log.as_ref();
+        Exchange {
+            told: log.map(|_| Box::new(Told::unread())),
+            ..Exchange::answered()
+        }
     }
 
     fn refuse(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
         match exchange.handled() {
             Some(handled) => self.refuse_handled(handled, port, why),
             None if port.is_answered() => {}
-            None => request::refuse(port, why.status, &why.why),
+            None => self.routes.site.refuse(port, why.status, why.why.clone()),
         }
     }
 
@@ -282,6 +307,9 @@ impl Service for Context {
         peer: SocketAddr,
         end: &ExchangeEnd,
     ) {
+        if let (Some(log), Some(told)) = (&self.routes.site.access_log, &exchange.told) {
+            told.tell(log, peer, end);
+        }
         if let Doing::Handler(handled) = exchange.doing {
             self.end_handled(*handled, (id, peer), end);
         }

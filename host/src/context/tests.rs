@@ -278,7 +278,8 @@ impl Bench {
         let routes = Arc::new(Routes {
             vhost: "default".into(),
             protocols: HashMap::from([("test".into(), route)]),
-            http: Vec::new(),
+            site: Arc::default(),
+            has_warned: AtomicBool::new(false),
             extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),

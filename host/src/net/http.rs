@@ -11,7 +11,7 @@ use crate::{
         exchange::{BodyEvent, Exchange},
     },
     net::{
-        http_port::HttpPort,
+        http_port::{HttpPort, Notes},
         io::{EndedExchange, Io},
         link::{Http, Lent, Running, Stage},
         port::Wants,
@@ -177,6 +177,7 @@ impl<T, E> Io<T, E> {
                 is_cold: false,
                 warm_until: 0,
                 cut_off: None,
+                notes: Notes::default(),
             }));
         }
     }
@@ -401,6 +402,8 @@ impl<T, E> Io<T, E> {
             status: exchange.status(),
             sent: exchange.sent(),
             why,
+            rule: running.notes.rule.take(),
+            mount: running.notes.mount.take(),
         };
         if by != EndedBy::Done || !exchange.persists() {
             self.finish(id);

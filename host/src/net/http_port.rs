@@ -3,7 +3,7 @@
 //! As with a [`Port`](super::port::Port), an answer is appended to what leaves at the end of the event, and everything
 //! else is noted and done by the event loop after the hook has returned.
 
-use std::{borrow::Cow, collections::VecDeque, net::SocketAddr};
+use std::{borrow::Cow, collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use mio::net::TcpStream;
 
@@ -37,6 +37,25 @@ pub enum Content<'a> {
     Streamed(Option<u64>),
 }
 
+/// What is noted of an exchange on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Fields that the answer gets too; the last ones go before.
+    pub(crate) fields: Vec<Arc<Fields>>,
+    pub(crate) rule: Option<Cow<'static, str>>,
+    pub(crate) mount: Option<Arc<str>>,
+}
+
+impl Notes {
+    fn completed(&self, fields: &Fields) -> Fields {
+        let mut completed = fields.clone();
+        for more in self.fields.iter().rev() {
+            completed.complete(more);
+        }
+        completed
+    }
+}
+
 /// One exchange, for the time of one call.
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
@@ -48,6 +67,7 @@ pub struct HttpPort<'a> {
     pub(crate) gathered: &'a mut Vec<u8>,
     pub(crate) parts: &'a mut VecDeque<Part>,
     pub(crate) cut_off: &'a mut Option<(EndedBy, Cow<'static, str>)>,
+    pub(crate) notes: &'a mut Notes,
     pub(crate) exchange_timers: &'a mut SessionTimers,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
@@ -117,6 +137,23 @@ impl HttpPort<'_> {
         &self.settings.limits
     }
 
+    /// Has the answer get these fields too, those that it does not have.
+    pub fn complete_with(&mut self, fields: &Arc<Fields>) {
+        if !fields.is_empty() {
+            self.notes.fields.push(Arc::clone(fields));
+        }
+    }
+
+    /// Which rule the request was refused by, for whoever is told of the end.
+    pub fn note_rule(&mut self, rule: impl Into<Cow<'static, str>>) {
+        self.notes.rule.get_or_insert_with(|| rule.into());
+    }
+
+    /// Which mount took the request, for whoever is told of the end.
+    pub fn note_mount(&mut self, mount: &Arc<str>) {
+        self.notes.mount = Some(Arc::clone(mount));
+    }
+
     /// Begins the answer, and ends it unless its content is streamed.
     pub fn answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         if self.is_over() {
@@ -126,6 +163,13 @@ impl HttpPort<'_> {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
             Content::Streamed(length) => (*length, false),
+        };
+        let completed;
+        let fields = if self.notes.fields.is_empty() {
+            fields
+        } else {
+            completed = self.notes.completed(fields);
+            &completed
         };
         let date = self.date.text(self.now);
         let begun = self
@@ -140,10 +184,7 @@ impl HttpPort<'_> {
                 let _ = self.exchange.put(self.out, bytes);
                 self.end()
             }
-            Content::Parts(parts) if self.exchange.takes_content() && length > Some(0) => {
-                self.parts.extend(parts);
-                Sent::Queued
-            }
+            Content::Parts(parts) if self.exchange.takes_content() => self.give_parts(parts),
             Content::Parts(_) => self.end(),
             Content::Streamed(_) => Sent::Queued,
         }
@@ -176,6 +217,24 @@ impl HttpPort<'_> {
             }
             Err(error) => sent(error),
         }
+    }
+
+    /// What is in memory leaves with the head; the rest waits for it.
+    fn give_parts(&mut self, parts: Vec<Part>) -> Sent {
+        for part in parts {
+            match part {
+                Part::Bytes(bytes) if self.parts.is_empty() => {
+                    // As long as was announced a moment ago.
+                    let _ = self.exchange.put(self.out, &bytes);
+                }
+                part if part.is_empty() => {}
+                part => self.parts.push_back(part),
+            }
+        }
+        if self.parts.is_empty() {
+            return self.end();
+        }
+        Sent::Queued
     }
 
     fn end(&mut self) -> Sent {

@@ -22,7 +22,7 @@ use crate::{
     },
     net::{
         date_clock::DateClock,
-        http_port::HttpPort,
+        http_port::{HttpPort, Notes},
         port::{Port, Wants},
         service::EndedBy,
         settings::Settings,
@@ -111,6 +111,7 @@ pub(crate) struct Running<E> {
     pub(crate) warm_until: u64,
     /// It is cut off, by whom and why.
     pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
+    pub(crate) notes: Notes,
 }
 
 /// An open WebSocket.
@@ -322,6 +323,7 @@ impl<T, E> Link<T, E> {
             gathered: &mut running.gathered,
             parts: &mut running.parts,
             cut_off: &mut running.cut_off,
+            notes: &mut running.notes,
             exchange_timers: &mut running.timers,
             out: lent.out,
             queue: &self.queue,

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    error::Error,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,7 @@ use crate::{
         refusal::{Refusal, Stage},
         registry::Installer,
     },
+    server::open_site::OpenSite,
 };
 
 /// The one vhost there is for now.
@@ -42,6 +44,7 @@ pub(crate) struct Deployment {
     hub: Arc<Hub>,
     vhost: Arc<str>,
     config: Config,
+    site: OpenSite,
     /// By protocol. A protocol keeps its set for ever, so that its sessions of all generations are found together.
     sets: HashMap<String, SetId>,
     protocols: BTreeMap<String, Served<Route>>,
@@ -76,13 +79,19 @@ struct Superseded {
 }
 
 impl Deployment {
-    pub(crate) fn new(services: Arc<Services>, finished: Finished, config: Config) -> Self {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        finished: Finished,
+        config: Config,
+        site: OpenSite,
+    ) -> Self {
         Self {
             hub: Arc::clone(&services.hub),
             services,
             finished,
             vhost: VHOST.into(),
             config,
+            site,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -99,24 +108,14 @@ impl Deployment {
             protocols: protocols
                 .map(|(name, served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
-            http: self.mounts(),
+            site: Arc::clone(&self.site.site),
+            has_warned: AtomicBool::new(false),
             extensions: self.offered(),
             default_protocol: self.config.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: self.config.allowed_origins.clone(),
             },
         })
-    }
-
-    /// Where protocols answer HTTP: each at its own name.
-    fn mounts(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        let answering = self.protocols.iter().filter(|(_, served)| {
-            let facts = served.route.handler.facts();
-            facts.http.is_some()
-        });
-        answering
-            .map(|(name, _)| (format!("/{name}").into(), name.as_str().into()))
-            .collect()
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -156,16 +155,18 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// When a plugin does not take its options; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Refusal> {
+    /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
+    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+        let site = OpenSite::open(&config, Some(&self.site))?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions) = match self.made_anew(&running) {
             Ok(made) => made,
             Err(refusal) => {
                 self.config = running;
-                return Err(refusal);
+                return Err(refusal.into());
             }
         };
+        self.site = site;
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -201,6 +202,12 @@ impl Deployment {
             }
         }
         Ok((protocols, extensions))
+    }
+
+    /// The host ends: what belongs to the service threads is freed, and the access log is written.
+    pub(crate) fn end(self) {
+        let Self { site, .. } = self;
+        site.finish();
     }
 
     /// When the next sessions are to be closed.

@@ -108,6 +108,17 @@ impl Fields {
         self.0.extend_from_slice(&other.0);
     }
 
+    /// Appends those of `more` whose names it does not have.
+    pub fn complete(&mut self, more: &Self) {
+        let had = self.clone();
+        for (name, value) in more.iter() {
+            let name = String::from_utf8_lossy(name);
+            if !had.has(&name) {
+                self.push(&name, value);
+            }
+        }
+    }
+
     fn push(&mut self, name: &str, value: &[u8]) {
         self.push_with(name, |line| line.extend_from_slice(value));
     }

@@ -11,7 +11,7 @@ fn mounts(points: &[&str]) -> Mounts<usize> {
         mounts.put(Mount {
             point: (*point).into(),
             kind: MountKind::Files(number),
-            fields: Fields::new(),
+            fields: Arc::default(),
         });
     }
     mounts
@@ -191,7 +191,7 @@ fn a_mount_takes_the_place_of_one_with_its_point() {
     mounts.put(Mount {
         point: "/".into(),
         kind: MountKind::Files(9),
-        fields: Fields::new(),
+        fields: Arc::default(),
     });
     assert_eq!(mounts.iter().count(), 2);
     let (mount, _) = mounts.find("/x").unwrap().unwrap();
@@ -232,24 +232,4 @@ fn a_text_that_is_no_mountpoint_is_refused() {
     for point in ["/", "/a", "/a/b", "/.well-known", "/a b", "/\u{fc}"] {
         assert_eq!(check_point(point), Ok(()), "{point}");
     }
-}
-
-#[test]
-fn further_fields_are_added_and_overwrite_nothing() {
-    let mut further = Fields::new();
-    for (name, value) in [("Link", "</a>"), ("link", "</b>"), ("X-Team", "web")] {
-        further.add(name, value.as_bytes()).unwrap();
-    }
-    let mount = Mount {
-        point: "/".into(),
-        kind: MountKind::Files(0),
-        fields: further,
-    };
-    let mut fields = Fields::new();
-    fields.set("x-team", "api");
-    mount.complete(&mut fields);
-    assert_eq!(
-        fields.as_bytes(),
-        b"x-team: api\r\nLink: </a>\r\nlink: </b>\r\n"
-    );
 }
