@@ -209,12 +209,17 @@ fn the_longest_mountpoint_wins_by_whole_segments() {
         ("/dir/deep", "deep"),
         ("/dir/deep/er?q", "deep"),
         ("/d%69r/deep", "deep"),
-        ("/dir/x/../deep", "deep"),
         ("/a.txt", A_TXT),
     ] {
         assert_eq!(peer.ask("GET", target, "").text(), text, "{target}");
     }
     assert_eq!(peer.ask("GET", "/dirt", "").status, 404);
+    // To the one that it leads to, or to none.
+    let answer = peer.ask("GET", "/dir/x/../deep", "");
+    assert!(
+        answer.text() == "deep" || answer.status / 100 == 4,
+        "{answer:?}"
+    );
     // Never the file behind the mount.
     for target in [
         "//dir/b.txt",
