@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 11] = [
+const FIXTURES: [&str; 12] = [
     "marker",
     "lives",
     "panics",
@@ -21,6 +21,7 @@ const FIXTURES: [&str; 11] = [
     "ext_panics",
     "doorkeeper",
     "http_probe",
+    "answers",
 ];
 
 /// The text in `marker` behind which its version stands.

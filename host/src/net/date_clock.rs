@@ -19,11 +19,9 @@ impl DateClock {
         if second != self.second {
             self.second = second;
             let since = SystemTime::now().duration_since(UNIX_EPOCH);
-            let seconds = since.map_or(0, |since| since.as_secs());
-            self.text = i64::try_from(seconds)
-                .ok()
-                .and_then(http_date::format)
-                .unwrap_or_default();
+            let since = since.map_or(0, |since| since.as_secs());
+            let seconds = i64::try_from(since).unwrap_or_default();
+            self.text = http_date::format(seconds).unwrap_or_default();
         }
         &self.text
     }

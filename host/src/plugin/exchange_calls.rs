@@ -104,7 +104,9 @@ unsafe extern "C" fn fact_bytes(
             FACT_TARGET => call.head().target().as_bytes(),
             FACT_PATH => call.head().path().as_bytes(),
             FACT_QUERY => call.head().query()?.as_bytes(),
-            FACT_HOST => call.head().host().as_bytes(),
+            FACT_HOST => Some(call.head().host())
+                .filter(|host| !host.is_empty())?
+                .as_bytes(),
             FACT_MOUNTPOINT => call.mountpoint().as_bytes(),
             FACT_LOCAL => call.local()?.as_bytes(),
             FACT_PEER_IP => call.peer_ip(),

@@ -184,6 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn further_fields_are_added_and_overwrite_nothing() {
+        let mut further = Fields::new();
+        for (name, value) in [("Link", "</a>"), ("link", "</b>"), ("X-Team", "web")] {
+            further.add(name, value.as_bytes()).unwrap();
+        }
+        let mut fields = Fields::new();
+        fields.set("x-team", "api");
+        fields.complete(&further);
+        let expected = b"x-team: api\r\nLink: </a>\r\nlink: </b>\r\n";
+        assert_eq!(fields.as_bytes(), expected);
+    }
+
+    #[test]
     fn fields_are_found_in_any_case_and_listed_in_order() {
         let mut fields = Fields::new();
         fields.add("Set-Cookie", b"a=1").unwrap();

@@ -1,7 +1,6 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use super::{BadPoint, Mount, MountKind, Mounts, Unclear, check_point};
-use crate::wire::fields::Fields;
 
 /// Mounts at these points; the files of each are known by a number.
 fn mounts(points: &[&str]) -> Mounts<usize> {
