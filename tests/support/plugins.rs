@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 11] = [
+const FIXTURES: [&str; 12] = [
     "marker",
     "lives",
     "panics",
@@ -20,6 +20,7 @@ const FIXTURES: [&str; 11] = [
     "lengthens",
     "ext_panics",
     "doorkeeper",
+    "http_probe",
     "answers",
 ];
 
