@@ -331,8 +331,9 @@ fn a_panic_in_a_hook_is_500_and_nothing_else_is_touched() {
         told(&server, &format!("told to panic in {hook}"));
     }
     // No end is told to what has panicked.
-    let ends =
-        |line: &LogLine| line.text("message").starts_with("end ") && line.mentions("/answers/panic");
+    let ends = |line: &LogLine| {
+        line.text("message").starts_with("end ") && line.mentions("/answers/panic")
+    };
     server.assert_echoes();
     assert_eq!(server.logged(0, ends).len(), 1, "that of drop");
 }
