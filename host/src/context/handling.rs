@@ -42,7 +42,8 @@ impl Context {
             }
         };
         let facts = route.handler.facts().http.unwrap_or_default();
-        let most = body_bytes.unwrap_or_else(|| port.limits().request_body_bytes);
+        let allowed = port.limits().request_body_bytes;
+        let most = body_bytes.unwrap_or(allowed);
         let most = facts.body_bytes.map_or(most, |own| own.min(most));
         port.limit_body(most);
         let handled = Handled {

@@ -1,7 +1,7 @@
 //! What waits for a disk, off the service threads: a few threads that open and read files, made when they are needed
 //! first, and kept.
 //!
-//! A service thread has a [`FileDesk`]: what it hands in there comes back as a [`Command`].
+//! A service thread has a `FileDesk`: what it hands in there comes back as a [`Command`].
 
 use std::{
     collections::VecDeque,

@@ -294,6 +294,24 @@ impl<T, E> Io<T, E> {
         Some(action(kept, &mut port))
     }
 
+    /// The same where no part of the request has come: what is awaited gets time anew only when it is something else than
+    /// before.
+    pub(super) fn call_outside<R>(
+        &mut self,
+        id: ConnectionId,
+        action: impl FnOnce(&mut Option<E>, &mut HttpPort<'_>) -> R,
+    ) -> Option<R> {
+        let awaited = |port: &HttpPort<'_>| (port.is_answered(), port.is_paused());
+        let (result, has_changed) = self.with_port(id, |kept, port| {
+            let before = awaited(port);
+            (action(kept, port), before != awaited(port))
+        })?;
+        if has_changed {
+            self.await_rest(id);
+        }
+        Some(result)
+    }
+
     /// Does something with an exchange outside its own event, if it still goes on. What it sends leaves at once.
     pub fn with_exchange<R>(
         &mut self,
@@ -301,11 +319,10 @@ impl<T, E> Io<T, E> {
         number: u32,
         action: impl FnOnce(&mut E, &mut HttpPort<'_>) -> R,
     ) -> Option<R> {
-        let result = self.with_port(id, |kept, port| match kept {
+        let result = self.call_outside(id, |kept, port| match kept {
             Some(kept) if port.number == number => Some(action(kept, port)),
             _ => None,
         })??;
-        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.touch(id);

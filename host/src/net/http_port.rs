@@ -178,6 +178,7 @@ impl HttpPort<'_> {
         if let Err(error) = begun {
             return sent(error);
         }
+        self.read_what_nobody_wants();
         match content {
             Content::Whole(bytes) => {
                 // As long as was announced a moment ago.
@@ -210,7 +211,10 @@ impl HttpPort<'_> {
             return Sent::Closed;
         }
         match self.exchange.finish(self.out, trailer) {
-            Ok(()) => Sent::Queued,
+            Ok(()) => {
+                self.read_what_nobody_wants();
+                Sent::Queued
+            }
             Err(AnswerError::Wrong) if self.exchange.is_answered() => {
                 self.cut_off(EndedBy::Handler, "less content than announced");
                 Sent::Refused
@@ -235,6 +239,11 @@ impl HttpPort<'_> {
             return self.end();
         }
         Sent::Queued
+    }
+
+    /// A pause ends with the interest in the body: the next request stands behind it.
+    fn read_what_nobody_wants(&mut self) {
+        self.wants.paused &= !self.exchange.discards();
     }
 
     fn end(&mut self) -> Sent {
@@ -299,7 +308,7 @@ impl HttpPort<'_> {
 
     /// Nothing of the body until [`Self::resume`].
     pub fn pause(&mut self) {
-        self.wants.paused = true;
+        self.wants.paused = !self.exchange.discards();
     }
 
     /// The body again.

@@ -83,7 +83,7 @@ impl<T, E> Io<T, E> {
         {
             service.writable(session, &mut port);
         }
-        self.with_port(id, |kept, port| {
+        self.call_outside(id, |kept, port| {
             if let Some(kept) = kept
                 && !port.is_over()
             {

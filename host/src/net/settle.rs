@@ -296,7 +296,7 @@ impl<T, E> Io<T, E> {
         if is_session.is_some() {
             return;
         }
-        self.with_port(id, |kept, port| {
+        self.call_outside(id, |kept, port| {
             port.exchange_timers.remove(timer);
             if let Some(kept) = kept {
                 service.http_timer(kept, port, timer);
