@@ -159,6 +159,12 @@ impl HttpPort<'_> {
         if self.is_over() {
             return Sent::Closed;
         }
+        let sent = self.begin(status, fields, content);
+        self.resume_unwanted();
+        sent
+    }
+
+    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         let (length, whole) = match &content {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
@@ -178,7 +184,6 @@ impl HttpPort<'_> {
         if let Err(error) = begun {
             return sent(error);
         }
-        self.read_what_nobody_wants();
         match content {
             Content::Whole(bytes) => {
                 // As long as was announced a moment ago.
@@ -210,11 +215,10 @@ impl HttpPort<'_> {
         if self.is_over() || !self.parts.is_empty() {
             return Sent::Closed;
         }
-        match self.exchange.finish(self.out, trailer) {
-            Ok(()) => {
-                self.read_what_nobody_wants();
-                Sent::Queued
-            }
+        let finished = self.exchange.finish(self.out, trailer);
+        self.resume_unwanted();
+        match finished {
+            Ok(()) => Sent::Queued,
             Err(AnswerError::Wrong) if self.exchange.is_answered() => {
                 self.cut_off(EndedBy::Handler, "less content than announced");
                 Sent::Refused
@@ -239,11 +243,6 @@ impl HttpPort<'_> {
             return self.end();
         }
         Sent::Queued
-    }
-
-    /// A pause ends with the interest in the body: the next request stands behind it.
-    fn read_what_nobody_wants(&mut self) {
-        self.wants.paused &= !self.exchange.discards();
     }
 
     fn end(&mut self) -> Sent {
@@ -306,9 +305,15 @@ impl HttpPort<'_> {
         self.wants.writable = true;
     }
 
-    /// Nothing of the body until [`Self::resume`].
+    /// Nothing of the body until [`Self::resume`], or until nobody wants it.
     pub fn pause(&mut self) {
-        self.wants.paused = !self.exchange.discards();
+        self.wants.paused = true;
+        self.resume_unwanted();
+    }
+
+    /// What is thrown away waits for nobody.
+    fn resume_unwanted(&mut self) {
+        self.wants.paused &= !self.exchange.discards();
     }
 
     /// The body again.

@@ -76,6 +76,8 @@ pub struct Io<T, E> {
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
+    /// How many requests of the connection that is being served may still begin in this turn.
+    pub(crate) requests_left: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -147,6 +149,7 @@ impl<T, E> Io<T, E> {
             ended_exchanges: VecDeque::new(),
             cold: Vec::new(),
             date: DateClock::default(),
+            requests_left: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -204,7 +207,7 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
-    /// Ends a connection that speaks HTTP: at once, or with the answer that is being given.
+    /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -214,7 +217,13 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
-            None => self.hang_up(id, ClosedBy::Drain, "the server is going away"),
+            None if link.queue.is_empty() => {
+                self.hang_up(id, ClosedBy::Drain, "the server is going away");
+            }
+            None => {
+                self.finish(id);
+                self.touch(id);
+            }
         }
     }
 

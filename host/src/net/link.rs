@@ -112,6 +112,26 @@ pub(crate) struct Running<E> {
     /// It is cut off, by whom and why.
     pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
     pub(crate) notes: Notes,
+    /// What the deadline was set for; none when it is to be set anew.
+    pub(crate) awaited: Option<Awaited>,
+}
+
+impl<E> Running<E> {
+    /// Whether only the rest of the answer is left to do.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.exchange.has_body() && self.exchange.is_answered()
+    }
+}
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// More of the body.
+    Body,
+    /// The beginning of the answer.
+    Answer,
+    /// Nothing that has a deadline.
+    Nothing,
 }
 
 /// An open WebSocket.

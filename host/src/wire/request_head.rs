@@ -42,6 +42,9 @@ pub enum HeadError {
     /// Above `limits.request_head_bytes` or `limits.request_field_count`.
     #[error("request head too large: see limits.request_head_bytes and limits.request_field_count")]
     TooLarge,
+    /// A tunnel is asked for: what follows the head would be no request (RFC 9110 section 9.3.6).
+    #[error("CONNECT is for proxies, and this is none")]
+    Tunnel,
     /// Neither HTTP/1.0 nor HTTP/1.1.
     #[error("HTTP version not supported: use HTTP/1.1")]
     Version,
@@ -54,6 +57,7 @@ impl HeadError {
             Self::Malformed(_) => 400,
             Self::TargetTooLong => 414,
             Self::TooLarge => 431,
+            Self::Tunnel => 501,
             Self::Version => 505,
         }
     }
@@ -187,6 +191,9 @@ impl<'a> RequestHead<'a> {
 
     /// Section 3.2, and RFC 3986 for the letters.
     fn refuse_target(&self, limits: &Limits) -> Result<(), HeadError> {
+        if self.method == "CONNECT" {
+            return Err(HeadError::Tunnel);
+        }
         if self.target.len() as u64 > limits.request_target_bytes {
             return Err(HeadError::TargetTooLong);
         }
@@ -195,7 +202,6 @@ impl<'a> RequestHead<'a> {
         }
         let known_form = self.target.starts_with('/')
             || (self.target == "*" && self.method == "OPTIONS")
-            || self.method == "CONNECT"
             || absolute_form(self.target).is_some_and(|(_, rest)| {
                 let authority = rest.split(['/', '?']).next().unwrap_or_default();
                 !authority.is_empty() && is_authority(authority.as_bytes())
@@ -397,6 +403,10 @@ mod tests {
             "\x16\x03\x01\x02\x00\x01",
         ] {
             assert_eq!(wrong(input).status(), 400, "{input:?}");
+        }
+        for target in ["a:1", "/", "http://a/"] {
+            let input = format!("CONNECT {target} HTTP/1.1\r\nHost: a:1\r\n\r\n");
+            assert_eq!(wrong(&input).status(), 501, "{target}");
         }
     }
 
