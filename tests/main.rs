@@ -1,14 +1,16 @@
 //! The promises of the host, checked from outside: each test starts the real server on a port of its own and
 //! speaks to it over loopback.
 //!
-//! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `plugins` what
-//! happens to plugin files; `operations` what an operator sees; `resources` what it costs and what it survives.
+//! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `http` what a
+//! client of HTTP sees; `plugins` what happens to plugin files; `operations` what an operator sees; `resources` what it
+//! costs and what it survives.
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
 //! `--nocapture`; `UPDATE_SNAPSHOTS=1` writes the files of `tests/snapshots` anew. Needed beside a Rust toolchain:
 //! `strip`, and a hard limit of at least 12,000 open files (`ulimit -Hn`).
 
 mod extensions;
+mod http;
 mod operations;
 mod plugins;
 mod resources;

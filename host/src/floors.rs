@@ -8,7 +8,7 @@ const FLOORS: &[&[&str]] = &[
     &["limits"],
     &["wire"],
     &["connection"],
-    &["net"],
+    &["net", "access_log"],
     &["context"],
     &["plugin"],
     &["config", "control", "logging"],

@@ -9,10 +9,12 @@
 //! plugin/                  load, check, generations, adapters
 //! context/                 vhosts, protocols, sessions; host-side traits only
 //! net/                     mio, deadlines; generic over one trait, Service
+//! access_log/              one line per HTTP exchange, written by a thread of its own
 //! connection/              state machines without I/O, told what time it is
 //! wire/                    frames, masks, UTF-8, close codes, opening handshake
 //! ```
 
+pub mod access_log;
 pub mod cli;
 pub mod config;
 pub mod connection;

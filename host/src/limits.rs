@@ -6,7 +6,7 @@ use serde::Deserialize;
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
         /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
-        /// Those of all memory, of commands and of the control socket take a restart.
+        /// Those of all memory, of commands, of file threads and of the control socket take a restart.
         #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {
@@ -83,7 +83,20 @@ limits! {
     turn_requests_count = 256;
     /// Bytes of a file sent to one connection in one turn of the service loop; the rest waits for the next turn.
     file_turn_bytes = 256 << 10;
-    /// Timers that one session may have set. One more answers *full*.
+    /// Size of the file of an error page, in bytes. A larger one is refused.
+    error_page_bytes = 64 << 10;
+    /// Lines of the access log that wait to be written, at most 1048576. Above it lines are left out, and the log tells
+    /// how many.
+    access_log_lines_count = 8_192;
+    /// One text of a client in a line of the access log, in bytes as it is written. The rest is left out and marked by
+    /// `...`.
+    access_log_text_bytes = 2_048;
+
+    /// Threads that open and read files which are not in memory.
+    file_threads_count = 4;
+    /// Requests for such files that wait for one of these threads. Above it: 503.
+    file_jobs_count = 1024;
+    /// Timers that one session or exchange may have set. One more answers *full*.
     session_timers_count = 64;
 
     /// Commands from other threads that wait for one service thread. Above it a post answers *full*.
@@ -102,7 +115,8 @@ limits! {
     free_thread_keys_count = 64;
     /// Counters that one plugin may have. One more answers *full*.
     plugin_counters_count = 256;
-    /// Sessions of a superseded generation are closed with 1012 after so many milliseconds. 0 lets them stay.
+    /// Sessions of a superseded generation are closed with 1012, and its exchanges ended, after so many milliseconds. 0
+    /// lets them stay.
     drain_generation_ms = 0;
     /// On TERM and INT sessions are closed with 1001; after so many milliseconds the host ends all the same.
     drain_host_ms = 5_000;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
 fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
     let stamped = loader::stamped(file, &Limits::default())?;
     let (major, minor) = stamped.abi;
+    let http = stamped.manifest.answering_http();
     let protocols = stamped.manifest.protocols.into_iter();
     let extensions = stamped.manifest.extensions.into_iter();
     Ok(Inspected {
@@ -24,6 +25,7 @@ fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
         abi: format!("{major}.{minor}"),
         toolchain: stamped.toolchain,
         protocols: protocols.map(|protocol| protocol.name).collect(),
+        http,
         extensions: extensions.map(|extension| extension.name).collect(),
     })
 }

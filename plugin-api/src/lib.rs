@@ -350,6 +350,7 @@ mod message;
 mod options;
 mod parameters;
 mod protocol;
+mod refusal;
 mod response;
 mod session;
 mod shim;
@@ -367,7 +368,7 @@ pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};
-pub use handshake::{FieldError, Handshake, Refusal};
+pub use handshake::Handshake;
 pub use host::Host;
 pub use http::{
     BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
@@ -375,6 +376,7 @@ pub use http::{
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
+pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 

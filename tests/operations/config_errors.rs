@@ -1,6 +1,8 @@
 //! A bad configuration is told with file, line, column, the line itself, and what to write instead.
 
 use crate::support::Setup;
+use crate::support::plugins::echo;
+use crate::support::server::{hotsocket, output_of};
 use crate::support::snapshot::assert_snapshot;
 
 /// What the server says of this file, with its own name for it.
@@ -57,6 +59,85 @@ fn what_each_mistake_is_answered_is_what_operators_have_read_before() {
         all.push_str(&format!("== {name}\n{}", told(text)));
     }
     assert_snapshot("config_errors.txt", &all);
+}
+
+#[test]
+fn what_each_mistake_in_http_is_answered_is_what_operators_have_read_before() {
+    let mistakes = [
+        (
+            "final slash",
+            "{ \"mounts\": { \"/api/\": { \"protocol\": \"cgi\" } } }",
+        ),
+        (
+            "encoded",
+            "{ \"mounts\": { \"/a%20b\": { \"files\": \"www\" } } }",
+        ),
+        (
+            "mounted twice",
+            "{ \"mounts\": { \"/\": { \"files\": \"a\" }, \"/\": { \"files\": \"b\" } } }",
+        ),
+        ("no kind", "{ \"mounts\": { \"/\": {} } }"),
+        (
+            "misspelled",
+            "{ \"mounts\": { \"/\": { \"flies\": \"www\" } } }",
+        ),
+        (
+            "two kinds",
+            "{ \"mounts\": { \"/\": { \"files\": \"www\", \"status\": 404 } } }",
+        ),
+        (
+            "redirect status",
+            "{ \"mounts\": { \"/\": { \"redirect\": \"https://example.org\", \"status\": 304 } } }",
+        ),
+        (
+            "redirect target",
+            "{ \"mounts\": { \"/\": { \"redirect\": \"example.org\" } } }",
+        ),
+        (
+            "redirect loop",
+            "{ \"mounts\": { \"/a\": { \"redirect\": \"/a/b\" } } }",
+        ),
+        (
+            "mount status",
+            "{ \"mounts\": { \"/\": { \"status\": 99 } } }",
+        ),
+        (
+            "field of the host",
+            "{ \"mounts\": { \"/\": { \"status\": 404, \"fields\": { \"Date\": \"today\" } } } }",
+        ),
+        (
+            "error page",
+            "{ \"error_pages\": { \"200\": \"ok.html\" } }",
+        ),
+        ("switch", "{ \"security_headers\": \"yes\" }"),
+        ("access log without file", "{ \"access_log\": {} }"),
+        (
+            "access log format",
+            "{ \"access_log\": { \"file\": \"-\", \"format\": \"common\" } }",
+        ),
+    ];
+    let mut all = String::new();
+    for (name, text) in mistakes {
+        all.push_str(&format!("== {name}\n{}", told(text)));
+    }
+    assert_snapshot("config_errors_http.txt", &all);
+}
+
+#[test]
+fn check_tells_of_places_that_http_cannot_use() {
+    let setup = Setup::new().plugin(&echo()).config_text(
+        "{ \"mounts\": { \"/\": { \"files\": \"www\" }, \"/api\": { \"protocol\": \"ehco\" } },
+           \"error_pages\": { \"404\": \"404.html\" }, \"access_log\": { \"file\": \"logs/access.log\" } }",
+    );
+    let file = setup.config_file();
+    let directory = file.parent().expect("a directory").display().to_string();
+    let mut command = hotsocket();
+    command.args(["check", "--config", &file.display().to_string()]);
+    command.args(["--plugins", &setup.plugin_directory().display().to_string()]);
+    let output = output_of(command);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr).replace(&directory, "DIRECTORY");
+    assert_snapshot("check_http.txt", &told);
 }
 
 #[test]

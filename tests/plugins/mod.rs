@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod generations;
+mod http_handlers;
 mod lives;
 mod marker_versions;
 mod names;

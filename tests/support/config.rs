@@ -23,6 +23,12 @@ impl Config {
         self
     }
 
+    /// With this mount.
+    pub(crate) fn mount(mut self, point: &str, mount: Value) -> Self {
+        self.0["mounts"][point] = mount;
+        self
+    }
+
     /// With these options of a protocol.
     pub(crate) fn options(mut self, protocol: &str, options: Value) -> Self {
         self.0["protocols"][protocol]["options"] = options;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 10] = [
+const FIXTURES: [&str; 12] = [
     "marker",
     "lives",
     "panics",
@@ -20,6 +20,8 @@ const FIXTURES: [&str; 10] = [
     "lengthens",
     "ext_panics",
     "doorkeeper",
+    "http_probe",
+    "answers",
 ];
 
 /// The text in `marker` behind which its version stands.

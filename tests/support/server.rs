@@ -73,6 +73,12 @@ impl Setup {
         self
     }
 
+    /// With so many service threads.
+    pub(crate) fn threads(mut self, count: usize) -> Self {
+        self.arguments[1] = count.to_string();
+        self
+    }
+
     /// With one more listener on a free port.
     pub(crate) fn another_listener(mut self) -> Self {
         self.listeners += 1;

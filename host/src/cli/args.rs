@@ -46,6 +46,7 @@ Environment, which flags override and which overrides the config file:
   HOTSOCKET_PLUGINS  the directory of plugin files
   HOTSOCKET_THREADS  service threads
   HOTSOCKET_CONTROL  the control socket
+  HOTSOCKET_WWW      the directory whose files are served at /
   HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
 
 /// What `serve` takes.
@@ -66,6 +67,9 @@ pub struct ServeArgs {
     /// The control socket [default: a private place of this user]
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// Serve the files of this directory at `/`
+    #[arg(long, value_name = "DIR")]
+    pub www: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -77,6 +81,7 @@ impl ServeArgs {
             plugins: self.plugins,
             threads: self.threads,
             control: self.control,
+            www: self.www,
             ..Overrides::default()
         }
     }

@@ -1,6 +1,6 @@
 //! Looks at config and plugin files, and runs nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Done, print};
+use crate::access_log;
 use crate::config::{self, Config, Overrides, meant};
+use crate::context::error_pages::ErrorPages;
+use crate::context::mounts::{MountKind, open_files};
 use crate::logging::escaped;
 
 /// Looks at a plugin file without running it.
@@ -27,6 +30,8 @@ pub struct Inspected {
     pub toolchain: String,
     /// The protocols it brings.
     pub protocols: Vec<String>,
+    /// Those of its protocols that answer HTTP.
+    pub http: Vec<String>,
     /// The extensions it brings.
     pub extensions: Vec<String>,
 }
@@ -44,6 +49,7 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         ("abi", &seen.abi),
         ("toolchain", &seen.toolchain),
         ("protocols", &seen.protocols.join(", ")),
+        ("http", &seen.http.join(", ")),
         ("extensions", &seen.extensions.join(", ")),
     ];
     for (name, value) in rows {
@@ -57,6 +63,11 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
 #[error("{0} of the plugin files would be refused")]
 struct RefusedFiles(usize);
 
+/// The same of what HTTP needs.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} of the files and directories that the config names for HTTP cannot be used")]
+struct UnusablePlaces(usize);
+
 /// `check`.
 pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Inspect) -> Done {
     let flags = Overrides {
@@ -67,6 +78,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
         file,
         &flags.or(Overrides::from_environment(|name| std::env::var_os(name))?),
     )?;
+    let unusable = tell_unusable(&config);
     let mut provided = Provided::default();
     let mut refused = 0;
     for file in plugin_files(&config.plugins)? {
@@ -91,11 +103,39 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
         }
     }
     warn_of_missing(&config, &provided);
-    if refused > 0 {
-        Err(RefusedFiles(refused).into())
-    } else {
-        Ok(())
+    match (refused, unusable) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(UnusablePlaces(unusable).into()),
+        _ => Err(RefusedFiles(refused).into()),
     }
+}
+
+/// Tells what of the places that HTTP needs cannot be used, and how many those are. Makes none of them.
+fn tell_unusable(config: &Config) -> usize {
+    let mut errors: Vec<Box<dyn Error>> = Vec::new();
+    for mount in config.mounts.iter() {
+        if let MountKind::Files(files) = &mount.kind
+            && let Err(error) = open_files(mount, files)
+        {
+            errors.push(error.into());
+        }
+    }
+    for (status, file) in &config.error_pages {
+        // One by one, since reading ends with the first that cannot be used.
+        let page = BTreeMap::from([(*status, file.clone())]);
+        if let Err(error) = ErrorPages::read(&page, config.limits.error_page_bytes) {
+            errors.push(error.into());
+        }
+    }
+    if let Some(settings) = &config.access_log
+        && let Err(error) = access_log::check(settings.file.as_deref())
+    {
+        errors.push(error.into());
+    }
+    for error in &errors {
+        print::error(error.as_ref());
+    }
+    errors.len()
 }
 
 /// The files ending in `.so`, in order of their names.
@@ -130,16 +170,26 @@ fn warn_of_missing(config: &Config, provided: &Provided) {
     let named = config.protocols.keys().map(|name| ("protocols", name));
     let default = config.default_protocol.iter();
     let named = named.chain(default.map(|name| ("default_protocol", name)));
-    warn_of_unknown(named, &provided.protocols);
+    let default = config.default_http.iter();
+    let named = named.chain(default.map(|name| ("default_http", name)));
+    warn_of_unknown(
+        named.map(|(key, name)| (key, name.as_str())),
+        &provided.protocols,
+    );
+    let mounted = config.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Protocol { name, .. } => Some(("mounts", &**name)),
+        _ => None,
+    });
+    warn_of_unknown(mounted, &provided.protocols);
     let named = config
         .extensions
         .iter()
-        .map(|(name, _)| ("extensions", name));
+        .map(|(name, _)| ("extensions", name.as_str()));
     warn_of_unknown(named, &provided.extensions);
 }
 
 fn warn_of_unknown<'a>(
-    named: impl Iterator<Item = (&'a str, &'a String)>,
+    named: impl Iterator<Item = (&'a str, &'a str)>,
     provided: &BTreeSet<String>,
 ) {
     let known: Vec<&str> = provided.iter().map(String::as_str).collect();

@@ -46,6 +46,7 @@ pub(super) fn plugin_table(plugins: &Value) -> String {
         "generation",
         "state",
         "sessions",
+        "http",
         "file",
         "last_error",
     ];

@@ -67,6 +67,7 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
 pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::String(text) => escaped(text),
         Value::Object(refusal) => {
             let word = |key| refusal.get(key).and_then(Value::as_str).unwrap_or_default();

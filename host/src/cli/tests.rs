@@ -24,7 +24,7 @@ fn the_commands_fit_together() {
 #[test]
 fn serve_takes_the_flags_of_the_config() {
     assert_eq!(typed("serve"), Ok(Command::Serve(ServeArgs::default())));
-    let line = "serve --config c.json --listen 127.0.0.1:0 --listen [::1]:80 --plugins p --threads 2 --control s";
+    let line = "serve --config c.json --listen 127.0.0.1:0 --listen [::1]:80 --plugins p --threads 2 --control s --www w";
     let Ok(Command::Serve(args)) = typed(line) else {
         panic!()
     };
@@ -37,6 +37,7 @@ fn serve_takes_the_flags_of_the_config() {
         plugins: Some(PathBuf::from("p")),
         threads: Some(2),
         control: Some(PathBuf::from("s")),
+        www: Some(PathBuf::from("w")),
         ..Overrides::default()
     };
     assert_eq!(args.overrides(), said);
@@ -106,17 +107,17 @@ fn not_a_single_live_host_ends_with_2() {
 #[test]
 fn plugins_are_listed_in_columns() {
     let plugins = json!([
-        {"name": "echo", "version": "1.0.0", "generation": 1, "state": "draining", "sessions": 12, "file": "p/libecho.so",
+        {"name": "echo", "version": "1.0.0", "generation": 1, "state": "draining", "sessions": 12, "http": [], "file": "p/libecho.so",
          "last_error": null},
-        {"name": "ch\u{1b}at", "version": "2", "generation": 10, "state": "serving", "sessions": 0, "file": "c.so",
+        {"name": "ch\u{1b}at", "version": "2", "generation": 10, "state": "serving", "sessions": 0, "http": ["chat", "forms"], "file": "c.so",
          "last_error": "init: no room"},
     ]);
     assert_eq!(
         commands::plugin_table(&plugins),
         "\
-NAME        VERSION  GENERATION  STATE     SESSIONS  FILE          LAST ERROR
-echo        1.0.0    1           draining  12        p/libecho.so
-ch\\u{1b}at  2        10          serving   0         c.so          init: no room"
+NAME        VERSION  GENERATION  STATE     SESSIONS  HTTP         FILE          LAST ERROR
+echo        1.0.0    1           draining  12                     p/libecho.so
+ch\\u{1b}at  2        10          serving   0         chat, forms  c.so          init: no room"
     );
     assert_eq!(print::table(&["A", "B"], &[]), "A  B");
 }
@@ -148,6 +149,7 @@ fn check_looks_at_every_plugin_file() {
             abi,
             toolchain,
             protocols: vec!["echo".to_owned()],
+            http: Vec::new(),
             extensions: Vec::new(),
         })
     };

@@ -16,6 +16,16 @@ pub enum Change {
     DefaultProtocol,
     /// Other origins.
     AllowedOrigins,
+    /// Another table of mounts.
+    Mounts,
+    /// Another protocol for what no mount takes, or none.
+    DefaultHttp,
+    /// Other files of error pages. Their content may differ without it.
+    ErrorPages,
+    /// Other fields that the host adds to answers.
+    OwnFields,
+    /// Another access log, another format of it, or none.
+    AccessLog,
     /// Other bounds, for what begins afterwards.
     Limits,
     /// Other levels or another format.
@@ -59,6 +69,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             was.commands_bytes != is.commands_bytes,
         ),
         (
+            "limits.file_threads_count",
+            was.file_threads_count != is.file_threads_count,
+        ),
+        (
+            "limits.file_jobs_count",
+            was.file_jobs_count != is.file_jobs_count,
+        ),
+        (
             "limits.control_request_bytes",
             was.control_request_bytes != is.control_request_bytes,
         ),
@@ -95,6 +113,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             Change::AllowedOrigins,
             running.allowed_origins != new.allowed_origins,
         ),
+        (Change::Mounts, running.mounts != new.mounts),
+        (
+            Change::DefaultHttp,
+            running.default_http != new.default_http,
+        ),
+        (Change::ErrorPages, running.error_pages != new.error_pages),
+        (Change::OwnFields, running.own_fields != new.own_fields),
+        (Change::AccessLog, running.access_log != new.access_log),
         (Change::Limits, running.limits != new.limits),
         (Change::Log, running.log != new.log),
     ];
@@ -139,12 +165,19 @@ mod tests {
     fn what_a_running_host_can_take_is_named() {
         let new = config(
             r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
+                "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
+                "server_header": true, "access_log": {"file": "-"},
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
             Change::Options("echo".to_owned()),
             Change::DefaultProtocol,
             Change::AllowedOrigins,
+            Change::Mounts,
+            Change::DefaultHttp,
+            Change::ErrorPages,
+            Change::OwnFields,
+            Change::AccessLog,
             Change::Limits,
             Change::Log,
         ];

@@ -5,7 +5,9 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
+use super::http::{self, WrittenHttp};
 use super::level::{LEVELS, parse_level};
+use super::mounts::mounts;
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
@@ -22,6 +24,7 @@ pub(super) struct File {
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
     pub(super) extensions: Vec<(String, ExtensionConfig)>,
+    pub(super) http: WrittenHttp,
     /// By key of [`Limits`].
     pub(super) limits: Vec<(String, Located<u64>)>,
     pub(super) log: WrittenLog,
@@ -47,6 +50,12 @@ const KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "mounts",
+    "default_http",
+    "error_pages",
+    "security_headers",
+    "server_header",
+    "access_log",
     "limits",
     "log",
 ];
@@ -89,9 +98,9 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
         match key.value {
             "$schema" => {}
             "listen" => file.listen = Some(listen(value, reader)),
-            "plugins" => file.plugins = path(value, reader, "plugins", "./plugins"),
+            "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
-            "control" => file.control = path(value, reader, "control", "/run/hotsocket.sock"),
+            "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),
             "default_protocol" => {
                 file.default_protocol = reader
                     .string(value, "default_protocol", "echo")
@@ -103,6 +112,20 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             }
             "protocols" => file.protocols = protocols(value, reader),
             "extensions" => file.extensions = extensions(value, reader),
+            "mounts" => file.http.mounts = mounts(value, reader),
+            "default_http" => {
+                file.http.default_http = reader
+                    .string(value, "default_http", "cgi")
+                    .map(|name| name.value);
+            }
+            "error_pages" => file.http.error_pages = http::error_pages(value, reader),
+            "security_headers" => {
+                file.http.own_fields.security = reader.flag(value, key.value).unwrap_or_default();
+            }
+            "server_header" => {
+                file.http.own_fields.server = reader.flag(value, key.value).unwrap_or_default();
+            }
+            "access_log" => file.http.access_log = http::access_log(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),
             _ => reader.refuse_key(&key, KEYS),
@@ -121,19 +144,6 @@ fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
         );
     }
     reader.strings(value, "listen", "127.0.0.1:7681")
-}
-
-fn path(value: &Value<'_>, reader: &Reader<'_>, key: &str, example: &str) -> Option<String> {
-    let written = reader.string(value, key, example)?;
-    if written.value.is_empty() || written.value.contains('\0') {
-        reader.refuse(
-            written.range,
-            format!("`{key}` is no path"),
-            format!("write for example \"{example}\""),
-        );
-        return None;
-    }
-    Some(written.value)
 }
 
 fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {

@@ -1,6 +1,6 @@
 //! What was written, then what is meant.
 //!
-//! `file.rs` reads exactly what may be written, `overrides.rs` the flags and the environment, `resolve.rs` makes a
+//! `file.rs` reads exactly what may be written, `mounts.rs` and `http.rs` the parts of it that are HTTP, `overrides.rs` the flags and the environment, `resolve.rs` makes a
 //! [`Config`] of all three, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,18 @@ use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::access_log;
+use crate::context::files::FilesMount;
+use crate::context::mounts::Mounts;
+use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
 
 mod diff;
 mod error;
 mod file;
+mod http;
 mod level;
+mod mounts;
 mod origin;
 mod overrides;
 mod reader;
@@ -49,6 +55,16 @@ pub struct Config {
     /// What is set for extensions, in the order in which they are negotiated. One that is not listed is offered
     /// behind these, with empty options.
     pub extensions: Vec<(String, ExtensionConfig)>,
+    /// Which part of the path space of HTTP is whose.
+    pub mounts: Mounts<FilesMount>,
+    /// The protocol whose HTTP handler answers what no mount takes.
+    pub default_http: Option<String>,
+    /// HTML files, by the status of the host's own answers that they are for.
+    pub error_pages: BTreeMap<u16, PathBuf>,
+    /// Which fields the host adds to answers.
+    pub own_fields: OwnFields,
+    /// Where exchanges are told of, if anywhere.
+    pub access_log: Option<access_log::Settings>,
     /// The bounds.
     pub limits: Limits,
     /// Levels and format of the log.

@@ -20,6 +20,8 @@ pub struct Overrides {
     pub threads: Option<usize>,
     /// Replaces `control`.
     pub control: Option<PathBuf>,
+    /// Replaces the mount at `/` by one of the files of this directory.
+    pub www: Option<PathBuf>,
     /// Replaces `log.level`.
     pub log_level: Option<LevelFilter>,
     /// Added to `log.targets`.
@@ -30,8 +32,8 @@ pub struct Overrides {
 
 impl Overrides {
     /// What the variables `HOTSOCKET_LISTEN` (addresses separated by commas), `HOTSOCKET_PLUGINS`,
-    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL` and `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each
-    /// part may be missing) say. An empty variable says nothing.
+    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW` and `HOTSOCKET_LOG`
+    /// (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
     ///
     /// # Errors
     ///
@@ -79,6 +81,7 @@ impl Overrides {
         }
         overrides.plugins = path("HOTSOCKET_PLUGINS");
         overrides.control = path("HOTSOCKET_CONTROL");
+        overrides.www = path("HOTSOCKET_WWW");
 
         if faults.is_empty() {
             Ok(overrides)
@@ -95,6 +98,7 @@ impl Overrides {
             plugins: self.plugins.or(weaker.plugins),
             threads: self.threads.or(weaker.threads),
             control: self.control.or(weaker.control),
+            www: self.www.or(weaker.www),
             log_level: self.log_level.or(weaker.log_level),
             // The later one of the same name wins.
             log_targets: [weaker.log_targets, self.log_targets].concat(),

@@ -1,6 +1,7 @@
 //! Takes a parsed file apart and gathers what is wrong on the way, so that one run shows every fault.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use jsonc_parser::ast::{ObjectPropName, Value};
 use jsonc_parser::common::{Range, Ranged};
@@ -93,6 +94,35 @@ impl<'a> Reader<'a> {
         });
         if found.is_none() {
             self.refuse_type(value, what, "a string", &format!("\"{example}\""));
+        }
+        found
+    }
+
+    /// A path as it was written.
+    pub(super) fn path(&self, value: &Value<'_>, what: &str, example: &str) -> Option<String> {
+        let written = self.string(value, what, example)?;
+        if written.value.is_empty() || written.value.contains('\0') {
+            self.refuse(
+                written.range,
+                format!("`{what}` is no path"),
+                format!("write for example \"{example}\""),
+            );
+            return None;
+        }
+        Some(written.value)
+    }
+
+    /// A path of the file, which is relative to the directory of the file.
+    pub(super) fn beside(&self, path: &str) -> PathBuf {
+        let directory = self.source.path.parent();
+        directory.unwrap_or_else(|| Path::new("")).join(path)
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self, value: &Value<'_>, what: &str) -> Option<bool> {
+        let found = value.as_boolean_lit().map(|boolean| boolean.value);
+        if found.is_none() {
+            self.refuse_type(value, what, "true or false", "true");
         }
         found
     }

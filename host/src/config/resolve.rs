@@ -9,6 +9,7 @@ use std::thread::available_parallelism;
 
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
+use super::mounts::www;
 use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides, parse_address};
 use super::reader::{Located, Reader};
@@ -76,6 +77,10 @@ pub fn resolve(path: &Path, text: &str, overrides: &Overrides) -> Result<Config,
 fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Reader<'_>) -> Config {
     let listen = written.listen.map(|list| listen(&list, reader));
     let threads = written.threads.and_then(|count| threads(&count, reader));
+    let mut http = written.http;
+    if let Some(root) = &overrides.www {
+        http.mounts.put(www(root.clone()));
+    }
     Config {
         listen: overrides
             .listen
@@ -103,6 +108,11 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .collect(),
         protocols: written.protocols.into_iter().collect(),
         extensions: written.extensions,
+        mounts: http.mounts,
+        default_http: http.default_http,
+        error_pages: http.error_pages,
+        own_fields: http.own_fields,
+        access_log: http.access_log,
         limits: limits(&written.limits, reader),
         log: log(written.log, overrides),
     }

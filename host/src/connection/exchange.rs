@@ -176,6 +176,12 @@ impl Exchange {
         matches!(self.body, Body::Done)
     }
 
+    /// Whether all of the body was read, and [`Self::read`] has not said so yet.
+    #[must_use]
+    pub fn owes_end(&self) -> bool {
+        matches!(self.body, Body::Exact { left: 0 })
+    }
+
     /// Whether the client waits for a word before it sends the body. To be followed by [`Self::go_on`].
     #[must_use]
     pub fn awaits_continue(&self) -> bool {

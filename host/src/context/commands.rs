@@ -16,6 +16,16 @@ impl Context {
     pub(super) fn command(&mut self, command: Command, io: &mut Io) {
         match command {
             Command::One(id, operation) => self.operate(id, &operation, io),
+            Command::Exchange(id, number, operation) => {
+                self.operate_exchange((id, number), &operation, io);
+            }
+            Command::File(id, number, answer) => {
+                io.with_exchange(id, number, |exchange, port| match exchange.handled() {
+                    Some(handled) => handled.give_file(port, *answer),
+                    None => self.routes.site.send_files(port, *answer),
+                });
+            }
+            Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
                 // Nobody leaves meanwhile: those who end are told later.
@@ -140,6 +150,7 @@ impl Context {
     fn drain_instances(&mut self, keys: &[u64], io: &mut Io) {
         self.deliver_all(io);
         for id in io.ids() {
+            self.drain_exchange(id, keys, io);
             let Some(session) = io.session(id) else {
                 continue;
             };

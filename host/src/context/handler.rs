@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{inbound::Delivery, websocket::CloseReport},
-    context::{handshake::HandshakeCall, session::SessionCall},
+    context::{
+        handshake::HandshakeCall,
+        http_handler::{HttpFacts, HttpHandler},
+        session::SessionCall,
+    },
     net::service::Delivered,
     wire::{Role, extension::Extension},
 };
@@ -37,6 +41,10 @@ pub struct ProtocolFacts {
     pub extensions: AllowedExtensions,
     /// The fields of the opening handshake that its sessions can read.
     pub keep_headers: Vec<String>,
+    /// Whether it has sessions.
+    pub websocket: bool,
+    /// How it answers HTTP, if it does.
+    pub http: Option<HttpFacts>,
 }
 
 /// Which extensions a protocol lets be used on its connections.
@@ -171,6 +179,11 @@ pub trait ProtocolHandler: Hosted {
     ///
     /// When the hook failed; it is gone all the same.
     fn forget(&self, learnt: LearntState) -> Result<(), Fault>;
+
+    /// The part of it that answers HTTP, if [`ProtocolFacts::http`] says that there is one.
+    fn http(&self) -> Option<&dyn HttpHandler> {
+        None
+    }
 
     /// Whether an extension may be used with a session to be, beside what [`ProtocolFacts::extensions`] says.
     ///

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, collections::VecDeque, ptr, sync::Arc};
 
+use rustix::io::Errno;
+
 use crate::{
+    connection::content::FileAnswer,
     context::{
         roster::{Roster, SetId},
         routes::Routes,
@@ -15,7 +18,7 @@ use crate::{
     wire::MessageKind,
 };
 
-/// What can be done with a session from outside its own hooks.
+/// What can be done with a session from outside its own hooks; and with an exchange, where it makes sense.
 #[derive(Clone, Debug)]
 pub enum Operation {
     /// Sends a whole message.
@@ -52,15 +55,21 @@ pub enum SlowPolicy {
 pub enum Command {
     /// Something for one session.
     One(ConnectionId, Operation),
+    /// Something for one exchange of a connection, by its number.
+    Exchange(ConnectionId, u32, Operation),
     /// Something for all sessions of a set.
     All(SetId, Operation),
     /// A frame, ready to be sent, for all sessions of a set.
     Broadcast(SetId, Arc<[u8]>, SlowPolicy),
+    /// The answer of an exchange was made out of files.
+    File(ConnectionId, u32, Box<FileAnswer>),
+    /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
+    Warmed(ConnectionId, u32, Result<(), Errno>),
     /// New sessions are bound by these routes.
     Install(Arc<Routes>),
     /// These limits hold for what begins from now on.
     Limits(Arc<Limits>),
-    /// The sessions of these instances are closed with 1012.
+    /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
@@ -70,7 +79,9 @@ pub enum Command {
 
 impl Weight for Command {
     fn bytes(&self) -> u64 {
-        let (Self::One(_, operation) | Self::All(_, operation)) = self else {
+        let (Self::One(_, operation) | Self::Exchange(_, _, operation) | Self::All(_, operation)) =
+            self
+        else {
             return match self {
                 Self::Broadcast(_, frame, _) => frame.len() as u64,
                 _ => 0,
@@ -106,6 +117,8 @@ pub struct Hub {
 struct Thread {
     mailbox: Mailbox<Command>,
     roster: Roster,
+    /// Those that a protocol answers.
+    exchanges: Roster,
 }
 
 thread_local! {
@@ -156,6 +169,7 @@ impl Hub {
         let threads = mailboxes.into_iter().map(|mailbox| Thread {
             mailbox,
             roster: Roster::default(),
+            exchanges: Roster::default(),
         });
         Self {
             threads: threads.collect(),
@@ -173,6 +187,24 @@ impl Hub {
             return Err(PostError::Stale);
         }
         self.queue(id.thread(), Command::One(id, operation))
+    }
+
+    /// Does something with one exchange of a connection, as [`Self::post`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::post`].
+    pub fn post_exchange(
+        &self,
+        id: ConnectionId,
+        number: u32,
+        operation: Operation,
+    ) -> Result<(), PostError> {
+        let thread = self.threads.get(id.thread()).ok_or(PostError::Stale)?;
+        if !thread.exchanges.holds_in(id, SetId(number)) {
+            return Err(PostError::Stale);
+        }
+        self.queue(id.thread(), Command::Exchange(id, number, operation))
     }
 
     /// Does something with all sessions of a set. From any thread.
@@ -227,6 +259,11 @@ impl Hub {
 
     pub(crate) fn roster(&self, thread: usize) -> &Roster {
         &self.threads[thread].roster
+    }
+
+    /// The exchanges of a service thread, each as a set by its number.
+    pub(crate) fn exchanges(&self, thread: usize) -> &Roster {
+        &self.threads[thread].exchanges
     }
 
     pub(crate) fn mailbox(&self, thread: usize) -> &Mailbox<Command> {

@@ -1,23 +1,36 @@
 //! Vhosts, protocols, sessions. Knows no plugin file and no socket.
 //!
 //! A service thread has a [`Context`](serving::Context): it answers requests, binds sessions to protocols, and calls
-//! their hooks. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
+//! their hooks; or has a protocol answer them, each as an exchange of its own. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
 mod broadcast;
 mod commands;
+pub mod error_pages;
 pub mod exchange;
 pub mod files;
 pub mod handler;
+mod handling;
 pub mod handshake;
+pub mod held_head;
+mod hooks;
+pub mod http_handler;
 pub mod hub;
 pub(crate) mod instances;
+pub mod mounts;
 pub(crate) mod negotiation;
+pub mod offload;
+mod opening;
 pub mod origin;
+pub mod own_fields;
 pub mod page;
+mod plain;
+pub mod redirect;
 mod request;
 pub mod roster;
 pub mod routes;
 pub mod serving;
 pub mod session;
+pub mod site;
 #[cfg(test)]
 mod tests;
+mod told;

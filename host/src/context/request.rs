@@ -1,14 +1,12 @@
-//! What a request gets: a protocol, the page at `/`, or a refusal that says what is missing.
+//! What an opening handshake gets: a protocol, or a refusal that says what is missing.
 
 use crate::{
     context::{
         handshake::{Accepted, Refused},
-        page,
         routes::{Bound, Routes},
     },
     net::http_port::{Content, HttpPort},
     wire::{
-        fields::Fields,
         handshake::{self, Refusal, Upgrade},
         request_head::RequestHead,
     },
@@ -20,26 +18,30 @@ pub(crate) struct Opening<'r, 'h> {
     pub(crate) upgrade: Upgrade<'h>,
 }
 
-/// Finds the protocol for an opening handshake; whatever else it is, the answer has been written.
-pub(crate) fn answer<'r, 'h>(
+/// What a request asks for.
+pub(crate) enum Asked<'r, 'h> {
+    /// No WebSocket.
+    Plain,
+    /// A WebSocket, and this is the protocol it gets.
+    Opening(Opening<'r, 'h>),
+    /// A WebSocket that it does not get; the answer has been written.
+    Refused,
+}
+
+/// Finds the protocol for an opening handshake.
+pub(crate) fn judge<'r, 'h>(
     routes: &'r Routes,
     request: &RequestHead<'h>,
     port: &mut HttpPort<'_>,
-) -> Option<Opening<'r, 'h>> {
+) -> Asked<'r, 'h> {
+    let site = &routes.site;
     let upgrade = match handshake::judge_request(request) {
         Ok(upgrade) => upgrade,
-        Err(Refusal::NotUpgrade) => {
-            plain(routes, request, port);
-            return None;
-        }
+        Err(Refusal::NotUpgrade) => return Asked::Plain,
         Err(refusal) => {
-            refuse_with(
-                port,
-                refusal.status(),
-                refusal.fields(),
-                &refusal.to_string(),
-            );
-            return None;
+            let text = refusal.to_string();
+            site.refuse_with(port, refusal.status(), refusal.fields(), text);
+            return Asked::Refused;
         }
     };
     let offered = upgrade.subprotocols.iter().copied();
@@ -48,8 +50,8 @@ pub(crate) fn answer<'r, 'h>(
         let text = format!(
             "no protocol here: known are {known}; name one as the path or as the subprotocol"
         );
-        refuse(port, 404, &text);
-        return None;
+        site.refuse(port, 404, text);
+        return Asked::Refused;
     };
     if let Some(origin) = upgrade.origin
         && !routes.allowed_origins.allow(origin, request.host())
@@ -59,10 +61,10 @@ pub(crate) fn answer<'r, 'h>(
              to allow them, add it to `allowed_origins` in the config");
         let text = "pages of this origin may not connect: \
                     to allow them, add the origin to `allowed_origins` in the config of the server";
-        refuse(port, 403, text);
-        return None;
+        site.refuse(port, 403, text);
+        return Asked::Refused;
     }
-    Some(Opening { bound, upgrade })
+    Asked::Opening(Opening { bound, upgrade })
 }
 
 impl<'r> Opening<'r, '_> {
@@ -90,56 +92,9 @@ pub(crate) fn turn_away(refused: &Refused, port: &mut HttpPort<'_>) {
     port.answer(refused.status, &refused.fields, content);
 }
 
-/// Writes the answer for a protocol that cannot serve.
-pub(crate) fn fail(port: &mut HttpPort<'_>) {
-    refuse(port, 500, "the protocol failed");
-}
-
-/// A request that asks for no WebSocket.
-fn plain(routes: &Routes, request: &RequestHead<'_>, port: &mut HttpPort<'_>) {
-    let is_read = matches!(request.method, "GET" | "HEAD");
-    if request.path() == "/" && is_read {
-        let mut names: Vec<_> = routes.protocols.keys().map(|name| &**name).collect();
-        names.sort_unstable();
-        let mut fields = Fields::new();
-        for (name, value) in page::PAGE_FIELDS {
-            fields.set(name, value);
-        }
-        port.answer(200, &fields, Content::Whole(&page::page(names)));
-        return;
-    }
-    if request.path() == "/" {
-        let text = "this page can only be read";
-        return refuse_with(port, 405, &[("Allow", "GET, HEAD")], text);
-    }
-    if routes.by_path(request.path()).is_some() {
-        let refusal = Refusal::NotUpgrade;
-        let text = refusal.to_string();
-        return refuse_with(port, refusal.status(), refusal.fields(), &text);
-    }
-    refuse(port, 404, "there is nothing here");
-}
-
-/// Answers with one line of text.
-pub(crate) fn refuse(port: &mut HttpPort<'_>, status: u16, text: &str) {
-    refuse_with(port, status, &[], text);
-}
-
-/// The same with further fields.
-fn refuse_with(port: &mut HttpPort<'_>, status: u16, more: &[(&str, &str)], text: &str) {
-    let mut fields = Fields::new();
-    fields.set("Content-Type", "text/plain; charset=utf-8");
-    for (name, value) in more {
-        fields.set(name, value);
-    }
-    let content = format!("{text}\n");
-    port.answer(status, &fields, Content::Whole(content.as_bytes()));
-}
-
 fn known(routes: &Routes) -> String {
     let mut names: Vec<_> = routes
-        .protocols
-        .keys()
+        .with_sessions()
         .map(|name| format!("`{name}`"))
         .collect();
     names.sort_unstable();

@@ -1,6 +1,8 @@
 //! Who is in session on one service thread, readable from all threads: how a handle knows that it is stale, and how
 //! the sessions of a protocol are found from outside.
 //!
+//! Exchanges have a roster of their own, in which each is a set by its number.
+//!
 //! Written by the service thread when a session opens or ends, never on the path of a message.
 
 use std::sync::{
@@ -48,6 +50,15 @@ impl Roster {
         };
         let entry = entries[at].load(Ordering::Acquire);
         entry != 0 && entry >> 32 == u64::from(id.generation())
+    }
+
+    /// Whether the session is open now and belongs to `set`. From any thread.
+    pub(crate) fn holds_in(&self, id: ConnectionId, set: SetId) -> bool {
+        let (chunk, at) = place(id.slot());
+        let entries = self.chunks.get(chunk).and_then(OnceLock::get);
+        entries.is_some_and(|entries| {
+            entries[at].load(Ordering::Acquire) == packed(id.generation(), set)
+        })
     }
 
     /// Calls `visit` with each session of `set`. From any thread.
@@ -110,6 +121,7 @@ mod tests {
         roster.enter(other, SetId(7));
         assert!(roster.holds(one) && roster.holds(other));
         assert!(!roster.holds(ConnectionId::new(2, 0, 2)));
+        assert!(roster.holds_in(other, SetId(7)) && !roster.holds_in(other, SetId(8)));
         let mut found = Vec::new();
         roster.for_each(2, SetId(7), &mut |id| found.push(id));
         assert_eq!(found, [other]);

@@ -1,11 +1,17 @@
 //! Which protocol a request for a WebSocket gets. Made anew, as a whole, whenever something changes.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use crate::context::{
     handler::{ExtensionHandler, ProtocolHandler},
+    mounts::MountKind,
     origin::AllowedOrigins,
     roster::SetId,
+    site::Site,
 };
 
 /// A protocol bound to a vhost.
@@ -54,12 +60,16 @@ pub struct Routes {
     pub vhost: Arc<str>,
     /// By protocol name, which is also the path `/NAME`.
     pub protocols: HashMap<Arc<str>, Route>,
+    /// What there is beside them.
+    pub site: Arc<Site>,
     /// In the order in which they are negotiated.
     pub extensions: Vec<ExtensionRoute>,
     /// What a request gets that names no protocol.
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.
     pub allowed_origins: AllowedOrigins,
+    /// The operator knows that a mount leads nowhere.
+    pub has_warned: AtomicBool,
 }
 
 /// What an opening handshake was bound to.
@@ -74,15 +84,15 @@ pub struct Bound<'a> {
 }
 
 impl Routes {
-    /// A path that names a protocol wins, and selects its name if that was offered. At other paths it is the first
-    /// offered name that is known, then the default protocol.
+    /// A path that names a protocol, or lies below the mount of one, wins, and selects its name if that was offered. At
+    /// other paths it is the first offered name that is known, then the default protocol.
     #[must_use]
     pub fn bind<'o>(
         &self,
         path: &str,
         mut offered: impl Iterator<Item = &'o str> + Clone,
     ) -> Option<Bound<'_>> {
-        if let Some((name, route)) = self.by_path(path) {
+        if let Some((name, route)) = self.by_path(path).or_else(|| self.by_mount(path)) {
             let subprotocol = offered.any(|offer| offer == &**name);
             return Some(Bound {
                 name,
@@ -90,12 +100,9 @@ impl Routes {
                 subprotocol,
             });
         }
-        let named = offered.find_map(|offer| self.protocols.get_key_value(offer));
+        let named = offered.find_map(|offer| self.with_name(offer));
         let subprotocol = named.is_some();
-        let default = || {
-            self.protocols
-                .get_key_value(self.default_protocol.as_ref()?)
-        };
+        let default = || self.with_name(self.default_protocol.as_ref()?);
         let (name, route) = named.or_else(default)?;
         Some(Bound {
             name,
@@ -107,6 +114,40 @@ impl Routes {
     /// The protocol that `/NAME` names.
     #[must_use]
     pub fn by_path(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
-        self.protocols.get_key_value(path.strip_prefix('/')?)
+        self.with_name(path.strip_prefix('/')?)
     }
+
+    /// The protocol of that name, if it has sessions.
+    fn with_name(&self, name: &str) -> Option<(&Arc<str>, &Route)> {
+        let found = self.protocols.get_key_value(name)?;
+        has_sessions(found.1).then_some(found)
+    }
+
+    /// The names of the protocols that have sessions.
+    pub fn with_sessions(&self) -> impl Iterator<Item = &str> {
+        let found = self
+            .protocols
+            .iter()
+            .filter(|(_, route)| has_sessions(route));
+        found.map(|(name, _)| &**name)
+    }
+
+    /// The protocol of that name, if it answers HTTP.
+    #[must_use]
+    pub fn answering(&self, name: &str) -> Option<&Route> {
+        let route = self.protocols.get(name)?;
+        route.handler.facts().http.is_some().then_some(route)
+    }
+
+    /// The protocol of the mount that a path lies below, if it has sessions.
+    fn by_mount(&self, path: &str) -> Option<(&Arc<str>, &Route)> {
+        match &self.site.mounts.find(path).ok()??.0.kind {
+            MountKind::Protocol { name, .. } => self.with_name(name),
+            _ => None,
+        }
+    }
+}
+
+fn has_sessions(route: &Route) -> bool {
+    route.handler.facts().websocket
 }

@@ -7,15 +7,14 @@ use crate::{
     context::{
         broadcast::Set,
         exchange::{Doing, Exchange},
-        handler::{ExtensionHandler, Fault, ProtocolHandler, RequestFacts, SessionState},
-        handshake::{self, Accepted, HandshakeCall, Kept},
+        handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
-        instances::{Instance, Instances, report},
-        negotiation::{Negotiated, Negotiator},
-        request::{self, Opening},
-        roster::SetId,
+        instances::{Instances, report},
+        offload::{FileDesk, FileThreads},
+        request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
+        told::Told,
     },
     limits::Limits,
     net::{
@@ -25,7 +24,7 @@ use crate::{
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
-    wire::{Role, close_code::INTERNAL_ERROR, fields::Fields, request_head::RequestHead},
+    wire::{Role, fields::Fields, request_head::RequestHead},
 };
 
 /// The connections of a service thread.
@@ -38,7 +37,7 @@ const PRESSING: usize = 1024;
 
 /// What one service thread serves.
 pub struct Context {
-    thread: usize,
+    pub(super) thread: usize,
     pub(super) hub: Arc<Hub>,
     pub(super) routes: Arc<Routes>,
     pub(super) instances: Instances<dyn ProtocolHandler>,
@@ -48,16 +47,24 @@ pub struct Context {
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
     pub(super) answer_fields_bytes: u64,
+    pub(super) desk: FileDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
 }
 
 impl Context {
-    /// The context of service thread `thread`.
+    /// The context of service thread `thread`. What waits for a disk is left to `files`.
     #[must_use]
-    pub fn new(thread: usize, hub: Arc<Hub>, routes: Arc<Routes>, limits: &Limits) -> Self {
+    pub fn new(
+        thread: usize,
+        hub: Arc<Hub>,
+        routes: Arc<Routes>,
+        files: Arc<FileThreads>,
+        limits: &Limits,
+    ) -> Self {
         Self {
+            desk: FileDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
             routes,
@@ -71,164 +78,29 @@ impl Context {
             queue: TurnQueue::default(),
         }
     }
+}
 
-    /// Calls a hook of a session, and fails the session when the hook does not end well.
-    #[inline]
-    pub(super) fn call(
-        &self,
-        session: &mut Session,
-        port: &mut Port<'_>,
-        hook: impl FnOnce(
-            &Instance<dyn ProtocolHandler>,
-            SessionState,
-            &mut SessionCall<'_, '_>,
-        ) -> Result<(), Fault>,
-    ) {
-        let Some(state) = session.state else {
-            return;
-        };
-        let Some(instance) = self.instances.get(session.instance) else {
-            return;
-        };
-        let mut call = SessionCall {
-            id: port.id(),
-            peer: port.peer(),
-            set: &self.sets[session.set as usize],
-            session,
-            port: Some(port),
-            vhost: &self.routes.vhost,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
-            fault: String::new(),
-            ip: [0; 16],
-        };
-        if let Err(fault) = hook(instance, state, &mut call) {
-            self.fail(instance, session, port, &fault);
-        }
-    }
-
-    /// A hook did not end well: the session ends with 1011, all others go on.
-    #[cold]
-    fn fail(
-        &self,
-        instance: &Instance<dyn ProtocolHandler>,
-        session: &mut Session,
-        port: &mut Port<'_>,
-        fault: &Fault,
-    ) {
-        report(&*instance.handler, fault);
-        port.fail(INTERNAL_ERROR, "the protocol failed");
-        if fault.panicked
-            && let Some(state) = session.state.take()
-        {
-            // What panicked is only freed; nothing else of it is called.
-            self.destroy(instance, session, port.id(), port.peer(), state);
-        }
-    }
-
-    /// Frees the state of a session.
-    fn destroy(
-        &self,
-        instance: &Instance<dyn ProtocolHandler>,
-        session: &mut Session,
-        id: ConnectionId,
-        peer: SocketAddr,
-        state: SessionState,
-    ) {
-        let mut call = self.farewell(instance, session, id, peer);
-        if let Err(fault) = instance.handler.destroy(state, &mut call) {
-            report(&*instance.handler, &fault);
-        }
-    }
-
-    /// A call for a session whose connection is gone.
-    fn farewell<'a>(
-        &'a self,
-        instance: &'a Instance<dyn ProtocolHandler>,
-        session: &'a mut Session,
-        id: ConnectionId,
-        peer: SocketAddr,
-    ) -> SessionCall<'a, 'a> {
-        SessionCall {
-            id,
-            peer,
-            set: &self.sets[session.set as usize],
-            session,
-            port: None,
-            vhost: &self.routes.vhost,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
-            fault: String::new(),
-            ip: [0; 16],
-        }
-    }
-
-    /// Has the protocol judge the opening handshake.
-    fn judge<'a>(
-        &self,
-        instance: u32,
-        request: &'a RequestHead<'a>,
-        opening: &'a Opening<'_, 'a>,
-        facts: RequestFacts<'a>,
-    ) -> Result<Accepted<'a>, Option<handshake::Refused>> {
-        let instance = self.instances.get(instance).ok_or(None)?;
-        let offered = &opening.upgrade.subprotocols;
-        let most = usize::try_from(self.answer_fields_bytes).unwrap_or(usize::MAX);
-        let call = HandshakeCall::new(request, offered, facts, instance.thread, most);
-        handshake::judge(instance, call)
-    }
-
-    /// Agrees on extensions with the peer.
-    fn negotiate(
+impl Context {
+    /// What a request gets.
+    fn answer(
         &mut self,
-        instance: u32,
-        opening: &Opening<'_, '_>,
-        request: RequestFacts<'_>,
-    ) -> Negotiated {
-        let offers = &opening.upgrade.extensions;
-        let Some(instance) = self.instances.get(instance) else {
-            return Negotiated::default();
+        routes: &Routes,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Answer<Session, Exchange> {
+        let opening = match request::judge(routes, head, port) {
+            Asked::Opening(opening) => opening,
+            Asked::Plain => return Answer::Exchange(self.plain(routes, head, port)),
+            Asked::Refused => return Answer::Exchange(Exchange::answered()),
         };
-        if offers.is_empty() || self.routes.extensions.is_empty() {
-            return Negotiated::default();
-        }
-        let negotiator = Negotiator {
-            protocol: &*instance.handler,
-            thread: instance.thread,
-            request,
-            instances: &mut self.extensions,
-        };
-        negotiator.negotiate(&self.routes.extensions, offers)
-    }
-
-    /// The index of a set on this thread.
-    pub(super) fn set_index(&mut self, id: SetId) -> usize {
-        match self.sets.iter().position(|set| set.id == id) {
-            Some(at) => at,
-            None => {
-                self.sets.push(Set::new(id));
-                self.sets.len() - 1
+        let route = opening.bound.route;
+        match self.instances.enter(route.instance, &route.handler) {
+            Ok(at) => self.accept(routes, head, port, &opening, at),
+            Err(fault) => {
+                report(&*route.handler, &fault);
+                routes.site.fail(port);
+                Answer::Exchange(Exchange::answered())
             }
-        }
-    }
-
-    /// Takes a session out of its set.
-    fn leave_set(&mut self, session: &Session, id: ConnectionId, io: &mut Io) {
-        let members = &mut self.sets[session.set as usize].members;
-        let noted = session.member as usize;
-        let place = match members.get(noted) {
-            Some(member) if *member == id => noted,
-            // It was moved after it had ended and before that was told, so it could not note its place.
-            _ => match members.iter().position(|member| *member == id) {
-                Some(place) => place,
-                None => return,
-            },
-        };
-        members.swap_remove(place);
-        if let Some(&moved) = members.get(place)
-            && let Some(moved) = io.session(moved)
-        {
-            moved.member = place as u32;
         }
     }
 }
@@ -244,104 +116,85 @@ impl Service for Context {
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(&self.routes);
-        let Some(opening) = request::answer(&routes, head, port) else {
-            return Answer::Exchange(Exchange::answered());
-        };
-        let bound = &opening.bound;
-        let entered = self
-            .instances
-            .enter(bound.route.instance, &bound.route.handler);
-        let instance = match entered {
-            Ok(at) => at,
-            Err(fault) => {
-                report(&*bound.route.handler, &fault);
-                request::fail(port);
-                return Answer::Exchange(Exchange::answered());
-            }
-        };
-        let target = origin_form(head);
-        let mut facts = RequestFacts {
-            vhost: &routes.vhost,
-            target: &target,
-            peer: port.peer(),
-            protocol: bound.route.handler.facts(),
-            subprotocol: opening.subprotocol(),
-            role: Role::Server,
-        };
-        let accepted = match self.judge(instance, head, &opening, facts) {
-            Ok(accepted) => accepted,
-            Err(refused) => {
-                match refused {
-                    Some(refused) => request::turn_away(&refused, port),
-                    None => request::fail(port),
+        port.complete_with(&routes.site.fields);
+        let log = routes.site.access_log.as_ref();
+        let told = log.map(|_| Box::new(Told::of(head)));
+        match self.answer(&routes, head, port) {
+            Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
+            upgrade => {
+                if let (Some(log), Some(told)) = (log, told) {
+                    told.tell(log, port.peer(), &ExchangeEnd::upgraded());
                 }
-                self.instances.leave(instance);
-                return Answer::Exchange(Exchange::answered());
+                upgrade
             }
-        };
-        facts.subprotocol = accepted.subprotocol;
-        let Negotiated {
-            chain,
-            answer: extensions,
-            instances,
-        } = self.negotiate(instance, &opening, facts);
-        request::accept(&opening, &accepted, &extensions, port.switch());
-        let set = self.set_index(bound.route.set);
-        let own_name = accepted.subprotocol == Some(&**bound.name);
-        let other_name = accepted.subprotocol.filter(|_| !own_name);
-        let names = &facts.protocol.keep_headers;
-        let kept = Kept::of(head, names, other_name, accepted.learnt);
-        let session = Session {
-            state: None,
-            target,
-            instance,
-            extensions: instances.into(),
-            set: set as u32,
-            member: self.sets[set].members.len() as u32,
-            cursor: self.sets[set].frames().len() as u32,
-            subprotocol: own_name,
-            kept,
-        };
-        Answer::Upgrade(session, chain)
+        }
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
-        request::refuse(port, why.status, &why.why);
-        Exchange::answered()
-    }
-
-    fn refuse(&mut self, _exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
-        if !port.is_answered() {
-            request::refuse(port, why.status, &why.why);
+        let site = &self.routes.site;
+        port.complete_with(&site.fields);
+        site.refuse(port, why.status, why.why.clone());
+        let log = site.access_log.as_ref();
+        Exchange {
+            told: log.map(|_| Box::new(Told::unread())),
+            ..Exchange::answered()
         }
     }
 
-    fn body(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _piece: &[u8]) {
-        match exchange.doing {
-            Doing::Answered => {}
+    fn refuse(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, why: &Refused) {
+        match exchange.handled() {
+            Some(handled) => self.refuse_handled(handled, port, why),
+            None if port.is_answered() => {}
+            None => self.routes.site.refuse(port, why.status, why.why.clone()),
         }
     }
 
-    fn body_end(&mut self, exchange: &mut Exchange, _port: &mut HttpPort<'_>, _trailer: Fields) {
-        match exchange.doing {
-            Doing::Answered => {}
+    fn body(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, piece: &[u8]) {
+        if let Some(handled) = exchange.handled() {
+            self.give_piece(handled, port, piece);
         }
     }
 
-    fn http_writable(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>) {}
+    fn body_end(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, trailer: Fields) {
+        if let Some(handled) = exchange.handled() {
+            self.end_body(handled, port, trailer);
+        }
+    }
 
-    fn http_timer(&mut self, _exchange: &mut Exchange, _port: &mut HttpPort<'_>, _id: u64) {}
+    fn http_writable(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>) {
+        if let Some(handled) = exchange.handled() {
+            self.call_exchange(handled, port, |http, state, call| {
+                http.writable(state, call)
+            });
+        }
+    }
+
+    fn http_timer(&mut self, exchange: &mut Exchange, port: &mut HttpPort<'_>, id: u64) {
+        if let Some(handled) = exchange.handled() {
+            self.call_exchange(handled, port, |http, state, call| {
+                http.timer(state, call, id)
+            });
+        }
+    }
 
     fn exchange_ended(
         &mut self,
-        _exchange: Exchange,
-        _id: ConnectionId,
-        _peer: SocketAddr,
-        _end: &ExchangeEnd,
+        exchange: Exchange,
+        id: ConnectionId,
+        peer: SocketAddr,
+        end: &ExchangeEnd,
     ) {
+        if let (Some(log), Some(told)) = (&self.routes.site.access_log, &exchange.told) {
+            told.tell(log, peer, end);
+        }
+        if let Doing::Handler(handled) = exchange.doing {
+            self.end_handled(*handled, (id, peer), end);
+        }
     }
 
-    fn warm(&mut self, _id: ConnectionId, _number: u32, _file: &Arc<File>, _range: Range<u64>) {}
+    fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>) {
+        self.desk.warm((id, number), file, range);
+    }
 
     fn rules(&self, session: &Session) -> InboundRules {
         let delivery = self
@@ -473,14 +326,6 @@ impl Service for Context {
     fn turn_ends(&mut self) -> bool {
         self.queue = self.hub.end_turn();
         !self.queue.is_empty()
-    }
-}
-
-/// Path and query of a request, whatever the form of its target.
-fn origin_form(request: &RequestHead<'_>) -> Box<str> {
-    match request.query() {
-        Some(query) => format!("{}?{query}", request.path()).into(),
-        None => request.path().into(),
     }
 }
 

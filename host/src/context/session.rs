@@ -209,16 +209,7 @@ impl SessionCall<'_, '_> {
 
     /// The peer's IP address in network order, 4 or 16 bytes.
     pub fn peer_ip(&mut self) -> &[u8] {
-        match self.peer.ip() {
-            IpAddr::V4(ip) => {
-                self.ip[..4].copy_from_slice(&ip.octets());
-                &self.ip[..4]
-            }
-            IpAddr::V6(ip) => {
-                self.ip = ip.octets();
-                &self.ip
-            }
-        }
+        octets(self.peer, &mut self.ip)
     }
 
     /// The subprotocol that was agreed on.
@@ -255,6 +246,20 @@ impl SessionCall<'_, '_> {
             && port.send_frames(&frames[had..])
         {
             self.session.cursor = frames.len() as u32;
+        }
+    }
+}
+
+/// The IP address of a peer in network order, 4 or 16 bytes.
+pub(super) fn octets(peer: SocketAddr, out: &mut [u8; 16]) -> &[u8] {
+    match peer.ip() {
+        IpAddr::V4(ip) => {
+            out[..4].copy_from_slice(&ip.octets());
+            &out[..4]
+        }
+        IpAddr::V6(ip) => {
+            *out = ip.octets();
+            out
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         },
         handshake::HandshakeCall,
         hub::{Command, Hub, Operation, SlowPolicy},
+        offload::FileThreads,
         origin::AllowedOrigins,
         roster::SetId,
         routes::{Route, Routes},
@@ -262,6 +263,8 @@ impl Bench {
                 pongs: false,
                 extensions: AllowedExtensions::All,
                 keep_headers: Vec::new(),
+                websocket: true,
+                http: None,
             },
             hub: Arc::clone(&hub),
             log: Mutex::default(),
@@ -275,13 +278,21 @@ impl Bench {
         let routes = Arc::new(Routes {
             vhost: "default".into(),
             protocols: HashMap::from([("test".into(), route)]),
+            site: Arc::default(),
+            has_warned: AtomicBool::new(false),
             extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let address = listeners[0].local_addr().unwrap();
-        let context = Context::new(0, Arc::clone(&hub), routes, &limits);
+        let context = Context::new(
+            0,
+            Arc::clone(&hub),
+            routes,
+            FileThreads::new(&limits),
+            &limits,
+        );
         let settings = Settings::from(&limits);
         let event_loop =
             EventLoop::new(poll, 0, listeners, context, settings, Shared::default()).unwrap();

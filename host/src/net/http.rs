@@ -11,7 +11,7 @@ use crate::{
         exchange::{BodyEvent, Exchange},
     },
     net::{
-        http_port::HttpPort,
+        http_port::{HttpPort, Notes},
         io::{EndedExchange, Io},
         link::{Awaited, Http, Lent, Running, Stage},
         port::Wants,
@@ -67,7 +67,8 @@ impl<T, E> Io<T, E> {
                     at += used;
                     false
                 }
-                Step::Busy => at < input.len(),
+                // The end of a body that was read is still to be told.
+                Step::Busy => at < input.len() || self.owes_end(id),
             };
             if let Some(link) = self.slots.get_mut(id)
                 && matches!(link.stage, Stage::Http(_))
@@ -84,6 +85,12 @@ impl<T, E> Io<T, E> {
             Stage::Http(http) => Some(http.running.as_deref_mut()),
             _ => None,
         }
+    }
+
+    /// Whether all of a body was read, and that was not told yet.
+    fn owes_end(&mut self, id: ConnectionId) -> bool {
+        let running = self.running(id).flatten();
+        running.is_some_and(|running| running.exchange.owes_end())
     }
 
     /// Whether nothing of the input may be looked at now.
@@ -169,10 +176,12 @@ impl<T, E> Io<T, E> {
                 exchange,
                 kept: None,
                 timers: SessionTimers::default(),
+                gathered: Vec::new(),
                 parts: VecDeque::new(),
                 is_cold: false,
                 warm_until: 0,
                 cut_off: None,
+                notes: Notes::default(),
                 awaited: None,
             }));
         }
@@ -296,7 +305,7 @@ impl<T, E> Io<T, E> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
-            budget: self.buffers.budget(),
+            buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
         };
@@ -408,6 +417,7 @@ impl<T, E> Io<T, E> {
             return;
         };
         running.timers.cancel_all(&mut self.timers);
+        self.buffers.put(std::mem::take(&mut running.gathered));
         let hang_up = link.wants.hang_up;
         link.wants = Wants {
             hang_up,
@@ -419,6 +429,8 @@ impl<T, E> Io<T, E> {
             status: exchange.status(),
             sent: exchange.sent(),
             why,
+            rule: running.notes.rule.take(),
+            mount: running.notes.mount.take(),
         };
         if by != EndedBy::Done || !exchange.persists() {
             self.finish(id);
@@ -447,8 +459,8 @@ fn give_up<S: Service>(
     let had_begun = port.is_answered();
     port.exchange.give_up_body();
     port.close_after();
-    if port.exchange.is_complete() {
-        // There was nothing left to do but to throw its body away.
+    if port.exchange.discards() {
+        // The answer does not hang on the body, and goes on.
         return;
     }
     service.refuse(kept, port, why);

@@ -3,17 +3,18 @@
 //! As with a [`Port`](super::port::Port), an answer is appended to what leaves at the end of the event, and everything
 //! else is noted and done by the event loop after the hook has returned.
 
-use std::{borrow::Cow, collections::VecDeque, net::SocketAddr};
+use std::{borrow::Cow, collections::VecDeque, net::SocketAddr, sync::Arc};
 
 use mio::net::TcpStream;
 
 use crate::{
     connection::{
-        budget::Budget,
+        buffers::BufferPool,
         content::Part,
         exchange::{AnswerError, Exchange},
         write_queue::WriteQueue,
     },
+    limits::Limits,
     net::{
         date_clock::DateClock,
         port::{Sent, Wants},
@@ -36,6 +37,25 @@ pub enum Content<'a> {
     Streamed(Option<u64>),
 }
 
+/// What is noted of an exchange on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Fields that the answer gets too; the last ones go before.
+    pub(crate) fields: Vec<Arc<Fields>>,
+    pub(crate) rule: Option<Cow<'static, str>>,
+    pub(crate) mount: Option<Arc<str>>,
+}
+
+impl Notes {
+    fn completed(&self, fields: &Fields) -> Fields {
+        let mut completed = fields.clone();
+        for more in self.fields.iter().rev() {
+            completed.complete(more);
+        }
+        completed
+    }
+}
+
 /// One exchange, for the time of one call.
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
@@ -44,14 +64,16 @@ pub struct HttpPort<'a> {
     pub(crate) peer: SocketAddr,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
+    pub(crate) gathered: &'a mut Vec<u8>,
     pub(crate) parts: &'a mut VecDeque<Part>,
     pub(crate) cut_off: &'a mut Option<(EndedBy, Cow<'static, str>)>,
+    pub(crate) notes: &'a mut Notes,
     pub(crate) exchange_timers: &'a mut SessionTimers,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
     pub(crate) wants: &'a mut Wants,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
 }
@@ -92,6 +114,46 @@ impl HttpPort<'_> {
         self.exchange.limit_body(bytes);
     }
 
+    /// Keeps a piece of the body until all of it is there; `expected` is how many bytes may come behind it. False when
+    /// all connections together keep too much: then nothing is added.
+    #[must_use]
+    pub(crate) fn gather(&mut self, piece: &[u8], expected: u64) -> bool {
+        let kept = self.buffers.append(self.gathered, piece, expected);
+        kept.is_ok()
+    }
+
+    /// What was gathered of the body. To be given to [`Self::give_back`].
+    pub(crate) fn take_gathered(&mut self) -> Vec<u8> {
+        std::mem::take(self.gathered)
+    }
+
+    /// What was gathered is not needed any more.
+    pub(crate) fn give_back(&mut self, gathered: Vec<u8>) {
+        self.buffers.put(gathered);
+    }
+
+    /// The bounds that hold for this exchange.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Has the answer get these fields too, those that it does not have.
+    pub fn complete_with(&mut self, fields: &Arc<Fields>) {
+        if !fields.is_empty() {
+            self.notes.fields.push(Arc::clone(fields));
+        }
+    }
+
+    /// Which rule the request was refused by, for whoever is told of the end.
+    pub fn note_rule(&mut self, rule: impl Into<Cow<'static, str>>) {
+        self.notes.rule.get_or_insert_with(|| rule.into());
+    }
+
+    /// Which mount took the request, for whoever is told of the end.
+    pub fn note_mount(&mut self, mount: &Arc<str>) {
+        self.notes.mount = Some(Arc::clone(mount));
+    }
+
     /// Begins the answer, and ends it unless its content is streamed.
     pub fn answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         if self.is_over() {
@@ -108,6 +170,13 @@ impl HttpPort<'_> {
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
             Content::Streamed(length) => (*length, false),
         };
+        let completed;
+        let fields = if self.notes.fields.is_empty() {
+            fields
+        } else {
+            completed = self.notes.completed(fields);
+            &completed
+        };
         let date = self.date.text(self.now);
         let begun = self
             .exchange
@@ -121,10 +190,7 @@ impl HttpPort<'_> {
                 let _ = self.exchange.put(self.out, bytes);
                 self.end()
             }
-            Content::Parts(parts) if self.exchange.takes_content() && length > Some(0) => {
-                self.parts.extend(parts);
-                Sent::Queued
-            }
+            Content::Parts(parts) if self.exchange.takes_content() => self.give_parts(parts),
             Content::Parts(_) => self.end(),
             Content::Streamed(_) => Sent::Queued,
         }
@@ -161,6 +227,24 @@ impl HttpPort<'_> {
         }
     }
 
+    /// What is in memory leaves with the head; the rest waits for it.
+    fn give_parts(&mut self, parts: Vec<Part>) -> Sent {
+        for part in parts {
+            match part {
+                Part::Bytes(bytes) if self.parts.is_empty() => {
+                    // As long as was announced a moment ago.
+                    let _ = self.exchange.put(self.out, &bytes);
+                }
+                part if part.is_empty() => {}
+                part => self.parts.push_back(part),
+            }
+        }
+        if self.parts.is_empty() {
+            return self.end();
+        }
+        Sent::Queued
+    }
+
     fn end(&mut self) -> Sent {
         self.finish(&Fields::new())
     }
@@ -187,6 +271,18 @@ impl HttpPort<'_> {
         self.exchange.is_complete() || self.cut_off.is_some()
     }
 
+    /// Whether the transport is about to end without a whole answer.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        self.cut_off.is_some()
+    }
+
+    /// Whether nothing of the body is to come now.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.wants.paused
+    }
+
     /// Appends bytes as they are: the answer to an opening handshake, which frames itself.
     pub(crate) fn switch(&mut self) -> &mut Vec<u8> {
         self.out
@@ -201,7 +297,7 @@ impl HttpPort<'_> {
     fn is_full(&mut self, bytes: usize) -> bool {
         let more = (self.out.len() + bytes) as u64;
         self.queued_bytes() >= self.settings.high_mark
-            || !self.queue.is_empty() && !self.budget.has_room(more)
+            || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.

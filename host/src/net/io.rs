@@ -175,6 +175,15 @@ impl<T, E> Io<T, E> {
         }
     }
 
+    /// The exchange that goes on at a connection: its number, and what is kept of it.
+    pub fn exchange(&mut self, id: ConnectionId) -> Option<(u32, &mut E)> {
+        let Stage::Http(http) = &mut self.slots.get_mut(id)?.stage else {
+            return None;
+        };
+        let kept = http.running.as_mut()?.kept.as_mut()?;
+        Some((http.count, kept))
+    }
+
     /// Does something with an open session outside its own event. What it sends leaves at once.
     pub fn with<R>(
         &mut self,
@@ -187,7 +196,7 @@ impl<T, E> Io<T, E> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
-            budget: self.buffers.budget(),
+            buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
         };

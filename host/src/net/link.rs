@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use crate::{
     connection::{
         budget::Budget,
+        buffers::BufferPool,
         content::Part,
         deadline::Deadlines,
         exchange::Exchange,
@@ -21,7 +22,7 @@ use crate::{
     },
     net::{
         date_clock::DateClock,
-        http_port::HttpPort,
+        http_port::{HttpPort, Notes},
         port::{Port, Wants},
         service::EndedBy,
         settings::Settings,
@@ -100,6 +101,8 @@ pub(crate) struct Running<E> {
     /// What the service keeps of it; none while it looks at the head.
     pub(crate) kept: Option<E>,
     pub(crate) timers: SessionTimers,
+    /// What there is of a body that is wanted whole.
+    pub(crate) gathered: Vec<u8>,
     /// Content that leaves when all before it has left.
     pub(crate) parts: VecDeque<Part>,
     /// The next piece of a file has to be read from disk first, off this thread.
@@ -108,6 +111,7 @@ pub(crate) struct Running<E> {
     pub(crate) warm_until: u64,
     /// It is cut off, by whom and why.
     pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
+    pub(crate) notes: Notes,
     /// What the deadline was set for; none when it is to be set anew.
     pub(crate) awaited: Option<Awaited>,
 }
@@ -154,7 +158,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) now: u64,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
 }
@@ -315,7 +319,7 @@ impl<T, E> Link<T, E> {
             deadlines: &mut self.deadlines,
             session_timers: &mut open.timers,
             timers: lent.timers,
-            budget: lent.budget,
+            budget: lent.buffers.budget(),
             settings: lent.settings,
         };
         Some((&mut open.session, port))
@@ -337,14 +341,16 @@ impl<T, E> Link<T, E> {
             peer: self.peer,
             now: lent.now,
             exchange: &mut running.exchange,
+            gathered: &mut running.gathered,
             parts: &mut running.parts,
             cut_off: &mut running.cut_off,
+            notes: &mut running.notes,
             exchange_timers: &mut running.timers,
             out: lent.out,
             queue: &self.queue,
             wants: &mut self.wants,
             timers: lent.timers,
-            budget: lent.budget,
+            buffers: lent.buffers,
             settings: lent.settings,
             date: lent.date,
         };

@@ -78,7 +78,7 @@ impl<T, E> Io<T, E> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
-            budget: self.buffers.budget(),
+            buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
         };
@@ -317,7 +317,7 @@ impl<T, E> Io<T, E> {
             now: self.now,
             out: &mut self.out,
             timers: &mut self.timers,
-            budget: self.buffers.budget(),
+            buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
         };

@@ -58,6 +58,24 @@ pub struct ExchangeEnd {
     pub sent: u64,
     /// Why it was cut off; empty when it is done.
     pub why: Cow<'static, str>,
+    /// The rule that it was refused by.
+    pub rule: Option<Cow<'static, str>>,
+    /// The mount that took it.
+    pub mount: Option<Arc<str>>,
+}
+
+impl ExchangeEnd {
+    /// Of a request that made the connection a WebSocket.
+    pub(crate) const fn upgraded() -> Self {
+        Self {
+            by: EndedBy::Done,
+            status: 101,
+            sent: 0,
+            why: Cow::Borrowed(""),
+            rule: None,
+            mount: None,
+        }
+    }
 }
 
 /// A message or a piece of one.

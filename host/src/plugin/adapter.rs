@@ -20,6 +20,7 @@ use crate::{
             SessionState, ThreadState, Verdict,
         },
         handshake::HandshakeCall,
+        http_handler::HttpHandler,
         session::SessionCall,
     },
     net::service::Delivered,
@@ -27,7 +28,9 @@ use crate::{
         extension_calls::HookContext,
         handshake_calls::HANDSHAKE_CALLS,
         host_calls::Services,
+        http_adapter::Http,
         instance::{self, InstancePlan, outcome, pointer},
+        library::ProtocolBlocks,
         session_calls::SESSION_CALLS,
     },
     wire::MessageKind,
@@ -37,8 +40,10 @@ use crate::{
 pub struct Protocol {
     instance: instance::Instance,
     facts: ProtocolFacts,
-    session: SessionBlock,
+    /// None of a protocol that answers HTTP only.
+    session: Option<SessionBlock>,
     handshake: Option<HandshakeBlock>,
+    http: Option<Http>,
 }
 
 impl Protocol {
@@ -50,16 +55,17 @@ impl Protocol {
     pub fn create(
         plan: InstancePlan,
         facts: ProtocolFacts,
-        session: SessionBlock,
-        handshake: Option<HandshakeBlock>,
+        blocks: &ProtocolBlocks,
         services: &Arc<Services>,
         patience: Duration,
     ) -> Result<Self, Fault> {
+        let instance = instance::Instance::create(plan, services, patience)?;
         Ok(Self {
-            instance: instance::Instance::create(plan, services, patience)?,
+            http: blocks.http.map(|block| Http::new(block, &instance)),
+            instance,
             facts,
-            session,
-            handshake,
+            session: blocks.session,
+            handshake: blocks.handshake,
         })
     }
 
@@ -69,18 +75,31 @@ impl Protocol {
         &self,
         name: &'static str,
         call: &mut SessionCall<'_, '_>,
-        hook: impl FnOnce(*const Session) -> Status,
+        hook: impl FnOnce(&SessionBlock, *const Session) -> Status,
     ) -> Result<(), Fault> {
+        let Some(block) = &self.session else {
+            return Err(no_sessions(name));
+        };
         let session = Session {
             thread: pointer(call.thread.0),
             context: ptr::from_mut(call).cast(),
             calls: &SESSION_CALLS,
         };
-        let status = hook(&session);
+        let status = hook(block, &session);
         if status == STATUS_OK {
             return Ok(());
         }
         outcome(status, name, || std::mem::take(&mut call.fault))
+    }
+}
+
+/// The context binds no session to a protocol that has none.
+#[cold]
+fn no_sessions(hook: &'static str) -> Fault {
+    Fault {
+        hook,
+        panicked: false,
+        text: "the protocol has no sessions".into(),
     }
 }
 
@@ -144,6 +163,10 @@ impl ProtocolHandler for Protocol {
         })
     }
 
+    fn http(&self) -> Option<&dyn HttpHandler> {
+        self.http.as_ref().map(|http| http as &dyn HttpHandler)
+    }
+
     fn allows_extension(
         &self,
         thread: ThreadState,
@@ -172,9 +195,9 @@ impl ProtocolHandler for Protocol {
 
     fn open(&self, call: &mut SessionCall<'_, '_>) -> Result<SessionState, Fault> {
         let mut made = ptr::null_mut();
-        self.hook("open", call, |session| {
+        self.hook("open", call, |block, session| {
             // SAFETY: see the module; `made` is a place for one pointer.
-            unsafe { (self.session.open)(self.instance.pointer(), session, &mut made) }
+            unsafe { (block.open)(self.instance.pointer(), session, &mut made) }
         })?;
         self.instance.generation.enter();
         Ok(SessionState(made.expose_provenance()))
@@ -194,18 +217,16 @@ impl ProtocolHandler for Protocol {
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
         let flags = kind | flag(message.first, MESSAGE_FIRST) | flag(message.last, MESSAGE_LAST);
         let payload = Bytes::new(message.payload);
-        self.hook("message", call, |session| {
+        self.hook("message", call, |block, session| {
             // SAFETY: see the module; the payload is lent for the call.
-            unsafe {
-                (self.session.message)(pointer(state.0), session, flags, message.remaining, payload)
-            }
+            unsafe { (block.message)(pointer(state.0), session, flags, message.remaining, payload) }
         })
     }
 
     fn writable(&self, state: SessionState, call: &mut SessionCall<'_, '_>) -> Result<(), Fault> {
-        self.hook("writable", call, |session| {
+        self.hook("writable", call, |block, session| {
             // SAFETY: see the module.
-            unsafe { (self.session.writable)(pointer(state.0), session) }
+            unsafe { (block.writable)(pointer(state.0), session) }
         })
     }
 
@@ -215,9 +236,9 @@ impl ProtocolHandler for Protocol {
         call: &mut SessionCall<'_, '_>,
         id: u64,
     ) -> Result<(), Fault> {
-        self.hook("timer", call, |session| {
+        self.hook("timer", call, |block, session| {
             // SAFETY: see the module.
-            unsafe { (self.session.timer)(pointer(state.0), session, id) }
+            unsafe { (block.timer)(pointer(state.0), session, id) }
         })
     }
 
@@ -227,9 +248,9 @@ impl ProtocolHandler for Protocol {
         call: &mut SessionCall<'_, '_>,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        self.hook("notify", call, |session| {
+        self.hook("notify", call, |block, session| {
             // SAFETY: see the module; the payload is lent for the call.
-            unsafe { (self.session.notify)(pointer(state.0), session, Bytes::new(payload)) }
+            unsafe { (block.notify)(pointer(state.0), session, Bytes::new(payload)) }
         })
     }
 
@@ -239,9 +260,9 @@ impl ProtocolHandler for Protocol {
         call: &mut SessionCall<'_, '_>,
         payload: &[u8],
     ) -> Result<(), Fault> {
-        self.hook("pong", call, |session| {
+        self.hook("pong", call, |block, session| {
             // SAFETY: see the module; the payload is lent for the call.
-            unsafe { (self.session.pong)(pointer(state.0), session, Bytes::new(payload)) }
+            unsafe { (block.pong)(pointer(state.0), session, Bytes::new(payload)) }
         })
     }
 
@@ -262,17 +283,17 @@ impl ProtocolHandler for Protocol {
             clean: u32::from(report.clean),
             reason: Bytes::new(report.reason.as_bytes()),
         };
-        self.hook("close", call, |session| {
+        self.hook("close", call, |block, session| {
             // SAFETY: see the module; what `close` points to is lent for the call.
-            unsafe { (self.session.close)(pointer(state.0), session, &close) }
+            unsafe { (block.close)(pointer(state.0), session, &close) }
         })
     }
 
     fn destroy(&self, state: SessionState, call: &mut SessionCall<'_, '_>) -> Result<(), Fault> {
         self.instance.generation.leave();
-        self.hook("drop", call, |session| {
+        self.hook("drop", call, |block, session| {
             // SAFETY: see the module; the context calls this once and nothing after it.
-            unsafe { (self.session.destroy)(pointer(state.0), session) }
+            unsafe { (block.destroy)(pointer(state.0), session) }
         })
     }
 }

@@ -45,6 +45,8 @@ pub struct Generation {
     pub file: PathBuf,
     /// The hash of that file.
     pub hash: Hash,
+    /// The names of its protocols that answer HTTP.
+    pub http: Vec<String>,
     /// When it was made.
     pub loaded_at: SystemTime,
     superseded: AtomicBool,
@@ -59,6 +61,7 @@ impl Generation {
         number: u64,
         file: PathBuf,
         hash: Hash,
+        http: Vec<String>,
     ) -> Self {
         Self {
             plugin,
@@ -66,6 +69,7 @@ impl Generation {
             number,
             file,
             hash,
+            http,
             loaded_at: SystemTime::now(),
             superseded: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
@@ -85,18 +89,18 @@ impl Generation {
         }
     }
 
-    /// How many sessions hold a lease.
+    /// How many sessions and exchanges hold a lease.
     #[must_use]
     pub fn sessions(&self) -> u64 {
         self.sessions.load(Ordering::Acquire)
     }
 
-    /// A session begins: it holds a lease on this generation.
+    /// A session or an exchange begins: it holds a lease on this generation.
     pub(crate) fn enter(&self) {
         self.sessions.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A session has ended.
+    /// One has ended.
     pub(crate) fn leave(&self) {
         self.sessions.fetch_sub(1, Ordering::AcqRel);
     }
@@ -129,6 +133,7 @@ mod tests {
             1,
             "echo.so".into(),
             Hash::of(b""),
+            Vec::new(),
         );
         assert_eq!(generation.state(), State::Serving);
         generation.enter();

@@ -241,13 +241,31 @@ unsafe extern "C" fn post(
 }
 
 unsafe extern "C" fn post_exchange(
-    _context: *mut c_void,
-    _connection: u64,
-    _exchange: u64,
-    _operation: u32,
-    _payload: Bytes<'_>,
+    context: *mut c_void,
+    connection: u64,
+    exchange: u64,
+    operation: u32,
+    payload: Bytes<'_>,
 ) -> Status {
-    STATUS_STALE
+    // SAFETY: lent for this call.
+    let payload = unsafe { payload.as_slice() };
+    let body = |context: &HostContext| {
+        let id = ConnectionId::from_number(connection);
+        let (Some(id), Ok(number)) = (id, u32::try_from(exchange)) else {
+            return STATUS_STALE;
+        };
+        // Those that an exchange has in common with a session.
+        match operation {
+            POST_NOTIFY | POST_ASK_WRITABLE | POST_PAUSE | POST_RESUME | POST_HANG_UP => {}
+            _ => return STATUS_ERROR,
+        }
+        match parse(operation, 0, payload) {
+            Some(operation) => status(context.services.hub.post_exchange(id, number, operation)),
+            None => STATUS_ERROR,
+        }
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
 }
 
 unsafe extern "C" fn post_all(

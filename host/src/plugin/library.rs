@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use abi_stable::StableAbi;
 use hotsocket_abi::{
-    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, InstanceBlock,
-    PluginBlock, ProtocolEntry, SessionBlock,
+    Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock,
+    InstanceBlock, PluginBlock, ProtocolEntry, SessionBlock,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::layout::compare_layouts;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, ProtocolManifest};
 use super::refusal::{Fault, Stage};
 use super::stamp::Stamped;
 
@@ -45,10 +45,12 @@ pub struct Opened {
 pub struct ProtocolBlocks {
     /// State per vhost and per service thread.
     pub instance: InstanceBlock,
-    /// State per session, and the hooks of a session.
-    pub session: SessionBlock,
+    /// State per session, and the hooks of a session; none when it answers HTTP only.
+    pub session: Option<SessionBlock>,
     /// What the protocol has to say before there is a session.
     pub handshake: Option<HandshakeBlock>,
+    /// State per exchange, and the hooks of an exchange; none when it does not answer HTTP.
+    pub http: Option<HttpBlock>,
 }
 
 /// The blocks of one extension.
@@ -113,14 +115,15 @@ fn read_tables(
         |entry| {
             Ok(ProtocolBlocks {
                 instance: read_block(entry.instance)?,
-                session: read_block(entry.session)?,
-                handshake: match entry.handshake.is_null() {
-                    true => None,
-                    false => Some(read_block(entry.handshake)?),
-                },
+                session: read_optional(entry.session)?,
+                handshake: read_optional(entry.handshake)?,
+                http: read_optional(entry.http)?,
             })
         },
     )?;
+    for (blocks, said) in protocols.iter().zip(&manifest.protocols) {
+        refuse_other_blocks(blocks, said)?;
+    }
     let extensions = read_entries(
         ("ExtensionEntry", "extensions"),
         (declaration.extensions, declaration.extension_count),
@@ -190,6 +193,33 @@ pub(super) unsafe fn check_size(
     Err(declaration_fault(format!(
         "{name} has {size} bytes, expected {known}"
     )))
+}
+
+/// What the manifest says of a protocol is what stands in its tables.
+fn refuse_other_blocks(blocks: &ProtocolBlocks, said: &ProtocolManifest) -> Result<(), Fault> {
+    let found = [
+        ("sessions", blocks.session.is_some(), said.websocket),
+        ("HTTP", blocks.http.is_some(), said.http),
+    ];
+    for (what, has_block, is_said) in found {
+        if has_block != is_said {
+            let (name, has) = (&said.name, |has| if has { "has" } else { "has not" });
+            return Err(declaration_fault(format!(
+                "the manifest says that the protocol {name} {} {what}, its tables that it {}",
+                has(is_said),
+                has(has_block)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The block that stands there, if one does.
+fn read_optional<T: StableAbi + Copy>(block: *const T) -> Result<Option<T>, Fault> {
+    match block.is_null() {
+        true => Ok(None),
+        false => read_block(block).map(Some),
+    }
 }
 
 /// Copies a block: its size, then functions, none of which may be null.

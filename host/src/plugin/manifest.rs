@@ -48,6 +48,15 @@ pub struct ProtocolManifest {
     /// The fields of the opening handshake that its sessions can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep_headers: Vec<String>,
+    /// Whether it has sessions.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub websocket: bool,
+    /// Whether it answers HTTP.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub http: bool,
+    /// With HTTP: it wants bodies whole, up to so many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
 }
 
 /// One extension of a plugin.
@@ -93,9 +102,19 @@ impl Manifest {
         }
         let protocols = manifest.protocols.iter();
         distinct("protocol", protocols.map(|protocol| &*protocol.name))?;
+        for protocol in &manifest.protocols {
+            protocol.refuse_contradictions()?;
+        }
         let extensions = manifest.extensions.iter();
         distinct("extension", extensions.map(|extension| &*extension.name))?;
         Ok(manifest)
+    }
+
+    /// The names of the protocols that answer HTTP.
+    #[must_use]
+    pub fn answering_http(&self) -> Vec<String> {
+        let answering = self.protocols.iter().filter(|protocol| protocol.http);
+        answering.map(|protocol| protocol.name.clone()).collect()
     }
 
     /// Whether the plugin provides `protocol`.
@@ -103,6 +122,37 @@ impl Manifest {
     pub fn provides(&self, protocol: &str) -> bool {
         self.protocols.iter().any(|own| own.name == protocol)
     }
+}
+
+impl ProtocolManifest {
+    fn refuse_contradictions(&self) -> Result<(), Fault> {
+        let cause = if !self.websocket && !self.http {
+            "has neither sessions nor HTTP"
+        } else if self.body_bytes.is_some() && !self.http {
+            "says how it wants bodies, but not that it answers HTTP"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(
+            Stage::Manifest,
+            format!("the protocol {} {cause}", self.name),
+            "rebuild the plugin with a current hotsocket-plugin",
+        ))
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+const fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 /// Tokens, each once.
@@ -182,6 +232,30 @@ mod tests {
         assert_eq!(allowed(r#","extensions":{"only":["x"]}"#), [true, false]);
         assert_eq!(allowed(r#","extensions":{"only":[]}"#), [false, false]);
         assert_eq!(allowed(r#","extensions":{"except":["x"]}"#), [false, true]);
+    }
+
+    #[test]
+    fn a_protocol_has_sessions_answers_http_or_does_both() {
+        let manifest = |text: &str| {
+            let text =
+                format!(r#"{{"plugin":"p","version":"1","protocols":[{{"name":"a"{text}}}]}}"#);
+            Manifest::parse(text.as_bytes()).map(|manifest| manifest.protocols[0].clone())
+        };
+        let sessions = manifest("").unwrap();
+        assert!(sessions.websocket && !sessions.http);
+        let both = manifest(r#","http":true,"body_bytes":4096"#).unwrap();
+        assert!(both.websocket && both.http && both.body_bytes == Some(4096));
+        let only = manifest(r#","http":true,"websocket":false"#).unwrap();
+        assert!(!only.websocket && only.http);
+        let refused = |text: &str| manifest(text).unwrap_err().cause;
+        assert_eq!(
+            refused(r#","websocket":false"#),
+            "the protocol a has neither sessions nor HTTP"
+        );
+        assert_eq!(
+            refused(r#","body_bytes":1"#),
+            "the protocol a says how it wants bodies, but not that it answers HTTP"
+        );
     }
 
     #[test]

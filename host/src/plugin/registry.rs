@@ -253,6 +253,7 @@ impl<O: Opener> Registry<O> {
             number,
             file.to_owned(),
             hash,
+            manifest.answering_http(),
         ));
         let prepared = installer.prepare(&generation, opened)?;
         self.withdraw(installer, |rival| {

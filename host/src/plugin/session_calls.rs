@@ -63,7 +63,7 @@ unsafe fn with<R>(
     catch_unwind(AssertUnwindSafe(|| body(call))).unwrap_or(panicked)
 }
 
-fn status(sent: Sent) -> Status {
+pub(crate) fn status(sent: Sent) -> Status {
     match sent {
         Sent::Queued => STATUS_OK,
         Sent::Full => STATUS_FULL,

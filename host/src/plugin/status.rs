@@ -18,8 +18,10 @@ pub struct PluginRow {
     pub generation: Option<u64>,
     /// Where it is in its life.
     pub state: RowState,
-    /// How many sessions it has.
+    /// How many sessions and exchanges it has.
     pub sessions: u64,
+    /// Its protocols that answer HTTP.
+    pub http: Vec<String>,
     /// The file, as it is named in the plugin directory.
     #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
@@ -59,6 +61,7 @@ impl PluginRow {
             generation: Some(generation.number),
             state: generation.state().into(),
             sessions: generation.sessions(),
+            http: generation.http.clone(),
             file: generation.file.clone(),
             last_error: refusal.cloned(),
         }
@@ -71,6 +74,7 @@ impl PluginRow {
             generation: None,
             state: RowState::Refused,
             sessions: 0,
+            http: Vec::new(),
             file: refusal.file.clone(),
             last_error: Some(refusal.clone()),
         }

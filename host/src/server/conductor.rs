@@ -281,7 +281,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         let patience = self.deployment.patience();
         // Routes that no thread took any more.
         self.hub.forget_commands();
-        drop(self.deployment);
+        self.deployment.end();
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {
                 instance.destroy(patience);

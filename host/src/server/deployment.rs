@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    error::Error,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -13,6 +14,7 @@ use crate::{
     connection::inbound,
     context::{
         handler::{Fault, ProtocolFacts},
+        http_handler::HttpFacts,
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
@@ -29,6 +31,7 @@ use crate::{
         refusal::{Refusal, Stage},
         registry::Installer,
     },
+    server::open_site::OpenSite,
 };
 
 /// The one vhost there is for now.
@@ -41,6 +44,7 @@ pub(crate) struct Deployment {
     hub: Arc<Hub>,
     vhost: Arc<str>,
     config: Config,
+    site: OpenSite,
     /// By protocol. A protocol keeps its set for ever, so that its sessions of all generations are found together.
     sets: HashMap<String, SetId>,
     protocols: BTreeMap<String, Served<Route>>,
@@ -75,13 +79,19 @@ struct Superseded {
 }
 
 impl Deployment {
-    pub(crate) fn new(services: Arc<Services>, finished: Finished, config: Config) -> Self {
+    pub(crate) fn new(
+        services: Arc<Services>,
+        finished: Finished,
+        config: Config,
+        site: OpenSite,
+    ) -> Self {
         Self {
             hub: Arc::clone(&services.hub),
             services,
             finished,
             vhost: VHOST.into(),
             config,
+            site,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -98,6 +108,8 @@ impl Deployment {
             protocols: protocols
                 .map(|(name, served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
+            site: Arc::clone(&self.site.site),
+            has_warned: AtomicBool::new(false),
             extensions: self.offered(),
             default_protocol: self.config.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
@@ -143,16 +155,18 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// When a plugin does not take its options; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Refusal> {
+    /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
+    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+        let site = OpenSite::open(&config, Some(&self.site))?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions) = match self.made_anew(&running) {
             Ok(made) => made,
             Err(refusal) => {
                 self.config = running;
-                return Err(refusal);
+                return Err(refusal.into());
             }
         };
+        self.site = site;
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -190,6 +204,12 @@ impl Deployment {
         Ok((protocols, extensions))
     }
 
+    /// The host ends: what belongs to the service threads is freed, and the access log is written.
+    pub(crate) fn end(self) {
+        let Self { site, .. } = self;
+        site.finish();
+    }
+
     /// When the next sessions are to be closed.
     pub(crate) fn next_drain(&self) -> Option<Instant> {
         self.drains.iter().map(|(at, _)| *at).min()
@@ -225,8 +245,7 @@ impl Deployment {
         let protocol = Protocol::create(
             plan,
             facts(manifest),
-            blocks.session,
-            blocks.handshake,
+            &blocks,
             &self.services,
             self.patience(),
         );
@@ -430,5 +449,9 @@ fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
         pongs: protocol.pongs,
         extensions: protocol.extensions.clone(),
         keep_headers: protocol.keep_headers.clone(),
+        websocket: protocol.websocket,
+        http: protocol.http.then_some(HttpFacts {
+            body_bytes: protocol.body_bytes,
+        }),
     }
 }

@@ -2,6 +2,7 @@
 
 mod conductor;
 mod deployment;
+mod open_site;
 mod threads;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
 
 use conductor::{Conductor, Errand};
 use deployment::Deployment;
+use open_site::OpenSite;
 use threads::Threads;
 
 pub use threads::StartError;
@@ -46,6 +48,7 @@ pub fn serve(
     reload: impl FnMut() -> Result<Config, ConfigError>,
 ) -> Result<(), Box<dyn Error>> {
     derive_max_connections(&mut config.limits);
+    let site = OpenSite::open(&config, None)?;
     let threads = Threads::bind(&config.listen, config.threads, &config.limits)?;
     let (errands, inbox) = mpsc::channel();
     let services = Arc::new(Services::new(
@@ -77,7 +80,7 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config);
+    let deployment = Deployment::new(services, finished, config, site);
     let mut conductor = Conductor {
         inbox,
         watch,

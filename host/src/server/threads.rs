@@ -11,7 +11,7 @@ use std::{
 use mio::net::TcpListener;
 
 use crate::{
-    context::{hub::Hub, routes::Routes, serving::Context},
+    context::{hub::Hub, offload::FileThreads, routes::Routes, serving::Context},
     limits::Limits,
     net::{
         event_loop::{EventLoop, Loop},
@@ -77,13 +77,15 @@ impl Threads {
         ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let shared = Shared::default();
+        let files = FileThreads::new(limits);
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();
         let spawned = threads.map(|(at, (poll, listeners))| {
             let (hub, routes) = (Arc::clone(&self.hub), Arc::clone(routes));
             let (limits, shared) = (limits.clone(), shared.clone());
+            let files = Arc::clone(&files);
             let ended = ended.clone();
             let serve = move || {
-                let context = Context::new(at, hub, routes, &limits);
+                let context = Context::new(at, hub, routes, files, &limits);
                 let settings = Settings::from(&limits);
                 EventLoop::new(poll, at as u8, listeners, context, settings, shared)?.run()
             };

@@ -66,6 +66,19 @@ impl Fields {
         });
     }
 
+    /// These fields but those of some names.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let mut kept = Self::new();
+        for (name, value) in self.iter() {
+            let is_meant = |left: &&str| name.eq_ignore_ascii_case(left.as_bytes());
+            if !names.iter().any(is_meant) {
+                kept.push(&String::from_utf8_lossy(name), value);
+            }
+        }
+        kept
+    }
+
     /// Whether there is a field of that name, in any case of letters.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -106,6 +119,17 @@ impl Fields {
     /// Appends all of `other`.
     pub fn extend(&mut self, other: &Self) {
         self.0.extend_from_slice(&other.0);
+    }
+
+    /// Appends those of `more` whose names it does not have.
+    pub fn complete(&mut self, more: &Self) {
+        let had = self.clone();
+        for (name, value) in more.iter() {
+            let name = String::from_utf8_lossy(name);
+            if !had.has(&name) {
+                self.push(&name, value);
+            }
+        }
     }
 
     fn push(&mut self, name: &str, value: &[u8]) {
@@ -170,6 +194,19 @@ mod tests {
         assert!(fields.is_empty());
         fields.set("X", "a\r\nSet-Cookie: b");
         assert_eq!(fields.as_bytes(), b"X: a  Set-Cookie: b\r\n");
+    }
+
+    #[test]
+    fn further_fields_are_added_and_overwrite_nothing() {
+        let mut further = Fields::new();
+        for (name, value) in [("Link", "</a>"), ("link", "</b>"), ("X-Team", "web")] {
+            further.add(name, value.as_bytes()).unwrap();
+        }
+        let mut fields = Fields::new();
+        fields.set("x-team", "api");
+        fields.complete(&further);
+        let expected = b"x-team: api\r\nLink: </a>\r\nlink: </b>\r\n";
+        assert_eq!(fields.as_bytes(), expected);
     }
 
     #[test]

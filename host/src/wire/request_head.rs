@@ -93,6 +93,23 @@ impl<'a> RequestHead<'a> {
             .map(|field| (field.name, field.value))
     }
 
+    /// A head that was parsed before, from its parts.
+    pub(crate) fn of_parts(
+        method: &'a str,
+        target: &'a str,
+        minor_version: u8,
+        fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+    ) -> Self {
+        let fields = fields.map(|(name, value)| Header { name, value });
+        Self {
+            method,
+            target,
+            minor_version,
+            len: 0,
+            fields: fields.collect(),
+        }
+    }
+
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();
@@ -145,6 +162,11 @@ impl<'a> RequestHead<'a> {
                 refuse_long_target(input, limits)?;
                 return Err(HeadError::TooLarge);
             }
+            Err(httparse::Error::Version) => match refused_version(input) {
+                Some(error) => return Err(error),
+                None if input.len() < most => return Ok(None),
+                None => return Err(HeadError::TooLarge),
+            },
             Err(error) => return Err(refused(error)),
         };
         let (Some(method), Some(target), Some(minor_version)) =
@@ -247,6 +269,31 @@ fn refuse_long_target(input: &[u8], limits: &Limits) -> Result<(), HeadError> {
     } else {
         Ok(())
     }
+}
+
+/// What is wrong with the last part of the request line: a version that is not served, or none at all (section 3 has 400
+/// for that). The same however much of it has come; `None` while it may be either.
+fn refused_version(input: &[u8]) -> Option<HeadError> {
+    const SHAPE: &[u8] = b"HTTP/0.0";
+    let line = input.trim_ascii_start();
+    let end = line.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    let is_complete = end.is_some();
+    let line = &line[..end.unwrap_or(line.len())];
+    let version = line.splitn(3, |byte| *byte == b' ').nth(2);
+    let version = version.unwrap_or_default();
+    let fits = version.len() <= SHAPE.len()
+        && version
+            .iter()
+            .zip(SHAPE)
+            .all(|(byte, shape)| byte == shape || *shape == b'0' && byte.is_ascii_digit());
+    if !fits {
+        return Some(HeadError::Malformed("version of HTTP"));
+    }
+    is_complete.then_some(if version.len() == SHAPE.len() {
+        HeadError::Version
+    } else {
+        HeadError::Malformed("version of HTTP")
+    })
 }
 
 fn refused(error: httparse::Error) -> HeadError {
@@ -361,9 +408,30 @@ mod tests {
             let input = format!("CONNECT {target} HTTP/1.1\r\nHost: a:1\r\n\r\n");
             assert_eq!(wrong(&input).status(), 501, "{target}");
         }
-        for line in ["GET / HTTP/2.0", "GET / HTTP/1.2", "GET /a b HTTP/1.1"] {
+    }
+
+    #[test]
+    fn a_version_that_is_not_served_is_told_apart_from_none_however_much_has_come() {
+        for (line, status) in [
+            ("GET / HTTP/2.0", 505),
+            ("GET / HTTP/1.2", 505),
+            ("GET / HTTP/0.9", 505),
+            ("GET /a b HTTP/1.1", 400),
+            ("GET / http/1.1", 400),
+            ("GET / HTTP/1", 400),
+            ("GET / HTTP/1.x", 400),
+            ("GET / HTTP/01.1", 400),
+            ("GET / HTTP/2.00", 400),
+        ] {
             let input = format!("{line}\r\nHost: a\r\n\r\n");
-            assert_eq!(wrong(&input).status(), 505, "{line}");
+            assert_eq!(wrong(&input).status(), status, "{line}");
+            for cut in 0..input.len() {
+                match parse(&input[..cut]) {
+                    HeadParsed::Partial => {}
+                    HeadParsed::Wrong(error) => assert_eq!(error.status(), status, "{line} {cut}"),
+                    HeadParsed::Done(_) => panic!("{line} {cut}"),
+                }
+            }
         }
     }
 

@@ -3,33 +3,21 @@
 use std::{
     cell::{Cell, RefCell},
     ffi::c_void,
-    fmt,
-    marker::PhantomData,
-    ptr,
+    fmt, ptr,
     rc::Rc,
 };
 
-use super::{Inner, Instance, ManifestProtocol, Part, facts::KnownFacts, session::Handshake};
+use super::{
+    Inner, Instance, ManifestProtocol, Part, facts::KnownFacts, handshake_calls::CALLS,
+    session::Handshake,
+};
 use crate::{
     Fields,
-    abi::{self, Bytes, Status},
+    abi::{self, Status},
 };
 
 /// The default of `limits.answer_fields_bytes`.
 const FIELDS_BYTES: usize = 16 << 10;
-
-static CALLS: abi::HandshakeCalls = abi::HandshakeCalls {
-    size: size_of::<abi::HandshakeCalls>(),
-    fact_number,
-    fact_bytes,
-    field,
-    field_at,
-    offered,
-    choose,
-    add_field,
-    refuse,
-    fail,
-};
 
 /// The answer to an opening handshake that was refused.
 #[derive(Clone, PartialEq, Eq)]
@@ -131,15 +119,15 @@ impl Drop for Learnt {
 }
 
 /// An opening handshake while the plugin judges it. Its calls come while it is shared, hence the cells.
-struct Opening {
-    facts: KnownFacts,
+pub(super) struct Opening {
+    pub(super) facts: KnownFacts,
     target: String,
-    handshake: Handshake,
+    pub(super) handshake: Handshake,
     /// The place in what is offered; none for no subprotocol.
     chosen: Cell<Option<usize>>,
     fields: RefCell<Vec<(String, Vec<u8>)>>,
     refusal: RefCell<Option<(u16, Vec<u8>)>>,
-    failures: RefCell<Vec<String>>,
+    pub(super) failures: RefCell<Vec<String>>,
 }
 
 /// Has the newest instance of a protocol judge an opening handshake.
@@ -247,7 +235,7 @@ impl Opening {
         }
     }
 
-    fn bytes(&self, key: u32) -> Option<&[u8]> {
+    pub(super) fn bytes(&self, key: u32) -> Option<&[u8]> {
         match key {
             abi::FACT_TARGET => Some(self.target.as_bytes()),
             abi::FACT_HOST => Some(self.handshake.authority.as_bytes()),
@@ -256,7 +244,7 @@ impl Opening {
         }
     }
 
-    fn choose(&self, subprotocol: &str) -> Status {
+    pub(super) fn choose(&self, subprotocol: &str) -> Status {
         let offered = &self.handshake.offered;
         let place = offered.iter().position(|other| other == subprotocol);
         if place.is_none() && !subprotocol.is_empty() {
@@ -266,7 +254,7 @@ impl Opening {
         abi::STATUS_OK
     }
 
-    fn add_field(&self, name: &[u8], value: &[u8]) -> Status {
+    pub(super) fn add_field(&self, name: &[u8], value: &[u8]) -> Status {
         let name = String::from_utf8_lossy(name).into_owned();
         let is_of_websocket = name.to_ascii_lowercase().starts_with("sec-websocket-");
         if is_of_websocket || Fields::new().field(&name, value).refusal().is_some() {
@@ -283,7 +271,7 @@ impl Opening {
         abi::STATUS_OK
     }
 
-    fn refuse(&self, status: u32, content: &[u8]) -> Status {
+    pub(super) fn refuse(&self, status: u32, content: &[u8]) -> Status {
         match u16::try_from(status) {
             Ok(status @ 300..=599) if status != 304 || content.is_empty() => {
                 *self.refusal.borrow_mut() = Some((status, content.to_vec()));
@@ -291,63 +279,6 @@ impl Opening {
             }
             _ => abi::STATUS_ERROR,
         }
-    }
-}
-
-/// # Safety
-///
-/// `context` is an opening that is lent to the hook which is running.
-unsafe fn opening<'a>(context: *mut c_void) -> &'a Opening {
-    // SAFETY: the caller promises it; an opening is only shared, and changes in its cells.
-    unsafe { &*context.cast::<Opening>() }
-}
-
-/// # Safety
-///
-/// `out` may be written, and who reads it does not outlive what is lent.
-unsafe fn lend(bytes: Option<&[u8]>, out: *mut Bytes<'static>) -> Status {
-    let Some(bytes) = bytes else {
-        return abi::STATUS_NONE;
-    };
-    let lent = Bytes {
-        data: bytes.as_ptr(),
-        len: bytes.len(),
-        lender: PhantomData,
-    };
-    // SAFETY: the caller promises it.
-    unsafe { out.write(lent) };
-    abi::STATUS_OK
-}
-
-unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) -> Status {
-    // SAFETY: the plugin hands back the handshake's context.
-    let Some(number) = unsafe { opening(context) }.facts.number(key) else {
-        return abi::STATUS_NONE;
-    };
-    // SAFETY: `out` is the plugin's, to be written.
-    unsafe { out.write(number) };
-    abi::STATUS_OK
-}
-
-unsafe extern "C" fn fact_bytes(
-    context: *mut c_void,
-    key: u32,
-    out: *mut Bytes<'static>,
-) -> Status {
-    // SAFETY: the plugin hands back the handshake's context, and uses the fact until the hook returns.
-    unsafe { lend(opening(context).bytes(key), out) }
-}
-
-unsafe extern "C" fn field(
-    context: *mut c_void,
-    name: Bytes<'_>,
-    index: u64,
-    out: *mut Bytes<'static>,
-) -> Status {
-    // SAFETY: the plugin hands back the handshake's context, lends the name, and uses the field until the hook returns.
-    unsafe {
-        let fields = &opening(context).handshake.fields;
-        lend(nth(fields, name.as_slice(), index), out)
     }
 }
 
@@ -363,55 +294,4 @@ pub(super) fn nth<'a>(
     values
         .nth(usize::try_from(index).ok()?)
         .map(|(_, value)| value.as_slice())
-}
-
-unsafe extern "C" fn field_at(
-    context: *mut c_void,
-    index: u64,
-    name: *mut Bytes<'static>,
-    value: *mut Bytes<'static>,
-) -> Status {
-    // SAFETY: the plugin hands back the handshake's context.
-    let fields = &unsafe { opening(context) }.handshake.fields;
-    let found = usize::try_from(index)
-        .ok()
-        .and_then(|index| fields.get(index));
-    // SAFETY: both places are the plugin's, which uses what is lent until the hook returns.
-    unsafe {
-        lend(found.map(|(name, _)| name.as_bytes()), name);
-        lend(found.map(|(_, value)| value.as_slice()), value)
-    }
-}
-
-unsafe extern "C" fn offered(context: *mut c_void, index: u64, out: *mut Bytes<'static>) -> Status {
-    // SAFETY: the plugin hands back the handshake's context.
-    let offered = &unsafe { opening(context) }.handshake.offered;
-    let found = usize::try_from(index)
-        .ok()
-        .and_then(|index| offered.get(index));
-    // SAFETY: the place is the plugin's, which uses what is lent until the hook returns.
-    unsafe { lend(found.map(String::as_bytes), out) }
-}
-
-unsafe extern "C" fn choose(context: *mut c_void, subprotocol: Bytes<'_>) -> Status {
-    // SAFETY: the plugin hands back the handshake's context, and lends the name.
-    let (opening, subprotocol) = unsafe { (opening(context), subprotocol.as_slice()) };
-    opening.choose(&String::from_utf8_lossy(subprotocol))
-}
-
-unsafe extern "C" fn add_field(context: *mut c_void, name: Bytes<'_>, value: Bytes<'_>) -> Status {
-    // SAFETY: the plugin hands back the handshake's context, and lends name and value.
-    unsafe { opening(context).add_field(name.as_slice(), value.as_slice()) }
-}
-
-unsafe extern "C" fn refuse(context: *mut c_void, status: u32, content: Bytes<'_>) -> Status {
-    // SAFETY: the plugin hands back the handshake's context, and lends the content.
-    unsafe { opening(context).refuse(status, content.as_slice()) }
-}
-
-unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
-    // SAFETY: the plugin hands back the handshake's context, and lends the text.
-    let (opening, text) = unsafe { (opening(context), text.as_slice()) };
-    let text = String::from_utf8_lossy(text).into_owned();
-    opening.failures.borrow_mut().push(text);
 }

@@ -34,6 +34,7 @@ mod extension;
 mod extension_calls;
 mod facts;
 mod handshake;
+mod handshake_calls;
 mod host_calls;
 mod record;
 mod session;

@@ -46,15 +46,12 @@ pub fn answer_file(conditions: &Conditions, opened: &Opened, mut fields: Fields)
         Verdict::NotModified => FileAnswer {
             status: 304,
             // RFC 9110 section 15.4.5: nothing of the content that the client has already, but for its tag.
-            fields: without(
-                &fields,
-                &[
-                    "Content-Type",
-                    "Content-Encoding",
-                    "Content-Language",
-                    "Last-Modified",
-                ],
-            ),
+            fields: fields.without(&[
+                "Content-Type",
+                "Content-Encoding",
+                "Content-Language",
+                "Last-Modified",
+            ]),
             parts: Vec::new(),
         },
         Verdict::Failed => refusal(
@@ -159,20 +156,6 @@ fn set_default(fields: &mut Fields, name: &str, value: impl std::fmt::Display) {
     }
 }
 
-pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
-    let mut kept = Fields::new();
-    for (name, value) in fields.iter() {
-        let is_kept = |left: &&str| !name.eq_ignore_ascii_case(left.as_bytes());
-        if let Ok(text) = std::str::from_utf8(name)
-            && names.iter().all(is_kept)
-        {
-            // It is a field already, so it can be one again.
-            let _ = kept.add(text, value);
-        }
-    }
-    kept
-}
-
 fn part(opened: &Opened, range: Range<u64>) -> Part {
     Part::File {
         file: Arc::clone(&opened.file),
@@ -210,7 +193,7 @@ fn in_parts(opened: &Opened, mut fields: Fields, ranges: &[Range<u64>]) -> FileA
         parts.push(part(opened, range.clone()));
     }
     parts.push(Part::Bytes(format!("\r\n--{boundary}--\r\n").into_bytes()));
-    let mut fields = without(&fields, &["Content-Type"]);
+    let mut fields = fields.without(&["Content-Type"]);
     fields.set(
         "Content-Type",
         format_args!("multipart/byteranges; boundary={boundary}"),

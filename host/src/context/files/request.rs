@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::answer::{answer_file, broken, loaded, nothing, refusal, without};
+use super::answer::{answer_file, broken, loaded, nothing, refusal};
 use super::conditions::{Conditions, Method};
 use super::mount::FilesRoot;
 use super::open::{Opened, OpenedAs, open_beneath};
@@ -28,7 +28,7 @@ pub struct FileRequest {
 }
 
 impl FileRequest {
-    /// Takes what counts from a head. `rest` is its path, still encoded, without the mountpoint: it begins with a slash
+    /// Takes what counts from a head. `rest` is its path, still encoded the mountpoint: it begins with a slash
     /// or is empty.
     #[must_use]
     pub fn of(head: &RequestHead<'_>, rest: &str, limits: &Limits) -> Self {
@@ -151,7 +151,7 @@ impl FilesRoot {
 
     fn redirect(&self, location: &str) -> FileAnswer {
         let mut answer = refusal(301, "this is a directory: see Location");
-        let own = without(&self.fields, &["Content-Type", "Location"]);
+        let own = self.fields.without(&["Content-Type", "Location"]);
         answer.fields.extend(&own);
         answer.fields.set("Location", location);
         answer

@@ -25,6 +25,8 @@ fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
         pongs: false,
         extensions: AllowedExtensions::All,
         keep_headers: Vec::new(),
+        websocket: true,
+        http: None,
     };
     with_head(|head| {
         let facts = RequestFacts {

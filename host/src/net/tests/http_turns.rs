@@ -73,6 +73,7 @@ fn a_file_that_has_left_is_not_waited_for() {
 #[test]
 fn content_that_finds_no_room_ends_the_connection() {
     let mut bench = Bench::new(|limits| limits.buffered_total_bytes = 1 << 20);
+    bench.event_loop.service.file = Some(file_of(b"x"));
     let mut peer = Peer::connect(bench.address);
     peer.send(
         b"GET /bytes/30000000 HTTP/1.1\r\nHost: a\r\n\r\nGET /page/3 HTTP/1.1\r\nHost: a\r\n\r\n",

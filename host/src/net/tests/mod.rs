@@ -144,7 +144,9 @@ impl Service for Probe {
                 port.set_timer(7, page.len() as u64);
             }
             "/bytes" => {
-                port.answer(200, &none, Content::Parts(vec![Part::Bytes(page)]));
+                let file = Arc::clone(self.file.as_ref().unwrap());
+                let parts = vec![Part::File { file, range: 0..1 }, Part::Bytes(page)];
+                port.answer(200, &none, Content::Parts(parts));
             }
             "/paused" => {
                 port.pause();

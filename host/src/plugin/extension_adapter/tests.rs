@@ -54,13 +54,14 @@ impl Side {
             pongs: false,
             extensions: allowed,
             keep_headers: Vec::new(),
+            websocket: true,
+            http: None,
         };
         let blocks = echo.protocols[0];
         let protocol = Protocol::create(
             plan(&echo, "echo", "{}", Some(SetId(0)), blocks.instance),
             facts,
-            blocks.session,
-            blocks.handshake,
+            &blocks,
             &services,
             PATIENCE,
         );
@@ -145,6 +146,7 @@ fn plan(
         1,
         PathBuf::from("(linked)"),
         Hash::of(b""),
+        Vec::new(),
     );
     InstancePlan {
         generation: Arc::new(generation),

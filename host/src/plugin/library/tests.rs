@@ -107,6 +107,51 @@ fn a_block_that_is_too_short_absent_or_lacks_a_function_is_named() {
 }
 
 #[test]
+fn sessions_and_http_are_there_as_the_manifest_says() {
+    let cause = |session: bool, http: bool, said: &str| {
+        let block = |is_there: bool, words: Vec<usize>| match is_there {
+            true => words.leak().as_ptr(),
+            false => std::ptr::null(),
+        };
+        let mut declaration = Declaration { ..NOTHING };
+        declaration.layouts = &raw const LAYOUTS;
+        declaration.protocol_count = 1;
+        declaration.protocols = Box::leak(Box::new(ProtocolEntry {
+            size: size_of::<ProtocolEntry>(),
+            instance: self::block::<InstanceBlock>().leak().as_ptr().cast(),
+            session: block(session, self::block::<SessionBlock>()).cast(),
+            handshake: std::ptr::null(),
+            http: block(http, self::block::<HttpBlock>()).cast(),
+        }));
+        let text = format!(r#"{{"plugin":"p","version":"1","protocols":[{{"name":"a"{said}}}]}}"#);
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let read = read_tables(Box::leak(Box::new(declaration)), manifest, false);
+        read.map_or_else(|fault| fault.cause, |_| "none".into())
+    };
+    let both = r#","http":true"#;
+    let http = r#","http":true,"websocket":false"#;
+    assert_eq!(cause(true, false, ""), "none");
+    assert_eq!(cause(true, true, both), "none");
+    assert_eq!(cause(false, true, http), "none");
+    assert_eq!(
+        cause(false, true, both),
+        "the manifest says that the protocol a has sessions, its tables that it has not"
+    );
+    assert_eq!(
+        cause(true, true, ""),
+        "the manifest says that the protocol a has not HTTP, its tables that it has"
+    );
+    assert_eq!(
+        cause(true, true, http),
+        "the manifest says that the protocol a has not sessions, its tables that it has"
+    );
+    assert_eq!(
+        cause(false, false, http),
+        "the manifest says that the protocol a has HTTP, its tables that it has not"
+    );
+}
+
+#[test]
 fn what_the_loader_of_the_system_refuses_is_told_in_its_words() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("echo.so");

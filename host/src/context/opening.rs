@@ -1,0 +1,120 @@
+//! The way of an opening handshake that has found its protocol: what the protocol says of it, extensions, the answer, and
+//! what is kept for the session.
+
+use crate::{
+    context::{
+        exchange::Exchange,
+        handler::RequestFacts,
+        handshake::{self, Accepted, HandshakeCall, Kept, Refused},
+        negotiation::{Negotiated, Negotiator},
+        request::{self, Opening},
+        routes::Routes,
+        serving::Context,
+        session::Session,
+    },
+    net::{http_port::HttpPort, service::Answer},
+    wire::{Role, request_head::RequestHead},
+};
+
+impl Context {
+    /// Answers an opening handshake for an instance on this service thread, which has counted it in.
+    pub(super) fn accept(
+        &mut self,
+        routes: &Routes,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+        opening: &Opening<'_, '_>,
+        instance: u32,
+    ) -> Answer<Session, Exchange> {
+        let target = origin_form(head);
+        let mut facts = RequestFacts {
+            vhost: &routes.vhost,
+            target: &target,
+            peer: port.peer(),
+            protocol: opening.bound.route.handler.facts(),
+            subprotocol: opening.subprotocol(),
+            role: Role::Server,
+        };
+        let accepted = match self.judge(instance, head, opening, facts) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                match refused {
+                    Some(refused) => request::turn_away(&refused, port),
+                    None => routes.site.fail(port),
+                }
+                self.instances.leave(instance);
+                return Answer::Exchange(Exchange::answered());
+            }
+        };
+        facts.subprotocol = accepted.subprotocol;
+        let Negotiated {
+            chain,
+            answer: extensions,
+            instances,
+        } = self.negotiate(instance, opening, facts);
+        request::accept(opening, &accepted, &extensions, port.switch());
+        let set = self.set_index(opening.bound.route.set);
+        let own_name = accepted.subprotocol == Some(&**opening.bound.name);
+        let other_name = accepted.subprotocol.filter(|_| !own_name);
+        let names = &facts.protocol.keep_headers;
+        let kept = Kept::of(head, names, other_name, accepted.learnt);
+        let session = Session {
+            state: None,
+            target,
+            instance,
+            extensions: instances.into(),
+            set: set as u32,
+            member: self.sets[set].members.len() as u32,
+            cursor: self.sets[set].frames().len() as u32,
+            subprotocol: own_name,
+            kept,
+        };
+        Answer::Upgrade(session, chain)
+    }
+
+    /// Has the protocol judge the opening handshake.
+    fn judge<'a>(
+        &self,
+        instance: u32,
+        request: &'a RequestHead<'a>,
+        opening: &'a Opening<'_, 'a>,
+        facts: RequestFacts<'a>,
+    ) -> Result<Accepted<'a>, Option<Refused>> {
+        let instance = self.instances.get(instance).ok_or(None)?;
+        let offered = &opening.upgrade.subprotocols;
+        let most = usize::try_from(self.answer_fields_bytes).unwrap_or(usize::MAX);
+        let call = HandshakeCall::new(request, offered, facts, instance.thread, most);
+        handshake::judge(instance, call)
+    }
+
+    /// Agrees on extensions with the peer.
+    fn negotiate(
+        &mut self,
+        instance: u32,
+        opening: &Opening<'_, '_>,
+        request: RequestFacts<'_>,
+    ) -> Negotiated {
+        let offers = &opening.upgrade.extensions;
+        let Some(instance) = self.instances.get(instance) else {
+            return Negotiated::default();
+        };
+        if offers.is_empty() || self.routes.extensions.is_empty() {
+            return Negotiated::default();
+        }
+        let negotiator = Negotiator {
+            protocol: &*instance.handler,
+            thread: instance.thread,
+            request,
+            instances: &mut self.extensions,
+        };
+        negotiator.negotiate(&self.routes.extensions, offers)
+    }
+}
+
+/// Path and query of a request, whatever the form of its target.
+fn origin_form(request: &RequestHead<'_>) -> Box<str> {
+    match request.query() {
+        Some(query) => format!("{}?{query}", request.path()).into(),
+        None => request.path().into(),
+    }
+}

@@ -1,0 +1,202 @@
+//! A request that asks for no WebSocket: the mount that answers it, or the page at `/`.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    context::{
+        exchange::Exchange,
+        files::{FileRequest, FilesRoot, Reach},
+        mounts::{Mount, MountKind},
+        page,
+        redirect::Redirect,
+        routes::Routes,
+        serving::Context,
+    },
+    net::http_port::{Content, HttpPort},
+    wire::{fields::Fields, handshake::Refusal, request_head::RequestHead},
+};
+
+/// The methods that are known (RFC 9110 section 9, RFC 5789). Others are the business of handlers.
+const KNOWN: &[&str] = &[
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE",
+];
+/// Those that may do something here, somewhere.
+const SERVED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+impl Context {
+    /// Answers a request that asks for no WebSocket.
+    pub(super) fn plain(
+        &mut self,
+        routes: &Routes,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Exchange {
+        let site = &routes.site;
+        if matches!(head.method, "CONNECT" | "TRACE") {
+            // We are no proxy, and what a request carried is nobody's to read back.
+            let text = "neither CONNECT nor TRACE is allowed here";
+            site.refuse_with(port, 405, &[("Allow", SERVED)], text);
+            return Exchange::answered();
+        }
+        if head.target == "*" {
+            let mut fields = Fields::new();
+            fields.set("Allow", SERVED);
+            port.answer(204, &fields, Content::Whole(b""));
+            return Exchange::answered();
+        }
+        match site.mounts.find(head.path()) {
+            Ok(Some((mount, rest))) => self.mounted(routes, mount, rest, head, port),
+            Ok(None) => self.unmounted(routes, head, port),
+            Err(unclear) => {
+                site.refuse(port, 404, unclear.to_string());
+                Exchange::answered()
+            }
+        }
+    }
+
+    /// What a mount answers.
+    fn mounted(
+        &mut self,
+        routes: &Routes,
+        mount: &Mount<Arc<FilesRoot>>,
+        rest: &str,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Exchange {
+        let site = &routes.site;
+        port.complete_with(&mount.fields);
+        port.note_mount(&mount.point);
+        let is_known = KNOWN.contains(&head.method);
+        match &mount.kind {
+            MountKind::Protocol { name, body_bytes } => {
+                return self.handled(routes, &mount.point, name, *body_bytes, head, port);
+            }
+            _ if !is_known => site.refuse(port, 501, "this method is not known here"),
+            MountKind::Files(root) => self.file(routes, root, rest, head, port),
+            MountKind::Redirect(redirect) => redirected(routes, redirect, rest, head, port),
+            MountKind::Status {
+                status,
+                text: Some(text),
+            } => {
+                let mut fields = Fields::new();
+                fields.set("Content-Type", "text/plain; charset=utf-8");
+                port.answer(*status, &fields, Content::Whole(text.as_bytes()));
+            }
+            MountKind::Status { status, text: None } => {
+                site.say(port, *status, Fields::new(), "");
+            }
+        }
+        Exchange::answered()
+    }
+
+    /// What the protocol of a mount answers.
+    fn handled(
+        &mut self,
+        routes: &Routes,
+        point: &Arc<str>,
+        name: &Arc<str>,
+        body_bytes: Option<u64>,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Exchange {
+        match routes.answering(name) {
+            Some(route) => self.handle(route, point, body_bytes, head, port),
+            None => {
+                warn_once(&routes.has_warned, point, name);
+                let text = "the protocol of this mount is not there, or does not answer HTTP";
+                routes.site.refuse(port, 404, text);
+                Exchange::answered()
+            }
+        }
+    }
+
+    /// What a file answers: at once when all that is needed is in memory, and else from a thread that may wait.
+    fn file(
+        &self,
+        routes: &Routes,
+        root: &Arc<FilesRoot>,
+        rest: &str,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) {
+        let request = FileRequest::of(head, rest, port.limits());
+        if let Ok(answer) = root.answer(&request, Reach::Memory) {
+            return routes.site.send_files(port, answer);
+        }
+        let root = Arc::clone(root);
+        let of = (port.id(), port.number());
+        let make = move || root.answer(&request, Reach::Disk);
+        if !self.desk.answer(of, make) {
+            let text = "too many files are waited for: see limits.file_jobs_count";
+            routes.site.refuse(port, 503, text);
+        }
+    }
+
+    /// What no mount takes.
+    fn unmounted(
+        &mut self,
+        routes: &Routes,
+        head: &RequestHead<'_>,
+        port: &mut HttpPort<'_>,
+    ) -> Exchange {
+        let site = &routes.site;
+        if let Some(name) = &site.default_http {
+            return self.handled(routes, &"/".into(), name, None, head, port);
+        }
+        let path = head.path();
+        if !KNOWN.contains(&head.method) {
+            site.refuse(port, 501, "this method is not known here");
+        } else if path == "/" {
+            page_at_root(routes, head, port);
+        } else if routes.by_path(path).is_some() {
+            let refusal = Refusal::NotUpgrade;
+            let text = refusal.to_string();
+            site.refuse_with(port, refusal.status(), refusal.fields(), text);
+        } else {
+            site.refuse(port, 404, "there is nothing here");
+        }
+        Exchange::answered()
+    }
+}
+
+fn redirected(
+    routes: &Routes,
+    redirect: &Redirect,
+    rest: &str,
+    head: &RequestHead<'_>,
+    port: &mut HttpPort<'_>,
+) {
+    let location = redirect.location(rest, head.query());
+    let mut fields = Fields::new();
+    fields.set("Location", &location);
+    let text = format!("this is at {location}");
+    routes.site.say(port, redirect.status(), fields, &text);
+}
+
+/// The page on which a browser can talk to the protocols.
+fn page_at_root(routes: &Routes, head: &RequestHead<'_>, port: &mut HttpPort<'_>) {
+    if !matches!(head.method, "GET" | "HEAD") {
+        let text = "this page can only be read";
+        let allow = [("Allow", "GET, HEAD")];
+        return routes.site.refuse_with(port, 405, &allow, text);
+    }
+    let mut names: Vec<_> = routes.with_sessions().collect();
+    names.sort_unstable();
+    let mut fields = Fields::new();
+    for (name, value) in page::PAGE_FIELDS {
+        fields.set(name, value);
+    }
+    port.answer(200, &fields, Content::Whole(&page::page(names)));
+}
+
+/// Tells the operator of a mount that leads nowhere, once for each state of the host.
+fn warn_once(has_warned: &AtomicBool, mount: &str, protocol: &str) {
+    if !has_warned.swap(true, Ordering::Relaxed) {
+        tracing::warn!(target: "hotsocket::context", mount, protocol,
+            "a mount leads nowhere: no plugin serves this protocol, or it does not answer HTTP; \
+             put the plugin into the directory, or name another one in `mounts`");
+    }
+}

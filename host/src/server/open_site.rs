@@ -1,0 +1,90 @@
+//! What a vhost has beside its protocols, opened: directories, error pages, the access log. All of it or nothing.
+
+use std::{error::Error, rc::Rc, sync::Arc, time::Duration};
+
+use crate::{
+    access_log::{self, AccessLog},
+    config::Config,
+    context::{error_pages::ErrorPages, mounts::open_files, site::Site},
+    wire::fields::Fields,
+};
+
+/// How long the end of the host waits for the last lines of the access log.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// A site, and what belongs to it and is not for the service threads.
+pub(crate) struct OpenSite {
+    pub(crate) site: Arc<Site>,
+    log: Option<OpenLog>,
+}
+
+/// An access log, and what it was opened by.
+struct OpenLog {
+    log: Rc<AccessLog>,
+    settings: access_log::Settings,
+    bounds: [u64; 2],
+}
+
+impl OpenSite {
+    /// Opens what `config` names. The access log of `before` goes on if it is to be the same.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be opened; nothing has changed then.
+    pub(crate) fn open(config: &Config, before: Option<&Self>) -> Result<Self, Box<dyn Error>> {
+        let mut fields = Fields::new();
+        config.own_fields.complete(&mut fields);
+        let mounts = config.mounts.try_map(open_files)?;
+        let error_pages = ErrorPages::read(&config.error_pages, config.limits.error_page_bytes)?;
+        let log = match &config.access_log {
+            Some(settings) => Some(OpenLog::open(settings, config, before)?),
+            None => None,
+        };
+        let site = Site {
+            mounts,
+            default_http: config.default_http.as_deref().map(Into::into),
+            error_pages,
+            fields: fields.into(),
+            access_log: log.as_ref().map(|open| open.log.logger()),
+        };
+        Ok(Self {
+            site: site.into(),
+            log,
+        })
+    }
+
+    /// Writes what is left of the access log. After the service threads have ended.
+    pub(crate) fn finish(self) {
+        if let Some(log) = self.log.and_then(|open| Rc::into_inner(open.log))
+            && !log.finish(LAST_LINES)
+        {
+            tracing::warn!(target: "hotsocket", "the last lines of the access log could not be written");
+        }
+    }
+}
+
+impl OpenLog {
+    fn open(
+        settings: &access_log::Settings,
+        config: &Config,
+        before: Option<&OpenSite>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let limits = &config.limits;
+        let bounds = [limits.access_log_lines_count, limits.access_log_text_bytes];
+        let same = before
+            .and_then(|before| before.log.as_ref())
+            .filter(|open| open.settings == *settings && open.bounds == bounds);
+        let log = match same {
+            Some(open) => {
+                open.log.reopen();
+                Rc::clone(&open.log)
+            }
+            None => Rc::new(AccessLog::start(settings, limits)?),
+        };
+        Ok(Self {
+            log,
+            settings: settings.clone(),
+            bounds,
+        })
+    }
+}

@@ -1,0 +1,17 @@
+//! What a client of HTTP sees.
+
+mod answer;
+mod bodies;
+mod clients;
+mod failing_handlers;
+mod handlers;
+mod keep_alive;
+mod methods;
+mod mounts;
+mod odd_files;
+mod peer;
+mod site;
+mod splits;
+mod stalled;
+mod strict_heads;
+mod strict_lengths;
