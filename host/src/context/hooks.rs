@@ -1,7 +1,5 @@
 //! Calling the hooks of a session, and its place among the sessions of its protocol on this service thread.
 
-use std::net::SocketAddr;
-
 use crate::{
     context::{
         broadcast::Set,
@@ -11,7 +9,7 @@ use crate::{
         serving::{Context, Io},
         session::{Session, SessionCall},
     },
-    net::{port::Port, token::ConnectionId},
+    net::{peer::Peer, port::Port, token::ConnectionId},
     wire::close_code::INTERNAL_ERROR,
 };
 
@@ -44,7 +42,7 @@ impl Context {
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
         };
         if let Err(fault) = hook(instance, state, &mut call) {
             self.fail(instance, session, port, &fault);
@@ -76,7 +74,7 @@ impl Context {
         instance: &Instance<dyn ProtocolHandler>,
         session: &mut Session,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         state: SessionState,
     ) {
         let mut call = self.farewell(instance, session, id, peer);
@@ -91,7 +89,7 @@ impl Context {
         instance: &'a Instance<dyn ProtocolHandler>,
         session: &'a mut Session,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
     ) -> SessionCall<'a, 'a> {
         SessionCall {
             id,
@@ -103,7 +101,7 @@ impl Context {
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The context of one service thread: [`Service`] carried out with protocols.
 
-use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
@@ -20,6 +20,7 @@ use crate::{
     net::{
         http_port::HttpPort,
         io,
+        peer::Peer,
         port::Port,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
@@ -181,7 +182,7 @@ impl Service for Context {
         &mut self,
         exchange: Exchange,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         end: &ExchangeEnd,
     ) {
         if let (Some(log), Some(told)) = (&self.routes.site.access_log, &exchange.told) {
@@ -227,7 +228,7 @@ impl Service for Context {
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
         };
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
@@ -273,7 +274,7 @@ impl Service for Context {
         &mut self,
         mut session: Session,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         close: &CloseReport,
         io: &mut Io,
     ) {

@@ -176,7 +176,7 @@ fn send_file<T, E>(
             return Ok(Piece::Cold(Arc::clone(file), piece));
         }
         let count = usize::try_from(end - range.start).unwrap_or(usize::MAX);
-        match rustix::fs::sendfile(&link.stream, file, Some(&mut range.start), count) {
+        match link.transport.send_file(file, &mut range.start, count) {
             // Shorter than it was when the answer was begun: what was announced cannot be kept.
             Ok(0) => {
                 let error = "a file became shorter while it was sent";

@@ -5,8 +5,6 @@
 
 use std::{borrow::Cow, collections::VecDeque, net::SocketAddr, sync::Arc};
 
-use mio::net::TcpStream;
-
 use crate::{
     connection::{
         buffers::BufferPool,
@@ -17,11 +15,13 @@ use crate::{
     limits::Limits,
     net::{
         date_clock::DateClock,
+        peer::Peer,
         port::{Sent, Wants},
         service::EndedBy,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
         token::ConnectionId,
+        transport::Transport,
     },
     wire::fields::Fields,
 };
@@ -60,8 +60,9 @@ impl Notes {
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) number: u32,
-    pub(crate) stream: &'a TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) transport: &'a Transport,
+    pub(crate) listener: u8,
+    pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) gathered: &'a mut Vec<u8>,
@@ -93,14 +94,20 @@ impl HttpPort<'_> {
 
     /// Who is at the other end.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Which listener of its thread accepted the connection, counted from 0 in the order they were given.
+    #[must_use]
+    pub fn listener(&self) -> u8 {
+        self.listener
     }
 
     /// The address that the connection was accepted on.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
-        self.stream.local_addr().ok()
+        self.transport.local_address()
     }
 
     /// Milliseconds of the service thread's clock.

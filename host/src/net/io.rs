@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    net::SocketAddr,
     ops::Range,
     sync::{
         Arc,
@@ -12,7 +11,7 @@ use std::{
     },
 };
 
-use mio::{Registry, net::TcpListener};
+use mio::Registry;
 
 use crate::{
     connection::{
@@ -25,6 +24,8 @@ use crate::{
     net::{
         date_clock::DateClock,
         link::{Lent, Link, Open, Stage},
+        listener::Listener,
+        peer::Peer,
         port::Port,
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
@@ -84,7 +85,7 @@ pub struct Io<T, E> {
 
 /// A listening socket of this thread.
 pub(crate) struct Listening {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Listener,
     /// More may wait to be accepted.
     pub(crate) is_ready: bool,
     /// Waits for descriptors.
@@ -95,7 +96,7 @@ pub(crate) struct Listening {
 pub(crate) struct Ended<T> {
     pub(crate) session: T,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) report: CloseReport,
 }
 
@@ -103,7 +104,7 @@ pub(crate) struct Ended<T> {
 pub(crate) struct EndedExchange<E> {
     pub(crate) exchange: E,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) end: ExchangeEnd,
 }
 
@@ -440,7 +441,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// The session is over, though its transport may still be closing.
-    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: SocketAddr, open: Open<T>) {
+    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: Peer, open: Open<T>) {
         let Open {
             mut websocket,
             session,
@@ -501,11 +502,10 @@ impl<T, E> Io<T, E> {
     /// # Errors
     ///
     /// When it cannot be registered.
-    pub(crate) fn listen(&mut self, mut socket: TcpListener) -> io::Result<()> {
+    pub(crate) fn listen(&mut self, mut socket: Listener) -> io::Result<()> {
         use crate::net::token::listener_token;
         let token = listener_token(self.listeners.len());
-        self.registry
-            .register(&mut socket, token, mio::Interest::READABLE)?;
+        socket.register(&self.registry, token)?;
         self.listeners.push(Listening {
             socket,
             is_ready: false,

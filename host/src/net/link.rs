@@ -3,12 +3,9 @@
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    io::{self, IoSlice, Read, Write},
-    net::{Shutdown, SocketAddr},
+    io::{self, IoSlice},
     ops::Range,
 };
-
-use mio::net::TcpStream;
 
 use crate::{
     connection::{
@@ -23,12 +20,14 @@ use crate::{
     net::{
         date_clock::DateClock,
         http_port::{HttpPort, Notes},
+        peer::Peer,
         port::{Port, Wants},
         service::EndedBy,
         settings::Settings,
         timer_wheel::TimerKey,
         timers::{SessionTimers, Timers},
         token::ConnectionId,
+        transport::Transport,
     },
 };
 
@@ -37,8 +36,10 @@ const SLICES: usize = 32;
 
 /// A connection and its socket. Small, since most connections of a server are idle.
 pub(crate) struct Link<T, E> {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) peer: Peer,
+    /// Which listener of the thread accepted it.
+    pub(crate) listener: u8,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
@@ -164,10 +165,11 @@ pub(crate) struct Lent<'a> {
 }
 
 impl<T, E> Link<T, E> {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, listener: u8) -> Self {
         Self {
-            stream,
+            transport,
             peer,
+            listener,
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
             carry: Vec::new(),
@@ -215,7 +217,7 @@ impl<T, E> Link<T, E> {
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.stream.read(into) {
+            match self.transport.read(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -254,7 +256,7 @@ impl<T, E> Link<T, E> {
         while !self.queue.is_empty() && self.readiness.writable {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.queue.fill(&mut slices);
-            match self.stream.write_vectored(&slices[..filled]) {
+            match self.transport.write_vectored(&slices[..filled]) {
                 Ok(taken) => self.queue.advance(taken),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.writable = false;
@@ -273,7 +275,7 @@ impl<T, E> Link<T, E> {
     fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
-            match self.stream.write(&bytes[taken..]) {
+            match self.transport.write(&bytes[taken..]) {
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.writable = false;
@@ -298,8 +300,7 @@ impl<T, E> Link<T, E> {
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
         self.is_shut_down = true;
-        // A socket that is gone already has nobody to tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.transport.shut_down();
     }
 
     /// The WebSocket and what its session may ask; none before and after.
@@ -337,7 +338,8 @@ impl<T, E> Link<T, E> {
         let port = HttpPort {
             id: lent.id,
             number: http.count,
-            stream: &self.stream,
+            transport: &self.transport,
+            listener: self.listener,
             peer: self.peer,
             now: lent.now,
             exchange: &mut running.exchange,

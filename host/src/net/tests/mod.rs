@@ -22,6 +22,7 @@ use crate::{
         io::{Io, Shared},
         link::Link,
         listener,
+        peer::Peer as Who,
         port::{Port, Sent},
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         settings::Settings,
@@ -207,7 +208,7 @@ impl Service for Probe {
         }
     }
 
-    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: SocketAddr, end: &ExchangeEnd) {
+    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: Who, end: &ExchangeEnd) {
         self.note(&format!("ended {:?} {} {}", end.by, end.status, end.sent));
     }
 
@@ -257,7 +258,7 @@ impl Service for Probe {
         &mut self,
         (): (),
         _id: ConnectionId,
-        _peer: SocketAddr,
+        _peer: Who,
         report: &CloseReport,
         _io: &mut Io<(), ()>,
     ) {
@@ -296,7 +297,7 @@ impl Bench {
         };
         change(&mut limits);
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let address = listeners[0].local_address().unwrap();
         let shared = Shared::default();
         let event_loop = EventLoop::new(
             Loop::new().unwrap(),
