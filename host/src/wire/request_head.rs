@@ -152,20 +152,10 @@ impl<'a> RequestHead<'a> {
         let mut request = httparse::Request::new(&mut fields);
         let len = match request.parse(&input[..input.len().min(most)]) {
             Ok(Status::Complete(len)) => len,
-            Ok(Status::Partial) if input.len() < most => {
-                // What is wrong already is refused already.
-                refuse_loose_lines(input)?;
-                refuse_long_target(input, limits)?;
-                return Ok(None);
-            }
-            Ok(Status::Partial) => {
-                refuse_long_target(input, limits)?;
-                return Err(HeadError::TooLarge);
-            }
+            Ok(Status::Partial) => return refuse_partial(input, limits),
             Err(httparse::Error::Version) => match refused_version(input) {
                 Some(error) => return Err(error),
-                None if input.len() < most => return Ok(None),
-                None => return Err(HeadError::TooLarge),
+                None => return refuse_partial(input, limits),
             },
             Err(error) => return Err(refused(error)),
         };
@@ -257,6 +247,17 @@ fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
         before = *byte;
     }
     Ok(())
+}
+
+/// A head that is not complete: what is wrong already is refused already.
+fn refuse_partial<T>(input: &[u8], limits: &Limits) -> Result<Option<T>, HeadError> {
+    if input.len() as u64 >= limits.request_head_bytes {
+        refuse_long_target(input, limits)?;
+        return Err(HeadError::TooLarge);
+    }
+    refuse_loose_lines(input)?;
+    refuse_long_target(input, limits)?;
+    Ok(None)
 }
 
 /// A request line that is not complete, and whose target is above the limit already.
@@ -447,6 +448,8 @@ mod tests {
         let long_target = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(wrong_with(&long_target, &limits).status(), 414);
         assert_eq!(wrong_with(&long_target[..26], &limits).status(), 414);
+        let old = long_target.replace("HTTP/1.1", "HTTP/0.9");
+        assert_eq!(wrong_with(&old[..33], &limits).status(), 414);
         let long_value = format!(
             "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
             target.repeat(5)

@@ -221,7 +221,7 @@ impl Connection {
         let exchange = self.exchange.as_mut().unwrap();
         exchange.give_up_body();
         exchange.close_after();
-        if exchange.is_complete() {
+        if exchange.discards() {
             return;
         }
         let request = self.heard.requests.last_mut().unwrap();
