@@ -1,6 +1,6 @@
 //! What a client of HTTP sees.
 
-mod answer;
+pub(crate) mod answer;
 mod bodies;
 mod clients;
 mod failing_handlers;
@@ -9,7 +9,7 @@ mod keep_alive;
 mod methods;
 mod mounts;
 mod odd_files;
-mod peer;
+pub(crate) mod peer;
 mod site;
 mod splits;
 mod stalled;

@@ -86,6 +86,31 @@ impl HttpPeer {
         }
     }
 
+    /// The next chunk of an answer that is read as it comes; empty at the end.
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            line.extend(self.take(1));
+        }
+        let line = String::from_utf8_lossy(&line);
+        let length = usize::from_str_radix(line.trim_end(), 16).expect("a length");
+        let mut chunk = self.take(length + 2);
+        assert!(chunk.ends_with(b"\r\n") && chunk.len() == length + 2);
+        chunk.truncate(length);
+        chunk
+    }
+
+    /// Chunks, until so many bytes have come in them.
+    pub(crate) fn chunks(&mut self, count: usize) -> Vec<u8> {
+        let mut content = Vec::new();
+        while content.len() < count {
+            let chunk = self.chunk();
+            assert!(!chunk.is_empty(), "only {} bytes", content.len());
+            content.extend(chunk);
+        }
+        content
+    }
+
     /// All that still comes until the server ends the connection.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let end = Instant::now() + DEADLINE;

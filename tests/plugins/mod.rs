@@ -1,6 +1,7 @@
 //! What happens to plugin files under a running host.
 
 mod bad_files;
+mod cgi;
 mod generations;
 mod http_handlers;
 mod lives;
@@ -9,9 +10,11 @@ mod names;
 mod options;
 mod panicking;
 mod permissions;
+mod post_form;
 mod reload;
 mod reload_load;
 mod reload_ways;
 mod removal;
+mod server_sent_events;
 mod template;
 mod two_protocols;

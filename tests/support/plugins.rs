@@ -6,7 +6,17 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The plugins that are shipped, by the name of their library.
-const SHIPPED: [&str; 4] = ["echo", "broadcast", "increment", "permessage_deflate"];
+const SHIPPED: [&str; 6] = [
+    "echo",
+    "broadcast",
+    "increment",
+    "permessage_deflate",
+    "cgi",
+    "post_form",
+];
+
+/// Those of `examples`.
+const EXAMPLES: [&str; 1] = ["server_sent_events"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
 const FIXTURES: [&str; 12] = [
@@ -31,7 +41,7 @@ const MARKER: &[u8] = b"hotsocket-marker-version-";
 /// directory, and abi_stable must.
 const OTHER_VERSION: &str = "0.1.99";
 
-/// The file of a plugin that is shipped or a fixture.
+/// The file of a plugin that is shipped, an example or a fixture.
 pub(crate) fn plugin(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(build);
@@ -173,7 +183,7 @@ fn build() {
     command
         .arg("--manifest-path")
         .arg(repository().join("Cargo.toml"));
-    for name in SHIPPED {
+    for name in SHIPPED.iter().chain(&EXAMPLES) {
         let package = format!("hotsocket-{}", name.replace('_', "-"));
         command.args(["-p", &package]);
     }

@@ -1,7 +1,7 @@
 //! What the kernel says about a running server.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -78,14 +78,40 @@ impl Process {
             .sum()
     }
 
+    /// What it has open, as the kernel names it.
+    pub(crate) fn open_files(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.directory.join("fd")).expect("it runs");
+        files
+            .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+            .collect()
+    }
+
+    /// How many processes are its children, those that nobody has waited for among them.
+    pub(crate) fn children(&self) -> usize {
+        let own = self.directory.file_name().and_then(|name| name.to_str());
+        let processes = fs::read_dir("/proc").expect("it is there");
+        let stats = processes.filter_map(|one| stat(&one.ok()?.path()));
+        stats.filter(|stat| stat.split(' ').nth(1) == own).count()
+    }
+
     /// How many sockets it has open.
     pub(crate) fn open_sockets(&self) -> usize {
-        let files = fs::read_dir(self.directory.join("fd")).expect("it runs");
-        let links = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-        links
-            .filter(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
-            .count()
+        let is_socket =
+            |file: &&PathBuf| file.as_os_str().as_encoded_bytes().starts_with(b"socket:");
+        self.open_files().iter().filter(is_socket).count()
     }
+}
+
+/// Whether the process of this number runs. One that lost its parent may wait to be reaped by somebody else: that is
+/// over too.
+pub(crate) fn runs(pid: u32) -> bool {
+    stat(Path::new(&format!("/proc/{pid}"))).is_some_and(|stat| !stat.starts_with(['Z', 'X']))
+}
+
+/// State, parent and the rest, of a process that is there.
+fn stat(directory: &Path) -> Option<String> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
 }
 
 /// Asks again and again until the answer is yes, and says what was awaited when it never is.
