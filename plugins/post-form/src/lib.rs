@@ -114,17 +114,25 @@ impl HttpInstance for PostForm {
 /// The directory for good, wherever the host goes.
 fn resolved(directory: PathBuf) -> Result<PathBuf, PluginError> {
     let wrong = |why: &dyn std::fmt::Display| {
-        let path = directory.display();
-        PluginError::new(format!(
-            "option `directory`: {path}: {why}; make it, or name another"
-        ))
+        let path = std::path::absolute(&directory).unwrap_or_else(|_| directory.clone());
+        let path = path.display();
+        PluginError::new(format!("option `directory`: {path}: {why}"))
     };
-    let resolved = directory.canonicalize().map_err(|error| wrong(&error))?;
-    if resolved.is_dir() {
-        Ok(resolved)
-    } else {
-        Err(wrong(&"it is no directory"))
+    let resolved = directory
+        .canonicalize()
+        .map_err(|error| wrong(&format_args!("{error}; make it, or name another")))?;
+    if !resolved.is_dir() {
+        return Err(wrong(&"it is no directory; name one"));
     }
+    // Better told now than to the first who posts.
+    if let Err(error) = tempfile::tempfile_in(&resolved) {
+        let mend = "let the user of the host write to it, or name another";
+        return Err(wrong(&format_args!(
+            "no file can be made there: {}; {mend}",
+            error.kind()
+        )));
+    }
+    Ok(resolved)
 }
 
 /// One form.
