@@ -65,6 +65,11 @@ fn every_kept_chunked_body_is_the_same_however_it_is_cut() {
 }
 
 #[test]
+fn every_kept_connection_is_heard_and_answered_the_same_however_it_is_cut() {
+    replay("http_connection", bodies::http_connection);
+}
+
+#[test]
 fn every_kept_range_lies_inside_of_its_file() {
     replay("ranges", bodies::ranges);
 }

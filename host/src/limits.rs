@@ -79,6 +79,8 @@ limits! {
     accept_count = 64;
     /// Bytes read from one connection in one turn of the service loop; the rest waits for the next turn.
     read_budget_bytes = 1 << 20;
+    /// Requests of one connection that are begun in one turn of the service loop; the rest waits for the next turn.
+    turn_requests_count = 256;
     /// Bytes of a file sent to one connection in one turn of the service loop; the rest waits for the next turn.
     file_turn_bytes = 256 << 10;
     /// Size of the file of an error page, in bytes. A larger one is refused.

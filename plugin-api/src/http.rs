@@ -39,7 +39,7 @@ use crate::{Exchange, Host, Instance, NoOptions, PluginError, TimerId};
     reason = "the names of what a hook gets are its documentation"
 )]
 pub trait HttpHandler: Send + Sized + 'static {
-    /// The name that a mount of the config names, and the path `/NAME` where no config says otherwise. A token, as
+    /// The name that a mount of the config names; a handler that no mount names answers nothing. A token, as
     /// [`Protocol::NAME`](crate::Protocol::NAME), with which it shares a namespace. Only a handler that is exported as
     /// `http:` needs one; beside the sessions of a protocol that of the protocol counts.
     const NAME: &'static str = "";

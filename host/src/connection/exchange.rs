@@ -164,10 +164,10 @@ impl Exchange {
         self.room = bytes;
     }
 
-    /// Whether the body is known to be longer than it may.
+    /// Whether the body is known to be longer than it may, and somebody wants it.
     #[must_use]
     pub fn is_too_long(&self) -> bool {
-        matches!(self.body, Body::Exact { left } if left > self.room)
+        !self.discards && matches!(self.body, Body::Exact { left } if left > self.room)
     }
 
     /// Whether all of the body was read.
@@ -229,6 +229,9 @@ impl Exchange {
         let BodyEvent::Piece(piece) = event else {
             return event;
         };
+        if self.discards {
+            return BodyEvent::Piece(piece);
+        }
         match self.room.checked_sub(piece.len() as u64) {
             Some(room) => {
                 self.room = room;

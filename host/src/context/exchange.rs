@@ -1,6 +1,6 @@
 //! One HTTP exchange as the context and a handler of a plugin know it.
 
-use std::{borrow::Cow, net::SocketAddr, path::Path, sync::Arc};
+use std::{borrow::Cow, path::Path, sync::Arc};
 
 use crate::{
     connection::content::FileAnswer,
@@ -10,12 +10,12 @@ use crate::{
         held_head::HeldHead,
         http_handler::ExchangeState,
         offload::FileDesk,
-        session::octets,
         site::Site,
         told::Told,
     },
     net::{
         http_port::{Content, HttpPort},
+        peer::{AddressBytes, Peer},
         port::Sent,
         service::EndedBy,
         token::ConnectionId,
@@ -137,7 +137,7 @@ impl Handled {
 pub struct ExchangeCall<'a, 'p> {
     pub(super) exchange: &'a mut Handled,
     pub(super) id: ConnectionId,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// The connection; none once the exchange has ended.
     pub(super) port: Option<&'a mut HttpPort<'p>>,
     pub(super) desk: &'a FileDesk,
@@ -150,7 +150,7 @@ pub struct ExchangeCall<'a, 'p> {
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
     /// Holds the address that [`Self::peer_ip`] gives.
-    pub(super) ip: [u8; 16],
+    pub(super) ip: Option<AddressBytes>,
     /// Holds the address that [`Self::local`] gives.
     pub(super) local: String,
 }
@@ -368,13 +368,15 @@ impl ExchangeCall<'_, '_> {
 
     /// The peer's address.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// The peer's IP address in network order, 4 or 16 bytes.
-    pub fn peer_ip(&mut self) -> &[u8] {
-        octets(self.peer, &mut self.ip)
+    /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.
+    pub fn peer_ip(&mut self) -> Option<&[u8]> {
+        let address = self.peer.address()?;
+        let bytes = self.ip.insert(AddressBytes::of(address.ip()));
+        Some(bytes.as_slice())
     }
 
     /// The address and port that the connection was accepted on; none once the exchange has ended.

@@ -1,6 +1,6 @@
 //! What the context asks of whoever implements a protocol: host-side traits, so that this floor knows no plugin.
 
-use std::{fmt, net::SocketAddr, num::NonZeroUsize, sync::Arc};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::{
         http_handler::{HttpFacts, HttpHandler},
         session::SessionCall,
     },
-    net::service::Delivered,
+    net::{peer::Peer, service::Delivered},
     wire::{Role, extension::Extension},
 };
 
@@ -335,7 +335,7 @@ pub struct RequestFacts<'a> {
     /// The request target, as it came.
     pub target: &'a str,
     /// The peer's address.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// The protocol it was bound to.
     pub protocol: &'a ProtocolFacts,
     /// The subprotocol that was agreed on.

@@ -1,6 +1,6 @@
 //! A request that a protocol answers: its way from the connection to the hooks and back.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     context::{
@@ -16,6 +16,7 @@ use crate::{
     },
     net::{
         http_port::HttpPort,
+        peer::Peer,
         service::{EndedBy, ExchangeEnd, Refused},
         token::ConnectionId,
     },
@@ -105,7 +106,7 @@ impl Context {
         &'a self,
         instance: &'a Instance<dyn ProtocolHandler>,
         handled: &'a mut Handled,
-        (id, peer): (ConnectionId, SocketAddr),
+        (id, peer): (ConnectionId, Peer),
         port: Option<&'a mut HttpPort<'p>>,
     ) -> ExchangeCall<'a, 'p> {
         ExchangeCall {
@@ -120,7 +121,7 @@ impl Context {
             thread: instance.thread,
             fields_bytes: self.answer_fields_bytes,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
             local: String::new(),
         }
     }
@@ -299,7 +300,7 @@ impl Context {
     pub(super) fn end_handled(
         &mut self,
         mut handled: Handled,
-        of: (ConnectionId, SocketAddr),
+        of: (ConnectionId, Peer),
         end: &ExchangeEnd,
     ) {
         self.hub.exchanges(self.thread).leave(of.0);
@@ -331,7 +332,7 @@ impl Context {
         &self,
         instance: &Instance<dyn ProtocolHandler>,
         handled: &mut Handled,
-        of: (ConnectionId, SocketAddr),
+        of: (ConnectionId, Peer),
         state: ExchangeState,
     ) {
         let Some(http) = instance.handler.http() else {

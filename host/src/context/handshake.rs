@@ -1,12 +1,13 @@
 //! What a protocol has to say of its own opening handshake before there is a session, and what is kept of one.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use crate::{
     context::{
         handler::{LearntState, ProtocolHandler, RequestFacts, ThreadState, Verdict},
         instances::{Instance, report},
     },
+    net::peer::AddressBytes,
     wire::{
         fields::{BadField, Fields},
         request_head::RequestHead,
@@ -33,7 +34,7 @@ pub struct HandshakeCall<'a> {
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
     /// Holds the address that [`Self::peer_ip`] gives.
-    ip: [u8; 16],
+    ip: Option<AddressBytes>,
 }
 
 /// Why something that a hook said of the answer is not taken.
@@ -63,7 +64,7 @@ impl<'a> HandshakeCall<'a> {
             fields_bytes,
             refusal: None,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
         }
     }
 
@@ -85,18 +86,11 @@ impl<'a> HandshakeCall<'a> {
         self.head.host()
     }
 
-    /// The peer's IP address in network order, 4 or 16 bytes.
-    pub fn peer_ip(&mut self) -> &[u8] {
-        match self.facts.peer.ip() {
-            IpAddr::V4(ip) => {
-                self.ip[..4].copy_from_slice(&ip.octets());
-                &self.ip[..4]
-            }
-            IpAddr::V6(ip) => {
-                self.ip = ip.octets();
-                &self.ip
-            }
-        }
+    /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.
+    pub fn peer_ip(&mut self) -> Option<&[u8]> {
+        let address = self.facts.peer.address()?;
+        let bytes = self.ip.insert(AddressBytes::of(address.ip()));
+        Some(bytes.as_slice())
     }
 
     /// The value with this index of the fields of that name.

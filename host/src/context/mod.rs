@@ -12,6 +12,7 @@ pub mod handler;
 mod handling;
 pub mod handshake;
 pub mod held_head;
+mod hooks;
 pub mod http_handler;
 pub mod hub;
 pub(crate) mod instances;

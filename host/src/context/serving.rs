@@ -1,18 +1,17 @@
 //! The context of one service thread: [`Service`] carried out with protocols.
 
-use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
     context::{
         broadcast::Set,
         exchange::{Doing, Exchange},
-        handler::{ExtensionHandler, Fault, ProtocolHandler, SessionState},
+        handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
-        instances::{Instance, Instances, report},
+        instances::{Instances, report},
         offload::{FileDesk, FileThreads},
         request::{self, Asked},
-        roster::SetId,
         routes::Routes,
         session::{Session, SessionCall},
         told::Told,
@@ -21,11 +20,12 @@ use crate::{
     net::{
         http_port::HttpPort,
         io,
+        peer::Peer,
         port::Port,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
-    wire::{Role, close_code::INTERNAL_ERROR, fields::Fields, request_head::RequestHead},
+    wire::{Role, fields::Fields, request_head::RequestHead},
 };
 
 /// The connections of a service thread.
@@ -77,128 +77,6 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             commands: Vec::new(),
             queue: TurnQueue::default(),
-        }
-    }
-
-    /// Calls a hook of a session, and fails the session when the hook does not end well.
-    #[inline]
-    pub(super) fn call(
-        &self,
-        session: &mut Session,
-        port: &mut Port<'_>,
-        hook: impl FnOnce(
-            &Instance<dyn ProtocolHandler>,
-            SessionState,
-            &mut SessionCall<'_, '_>,
-        ) -> Result<(), Fault>,
-    ) {
-        let Some(state) = session.state else {
-            return;
-        };
-        let Some(instance) = self.instances.get(session.instance) else {
-            return;
-        };
-        let mut call = SessionCall {
-            id: port.id(),
-            peer: port.peer(),
-            set: &self.sets[session.set as usize],
-            session,
-            port: Some(port),
-            vhost: &self.routes.vhost,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
-            fault: String::new(),
-            ip: [0; 16],
-        };
-        if let Err(fault) = hook(instance, state, &mut call) {
-            self.fail(instance, session, port, &fault);
-        }
-    }
-
-    /// A hook did not end well: the session ends with 1011, all others go on.
-    #[cold]
-    fn fail(
-        &self,
-        instance: &Instance<dyn ProtocolHandler>,
-        session: &mut Session,
-        port: &mut Port<'_>,
-        fault: &Fault,
-    ) {
-        report(&*instance.handler, fault);
-        port.fail(INTERNAL_ERROR, "the protocol failed");
-        if fault.panicked
-            && let Some(state) = session.state.take()
-        {
-            // What panicked is only freed; nothing else of it is called.
-            self.destroy(instance, session, port.id(), port.peer(), state);
-        }
-    }
-
-    /// Frees the state of a session.
-    fn destroy(
-        &self,
-        instance: &Instance<dyn ProtocolHandler>,
-        session: &mut Session,
-        id: ConnectionId,
-        peer: SocketAddr,
-        state: SessionState,
-    ) {
-        let mut call = self.farewell(instance, session, id, peer);
-        if let Err(fault) = instance.handler.destroy(state, &mut call) {
-            report(&*instance.handler, &fault);
-        }
-    }
-
-    /// A call for a session whose connection is gone.
-    fn farewell<'a>(
-        &'a self,
-        instance: &'a Instance<dyn ProtocolHandler>,
-        session: &'a mut Session,
-        id: ConnectionId,
-        peer: SocketAddr,
-    ) -> SessionCall<'a, 'a> {
-        SessionCall {
-            id,
-            peer,
-            set: &self.sets[session.set as usize],
-            session,
-            port: None,
-            vhost: &self.routes.vhost,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
-            fault: String::new(),
-            ip: [0; 16],
-        }
-    }
-
-    /// The index of a set on this thread.
-    pub(super) fn set_index(&mut self, id: SetId) -> usize {
-        match self.sets.iter().position(|set| set.id == id) {
-            Some(at) => at,
-            None => {
-                self.sets.push(Set::new(id));
-                self.sets.len() - 1
-            }
-        }
-    }
-
-    /// Takes a session out of its set.
-    fn leave_set(&mut self, session: &Session, id: ConnectionId, io: &mut Io) {
-        let members = &mut self.sets[session.set as usize].members;
-        let noted = session.member as usize;
-        let place = match members.get(noted) {
-            Some(member) if *member == id => noted,
-            // It was moved after it had ended and before that was told, so it could not note its place.
-            _ => match members.iter().position(|member| *member == id) {
-                Some(place) => place,
-                None => return,
-            },
-        };
-        members.swap_remove(place);
-        if let Some(&moved) = members.get(place)
-            && let Some(moved) = io.session(moved)
-        {
-            moved.member = place as u32;
         }
     }
 }
@@ -304,7 +182,7 @@ impl Service for Context {
         &mut self,
         exchange: Exchange,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         end: &ExchangeEnd,
     ) {
         if let (Some(log), Some(told)) = (&self.routes.site.access_log, &exchange.told) {
@@ -350,7 +228,7 @@ impl Service for Context {
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fault: String::new(),
-            ip: [0; 16],
+            ip: None,
         };
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
@@ -396,7 +274,7 @@ impl Service for Context {
         &mut self,
         mut session: Session,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         close: &CloseReport,
         io: &mut Io,
     ) {

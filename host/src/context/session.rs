@@ -1,7 +1,5 @@
 //! One open WebSocket as a protocol knows it.
 
-use std::net::{IpAddr, SocketAddr};
-
 use crate::{
     connection::websocket::ClosedBy,
     context::{
@@ -10,6 +8,7 @@ use crate::{
         handshake::Kept,
     },
     net::{
+        peer::{AddressBytes, Peer},
         port::{Port, Sent},
         token::ConnectionId,
     },
@@ -53,7 +52,7 @@ impl Session {
 pub struct SessionCall<'a, 'p> {
     pub(crate) session: &'a mut Session,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     /// The connection; none once the session has ended.
     pub(crate) port: Option<&'a mut Port<'p>>,
     pub(crate) set: &'a Set,
@@ -63,7 +62,7 @@ pub struct SessionCall<'a, 'p> {
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
     /// Holds the address that [`Self::peer_ip`] gives.
-    pub(crate) ip: [u8; 16],
+    pub(crate) ip: Option<AddressBytes>,
 }
 
 impl SessionCall<'_, '_> {
@@ -203,13 +202,15 @@ impl SessionCall<'_, '_> {
 
     /// The peer's address.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// The peer's IP address in network order, 4 or 16 bytes.
-    pub fn peer_ip(&mut self) -> &[u8] {
-        octets(self.peer, &mut self.ip)
+    /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.
+    pub fn peer_ip(&mut self) -> Option<&[u8]> {
+        let address = self.peer.address()?;
+        let bytes = self.ip.insert(AddressBytes::of(address.ip()));
+        Some(bytes.as_slice())
     }
 
     /// The subprotocol that was agreed on.
@@ -246,20 +247,6 @@ impl SessionCall<'_, '_> {
             && port.send_frames(&frames[had..])
         {
             self.session.cursor = frames.len() as u32;
-        }
-    }
-}
-
-/// The IP address of a peer in network order, 4 or 16 bytes.
-pub(super) fn octets(peer: SocketAddr, out: &mut [u8; 16]) -> &[u8] {
-    match peer.ip() {
-        IpAddr::V4(ip) => {
-            out[..4].copy_from_slice(&ip.octets());
-            &out[..4]
-        }
-        IpAddr::V6(ip) => {
-            *out = ip.octets();
-            out
         }
     }
 }

@@ -285,7 +285,7 @@ impl Bench {
             allowed_origins: AllowedOrigins::default(),
         });
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let address = listeners[0].local_address().unwrap();
         let context = Context::new(
             0,
             Arc::clone(&hub),

@@ -1,13 +1,10 @@
 //! What the access log is to tell of an exchange, kept from its head to its end. Only where there is an access log.
 
-use std::{
-    net::SocketAddr,
-    time::{Instant, SystemTime},
-};
+use std::time::{Instant, SystemTime};
 
 use crate::{
     access_log::{AccessLogger, Entry},
-    net::service::ExchangeEnd,
+    net::{peer::Peer, service::ExchangeEnd},
     wire::request_head::RequestHead,
 };
 
@@ -54,11 +51,11 @@ impl Told {
     }
 
     /// Tells it, at the end of the exchange.
-    pub(super) fn tell(&self, log: &AccessLogger, peer: SocketAddr, end: &ExchangeEnd) {
+    pub(super) fn tell(&self, log: &AccessLogger, peer: Peer, end: &ExchangeEnd) {
         let why = (!end.why.is_empty()).then_some(&*end.why);
         log.tell(&Entry {
             time: self.time,
-            peer: Some(peer),
+            peer: peer.address(),
             method: &self.method,
             target: &self.target,
             http_minor: self.http_minor,

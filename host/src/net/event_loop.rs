@@ -5,16 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpListener, net::TcpStream};
+use mio::{Events, Interest, Poll, Token, Waker, event::Event};
 
 use crate::connection::{deadline::DeadlineName, websocket::ClosedBy};
 use crate::net::{
     io::{Io, Shared},
     link::Link,
+    listener::Listener,
+    peer::Peer,
     service::Service,
     settings::Settings,
     timers::Due,
     token::{ConnectionId, MAX_LISTENERS, WAKER, listener_index},
+    transport::Transport,
 };
 
 /// Events taken from the poll at a time.
@@ -78,7 +81,7 @@ impl<S: Service> EventLoop<S> {
     pub fn new(
         poll: Loop,
         thread: u8,
-        listeners: Vec<TcpListener>,
+        listeners: Vec<Listener>,
         service: S,
         settings: Settings,
         shared: Shared,
@@ -256,7 +259,7 @@ impl<S: Service> EventLoop<S> {
     fn accept(&mut self, at: usize) {
         for _ in 0..self.io.settings.accept_count {
             match self.io.listeners[at].socket.accept() {
-                Ok((stream, peer)) => self.admit(stream, peer),
+                Ok((transport, peer)) => self.admit(transport, peer, at as u8),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.io.listeners[at].is_ready = false;
                     return;
@@ -279,7 +282,7 @@ impl<S: Service> EventLoop<S> {
     }
 
     /// Takes a connection in, or closes it when there are too many.
-    fn admit(&mut self, stream: TcpStream, peer: std::net::SocketAddr) {
+    fn admit(&mut self, transport: Transport, peer: Peer, listener: u8) {
         use std::sync::atomic::Ordering::Relaxed;
         let io = &mut self.io;
         let most = io.settings.limits.max_connections;
@@ -288,7 +291,7 @@ impl<S: Service> EventLoop<S> {
                 "connection refused: limits.max_connections is reached, or the host is draining");
             return;
         }
-        let Ok(id) = io.slots.insert(Link::new(stream, peer)) else {
+        let Ok(id) = io.slots.insert(Link::new(transport, peer, listener)) else {
             return;
         };
         io.shared.connections.fetch_add(1, Relaxed);
@@ -296,7 +299,7 @@ impl<S: Service> EventLoop<S> {
             return;
         };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = io.registry.register(&mut link.stream, id.token(), interest) {
+        if let Err(error) = link.transport.register(&io.registry, id.token(), interest) {
             tracing::warn!(target: "hotsocket::net", %peer, %error, "connection refused: it cannot be watched");
             io.remove(id);
             return;
@@ -343,7 +346,7 @@ fn serve_event<S: Service>(
     // Nothing is read in a pause, so nothing else would tell of a reset.
     if event.is_error()
         && link.is_held(&io.settings)
-        && let Ok(Some(error)) = link.stream.take_error()
+        && let Ok(Some(error)) = link.transport.take_error()
     {
         io.lose(id, &error);
     }

@@ -71,8 +71,10 @@ impl<T, E> Io<T, E> {
         let result = match part {
             Part::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
-                let written = link.write(&bytes, self.buffers.budget());
-                written.map(|()| Piece::All)
+                if let Err(error) = link.write(&bytes, self.buffers.budget()) {
+                    return Some(Err(error));
+                }
+                Ok(Piece::All)
             }
             Part::File { file, range } => {
                 let (file, mut rest) = (Arc::clone(file), range.clone());
@@ -100,17 +102,23 @@ impl<T, E> Io<T, E> {
             running.parts.pop_front();
             running.warm_until = 0;
         }
-        if running.parts.is_empty() {
+        let is_all = running.parts.is_empty();
+        if is_all {
             // All that was announced is given out.
             let _ = running.exchange.finish(&mut self.out, &Fields::new());
-            self.touch(id);
-            return Some(Ok(Piece::Full));
         }
+        let is_cold = running.is_cold;
         let has_stalled = link.deadlines.is_set(DeadlineName::StalledWrite);
-        if before > left || matches!(result, Ok(Piece::Full)) && !has_stalled {
+        if is_cold || is_all && link.queue.is_empty() {
+            // The peer is not waited for.
+            link.deadlines.clear(DeadlineName::StalledWrite);
+        } else if before > left || !has_stalled {
             link.deadlines
                 .set(DeadlineName::StalledWrite, self.now, stall_ms);
-            self.touch(id);
+        }
+        self.touch(id);
+        if is_all {
+            return Some(Ok(Piece::Full));
         }
         Some(result)
     }
@@ -139,7 +147,7 @@ impl<T, E> Io<T, E> {
 
     /// Has somebody read what is not in memory.
     pub(super) fn ask_for_cold<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
-        for (id, file, range) in std::mem::take(&mut self.cold) {
+        for (id, file, range) in self.cold.drain(..) {
             if let Some(link) = self.slots.get_mut(id)
                 && let Stage::Http(http) = &link.stage
             {
@@ -168,7 +176,7 @@ fn send_file<T, E>(
             return Ok(Piece::Cold(Arc::clone(file), piece));
         }
         let count = usize::try_from(end - range.start).unwrap_or(usize::MAX);
-        match rustix::fs::sendfile(&link.stream, file, Some(&mut range.start), count) {
+        match link.transport.send_file(file, &mut range.start, count) {
             // Shorter than it was when the answer was begun: what was announced cannot be kept.
             Ok(0) => {
                 let error = "a file became shorter while it was sent";

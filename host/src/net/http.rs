@@ -13,7 +13,7 @@ use crate::{
     net::{
         http_port::{HttpPort, Notes},
         io::{EndedExchange, Io},
-        link::{Http, Lent, Running, Stage},
+        link::{Awaited, Http, Lent, Running, Stage},
         port::Wants,
         service::{Answer, EndedBy, ExchangeEnd, Refused, Service},
         timers::SessionTimers,
@@ -52,6 +52,7 @@ impl<T, E> Io<T, E> {
             let step = match is_running {
                 None => return at,
                 Some(_) if self.must_wait(id) => Step::Busy,
+                Some(false) if self.requests_left == 0 => Step::Busy,
                 Some(false) => self.begin_exchange(service, id, rest),
                 Some(true) => self.read_body(service, id, rest),
             };
@@ -69,7 +70,9 @@ impl<T, E> Io<T, E> {
                 // The end of a body that was read is still to be told.
                 Step::Busy => at < input.len() || self.owes_end(id),
             };
-            if let Some(link) = self.slots.get_mut(id) {
+            if let Some(link) = self.slots.get_mut(id)
+                && matches!(link.stage, Stage::Http(_))
+            {
                 link.is_cut_short = waits;
             }
             return at;
@@ -125,6 +128,7 @@ impl<T, E> Io<T, E> {
                 return Step::Gone(input.len());
             }
         };
+        self.requests_left -= 1;
         match BodyLength::of(&head) {
             Ok(length) => {
                 let exchange = Exchange::new(&head, length, &self.settings.limits);
@@ -178,6 +182,7 @@ impl<T, E> Io<T, E> {
                 warm_until: 0,
                 cut_off: None,
                 notes: Notes::default(),
+                awaited: None,
             }));
         }
     }
@@ -213,7 +218,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Sets the deadline for what comes next in an exchange, and has the client send its body if it waits for a word.
-    fn await_rest(&mut self, id: ConnectionId) {
+    pub(super) fn await_rest(&mut self, id: ConnectionId) {
         let limits = &self.settings.limits;
         let (body_ms, answer_ms) = (limits.request_body_idle_ms, limits.answer_ms);
         let Some(link) = self.slots.get_mut(id) else {
@@ -231,13 +236,22 @@ impl<T, E> Io<T, E> {
         if exchange.awaits_continue() && !link.wants.paused {
             exchange.go_on(&mut self.out);
         }
-        let deadlines = &mut link.deadlines;
-        if !exchange.has_body() && !link.wants.paused {
-            deadlines.set(DeadlineName::Request, self.now, body_ms);
+        let awaited = if !exchange.has_body() && !link.wants.paused {
+            Awaited::Body
         } else if !exchange.is_answered() {
-            deadlines.set(DeadlineName::Request, self.now, answer_ms);
+            Awaited::Answer
         } else {
-            deadlines.clear(DeadlineName::Request);
+            Awaited::Nothing
+        };
+        // What is awaited already is not given more time by what else is done.
+        if running.awaited.replace(awaited) == Some(awaited) {
+            return;
+        }
+        let deadlines = &mut link.deadlines;
+        match awaited {
+            Awaited::Body => deadlines.set(DeadlineName::Request, self.now, body_ms),
+            Awaited::Answer => deadlines.set(DeadlineName::Request, self.now, answer_ms),
+            Awaited::Nothing => deadlines.clear(DeadlineName::Request),
         }
     }
 
@@ -270,6 +284,11 @@ impl<T, E> Io<T, E> {
             }
             step
         });
+        if !input.is_empty()
+            && let Some(Some(running)) = self.running(id)
+        {
+            running.awaited = None;
+        }
         self.await_rest(id);
         step.unwrap_or(Step::Gone(input.len()))
     }
@@ -294,24 +313,6 @@ impl<T, E> Io<T, E> {
         Some(action(kept, &mut port))
     }
 
-    /// The same where no part of the request has come: what is awaited gets time anew only when it is something else than
-    /// before.
-    pub(super) fn call_outside<R>(
-        &mut self,
-        id: ConnectionId,
-        action: impl FnOnce(&mut Option<E>, &mut HttpPort<'_>) -> R,
-    ) -> Option<R> {
-        let awaited = |port: &HttpPort<'_>| (port.is_answered(), port.is_paused());
-        let (result, has_changed) = self.with_port(id, |kept, port| {
-            let before = awaited(port);
-            (action(kept, port), before != awaited(port))
-        })?;
-        if has_changed {
-            self.await_rest(id);
-        }
-        Some(result)
-    }
-
     /// Does something with an exchange outside its own event, if it still goes on. What it sends leaves at once.
     pub fn with_exchange<R>(
         &mut self,
@@ -319,10 +320,11 @@ impl<T, E> Io<T, E> {
         number: u32,
         action: impl FnOnce(&mut E, &mut HttpPort<'_>) -> R,
     ) -> Option<R> {
-        let result = self.call_outside(id, |kept, port| match kept {
+        let result = self.with_port(id, |kept, port| match kept {
             Some(kept) if port.number == number => Some(action(kept, port)),
             _ => None,
         })??;
+        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.touch(id);
@@ -382,11 +384,19 @@ impl<T, E> Io<T, E> {
             }
             None => return,
         }
-        self.tell_ended(service);
+        // Sessions are told when this connection has been served: they may send, and what is gathered is not theirs.
+        self.tell_ended_exchanges(service);
+    }
+
+    /// Whether a connection speaks HTTP.
+    #[inline]
+    pub(super) fn speaks_http(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| matches!(link.stage, Stage::Http(_)))
     }
 
     /// The next request may come, or the connection ends.
-    fn await_request(&mut self, id: ConnectionId) {
+    pub(super) fn await_request(&mut self, id: ConnectionId) {
         let after = self.settings.limits.http_keep_alive_ms;
         if let Some(link) = self.slots.get_mut(id)
             && matches!(link.stage, Stage::Http(_))
@@ -449,6 +459,10 @@ fn give_up<S: Service>(
     let had_begun = port.is_answered();
     port.exchange.give_up_body();
     port.close_after();
+    if port.exchange.discards() {
+        // The answer does not hang on the body, and goes on.
+        return;
+    }
     service.refuse(kept, port, why);
     if had_begun || !port.is_answered() {
         port.cut_off(EndedBy::Host, why.why.clone());

@@ -5,8 +5,6 @@
 
 use std::{borrow::Cow, collections::VecDeque, net::SocketAddr, sync::Arc};
 
-use mio::net::TcpStream;
-
 use crate::{
     connection::{
         buffers::BufferPool,
@@ -17,11 +15,13 @@ use crate::{
     limits::Limits,
     net::{
         date_clock::DateClock,
+        peer::Peer,
         port::{Sent, Wants},
         service::EndedBy,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
         token::ConnectionId,
+        transport::Transport,
     },
     wire::fields::Fields,
 };
@@ -60,8 +60,9 @@ impl Notes {
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) number: u32,
-    pub(crate) stream: &'a TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) transport: &'a Transport,
+    pub(crate) listener: u8,
+    pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) gathered: &'a mut Vec<u8>,
@@ -93,14 +94,20 @@ impl HttpPort<'_> {
 
     /// Who is at the other end.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Which listener of its thread accepted the connection, counted from 0 in the order they were given.
+    #[must_use]
+    pub fn listener(&self) -> u8 {
+        self.listener
     }
 
     /// The address that the connection was accepted on.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {
-        self.stream.local_addr().ok()
+        self.transport.local_address()
     }
 
     /// Milliseconds of the service thread's clock.
@@ -159,6 +166,12 @@ impl HttpPort<'_> {
         if self.is_over() {
             return Sent::Closed;
         }
+        let sent = self.begin(status, fields, content);
+        self.resume_unwanted();
+        sent
+    }
+
+    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         let (length, whole) = match &content {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
@@ -178,7 +191,6 @@ impl HttpPort<'_> {
         if let Err(error) = begun {
             return sent(error);
         }
-        self.read_what_nobody_wants();
         match content {
             Content::Whole(bytes) => {
                 // As long as was announced a moment ago.
@@ -210,11 +222,10 @@ impl HttpPort<'_> {
         if self.is_over() || !self.parts.is_empty() {
             return Sent::Closed;
         }
-        match self.exchange.finish(self.out, trailer) {
-            Ok(()) => {
-                self.read_what_nobody_wants();
-                Sent::Queued
-            }
+        let finished = self.exchange.finish(self.out, trailer);
+        self.resume_unwanted();
+        match finished {
+            Ok(()) => Sent::Queued,
             Err(AnswerError::Wrong) if self.exchange.is_answered() => {
                 self.cut_off(EndedBy::Handler, "less content than announced");
                 Sent::Refused
@@ -239,11 +250,6 @@ impl HttpPort<'_> {
             return self.end();
         }
         Sent::Queued
-    }
-
-    /// A pause ends with the interest in the body: the next request stands behind it.
-    fn read_what_nobody_wants(&mut self) {
-        self.wants.paused &= !self.exchange.discards();
     }
 
     fn end(&mut self) -> Sent {
@@ -306,9 +312,15 @@ impl HttpPort<'_> {
         self.wants.writable = true;
     }
 
-    /// Nothing of the body until [`Self::resume`].
+    /// Nothing of the body until [`Self::resume`], or until nobody wants it.
     pub fn pause(&mut self) {
-        self.wants.paused = !self.exchange.discards();
+        self.wants.paused = true;
+        self.resume_unwanted();
+    }
+
+    /// What is thrown away waits for nobody.
+    fn resume_unwanted(&mut self) {
+        self.wants.paused &= !self.exchange.discards();
     }
 
     /// The body again.

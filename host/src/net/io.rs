@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    net::SocketAddr,
     ops::Range,
     sync::{
         Arc,
@@ -12,7 +11,7 @@ use std::{
     },
 };
 
-use mio::{Registry, net::TcpListener};
+use mio::Registry;
 
 use crate::{
     connection::{
@@ -25,6 +24,8 @@ use crate::{
     net::{
         date_clock::DateClock,
         link::{Lent, Link, Open, Stage},
+        listener::Listener,
+        peer::Peer,
         port::Port,
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
@@ -76,13 +77,15 @@ pub struct Io<T, E> {
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
+    /// How many requests of the connection that is being served may still begin in this turn.
+    pub(crate) requests_left: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
 
 /// A listening socket of this thread.
 pub(crate) struct Listening {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Listener,
     /// More may wait to be accepted.
     pub(crate) is_ready: bool,
     /// Waits for descriptors.
@@ -93,7 +96,7 @@ pub(crate) struct Listening {
 pub(crate) struct Ended<T> {
     pub(crate) session: T,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) report: CloseReport,
 }
 
@@ -101,7 +104,7 @@ pub(crate) struct Ended<T> {
 pub(crate) struct EndedExchange<E> {
     pub(crate) exchange: E,
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) end: ExchangeEnd,
 }
 
@@ -147,6 +150,7 @@ impl<T, E> Io<T, E> {
             ended_exchanges: VecDeque::new(),
             cold: Vec::new(),
             date: DateClock::default(),
+            requests_left: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -204,7 +208,7 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
-    /// Ends a connection that speaks HTTP: at once, or with the answer that is being given.
+    /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -214,7 +218,13 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
-            None => self.hang_up(id, ClosedBy::Drain, "the server is going away"),
+            None if link.queue.is_empty() => {
+                self.hang_up(id, ClosedBy::Drain, "the server is going away");
+            }
+            None => {
+                self.finish(id);
+                self.touch(id);
+            }
         }
     }
 
@@ -431,7 +441,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// The session is over, though its transport may still be closing.
-    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: SocketAddr, open: Open<T>) {
+    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: Peer, open: Open<T>) {
         let Open {
             mut websocket,
             session,
@@ -492,11 +502,10 @@ impl<T, E> Io<T, E> {
     /// # Errors
     ///
     /// When it cannot be registered.
-    pub(crate) fn listen(&mut self, mut socket: TcpListener) -> io::Result<()> {
+    pub(crate) fn listen(&mut self, mut socket: Listener) -> io::Result<()> {
         use crate::net::token::listener_token;
         let token = listener_token(self.listeners.len());
-        self.registry
-            .register(&mut socket, token, mio::Interest::READABLE)?;
+        socket.register(&self.registry, token)?;
         self.listeners.push(Listening {
             socket,
             is_ready: false,

@@ -3,12 +3,9 @@
 use std::{
     borrow::Cow,
     collections::VecDeque,
-    io::{self, IoSlice, Read, Write},
-    net::{Shutdown, SocketAddr},
+    io::{self, IoSlice},
     ops::Range,
 };
-
-use mio::net::TcpStream;
 
 use crate::{
     connection::{
@@ -23,12 +20,14 @@ use crate::{
     net::{
         date_clock::DateClock,
         http_port::{HttpPort, Notes},
+        peer::Peer,
         port::{Port, Wants},
         service::EndedBy,
         settings::Settings,
         timer_wheel::TimerKey,
         timers::{SessionTimers, Timers},
         token::ConnectionId,
+        transport::Transport,
     },
 };
 
@@ -37,8 +36,10 @@ const SLICES: usize = 32;
 
 /// A connection and its socket. Small, since most connections of a server are idle.
 pub(crate) struct Link<T, E> {
-    pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) peer: Peer,
+    /// Which listener of the thread accepted it.
+    pub(crate) listener: u8,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
@@ -112,6 +113,26 @@ pub(crate) struct Running<E> {
     /// It is cut off, by whom and why.
     pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
     pub(crate) notes: Notes,
+    /// What the deadline was set for; none when it is to be set anew.
+    pub(crate) awaited: Option<Awaited>,
+}
+
+impl<E> Running<E> {
+    /// Whether only the rest of the answer is left to do.
+    pub(crate) fn is_streamed(&self) -> bool {
+        self.exchange.has_body() && self.exchange.is_answered()
+    }
+}
+
+/// What an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// More of the body.
+    Body,
+    /// The beginning of the answer.
+    Answer,
+    /// Nothing that has a deadline.
+    Nothing,
 }
 
 /// An open WebSocket.
@@ -144,10 +165,11 @@ pub(crate) struct Lent<'a> {
 }
 
 impl<T, E> Link<T, E> {
-    pub(crate) fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, listener: u8) -> Self {
         Self {
-            stream,
+            transport,
             peer,
+            listener,
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
             carry: Vec::new(),
@@ -195,7 +217,7 @@ impl<T, E> Link<T, E> {
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.stream.read(into) {
+            match self.transport.read(into) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -203,6 +225,7 @@ impl<T, E> Link<T, E> {
     }
 
     /// Writes `bytes`, behind what waits; what the socket does not take waits too.
+    #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
         let rest = &bytes[taken..];
@@ -233,7 +256,7 @@ impl<T, E> Link<T, E> {
         while !self.queue.is_empty() && self.readiness.writable {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = self.queue.fill(&mut slices);
-            match self.stream.write_vectored(&slices[..filled]) {
+            match self.transport.write_vectored(&slices[..filled]) {
                 Ok(taken) => self.queue.advance(taken),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.writable = false;
@@ -252,7 +275,7 @@ impl<T, E> Link<T, E> {
     fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
-            match self.stream.write(&bytes[taken..]) {
+            match self.transport.write(&bytes[taken..]) {
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readiness.writable = false;
@@ -277,8 +300,7 @@ impl<T, E> Link<T, E> {
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
         self.is_shut_down = true;
-        // A socket that is gone already has nobody to tell.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.transport.shut_down();
     }
 
     /// The WebSocket and what its session may ask; none before and after.
@@ -316,7 +338,8 @@ impl<T, E> Link<T, E> {
         let port = HttpPort {
             id: lent.id,
             number: http.count,
-            stream: &self.stream,
+            transport: &self.transport,
+            listener: self.listener,
             peer: self.peer,
             now: lent.now,
             exchange: &mut running.exchange,

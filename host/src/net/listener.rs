@@ -2,11 +2,58 @@
 
 use std::{io, net::SocketAddr};
 
-use mio::net::TcpListener;
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpListener, UnixListener},
+};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::net::{peer::Peer, transport::Transport};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
 const BACKLOG: i32 = 4096;
+
+/// A socket that connections are accepted from.
+#[derive(Debug)]
+pub enum Listener {
+    /// At an address.
+    Tcp(TcpListener),
+    /// At a path of the file system.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// The next connection that waits.
+    pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
+        match self {
+            Self::Tcp(socket) => {
+                let (stream, peer) = socket.accept()?;
+                Ok((Transport::Tcp(stream), Peer::Inet(peer)))
+            }
+            Self::Unix(socket) => {
+                let (stream, _) = socket.accept()?;
+                Ok((Transport::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+
+    /// The address, if it has one.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Has the poll watch it.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            Self::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+}
 
 /// Binds `address` once for each of `count` service threads.
 ///
@@ -16,7 +63,7 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 ///
 /// What the operating system says of the first socket that could not be bound.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
     let first = socket(address)?;
     first.bind(&address.into())?;
     first.set_reuse_port(true)?;
@@ -53,8 +100,8 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn into_mio(socket: Socket) -> TcpListener {
-    TcpListener::from_std(std::net::TcpListener::from(socket))
+fn into_mio(socket: Socket) -> Listener {
+    Listener::Tcp(TcpListener::from_std(std::net::TcpListener::from(socket)))
 }
 
 #[cfg(test)]
@@ -68,7 +115,10 @@ mod tests {
     #[test]
     fn all_service_threads_share_the_port_that_the_first_was_given() {
         let listeners = bind(loopback(), 3).unwrap();
-        let addresses: Vec<_> = listeners.iter().map(|l| l.local_addr().unwrap()).collect();
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|l| l.local_address().unwrap())
+            .collect();
         assert_eq!(addresses.len(), 3);
         assert!(addresses.iter().all(|a| *a == addresses[0]));
     }
@@ -76,7 +126,7 @@ mod tests {
     #[test]
     fn a_second_host_on_the_port_is_refused() {
         let first = bind(loopback(), 2).unwrap();
-        let taken = first[0].local_addr().unwrap();
+        let taken = first[0].local_address().unwrap();
         assert_eq!(bind(taken, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -3,8 +3,6 @@
 //! Sending appends framed bytes to what leaves at the end of the event; everything else is noted and done by the
 //! event loop after the hook has returned, so no hook runs inside another.
 
-use std::net::SocketAddr;
-
 use crate::{
     connection::{
         budget::Budget,
@@ -14,6 +12,7 @@ use crate::{
         write_queue::WriteQueue,
     },
     net::{
+        peer::Peer,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
         token::ConnectionId,
@@ -59,7 +58,7 @@ pub(crate) struct Wants {
 /// One open connection, for the time of one call.
 pub struct Port<'a> {
     pub(crate) id: ConnectionId,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) sending: &'a mut Sending,
     pub(crate) out: &'a mut Vec<u8>,
@@ -82,7 +81,7 @@ impl Port<'_> {
 
     /// Who is at the other end.
     #[must_use]
-    pub fn peer(&self) -> SocketAddr {
+    pub fn peer(&self) -> Peer {
         self.peer
     }
 

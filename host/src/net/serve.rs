@@ -25,22 +25,25 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        self.write_waiting(id);
-        self.send_parts(id);
-        self.end_if_over(service, id);
+        if self.write_waiting(id) {
+            self.requests_left = self.settings.limits.turn_requests_count.max(1);
+            self.send_parts(id);
+            self.end_if_over(service, id);
+        }
         self.call_writable(service, id);
         self.read(service, id);
         self.settle(service, id);
     }
 
-    /// Output that waits goes on when the socket has room again.
-    fn write_waiting(&mut self, id: ConnectionId) {
+    /// Output that waits goes on when the socket has room again. Whether the connection speaks HTTP.
+    fn write_waiting(&mut self, id: ConnectionId) -> bool {
         let Some(link) = self.slots.get_mut(id) else {
-            return;
+            return false;
         };
+        let speaks_http = matches!(link.stage, Stage::Http(_));
         link.note_marks(&self.settings);
         if link.queue.is_empty() || !link.readiness.writable {
-            return;
+            return speaks_http;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -55,6 +58,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
+        speaks_http
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(
@@ -83,13 +87,14 @@ impl<T, E> Io<T, E> {
         {
             service.writable(session, &mut port);
         }
-        self.call_outside(id, |kept, port| {
+        self.with_port(id, |kept, port| {
             if let Some(kept) = kept
                 && !port.is_over()
             {
                 service.http_writable(kept, port);
             }
         });
+        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.end_if_over(service, id);
@@ -212,6 +217,11 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
+        if !self.speaks_http(id) {
+            let consumed = self.consume_frames(service, id, input);
+            self.flush(id);
+            return consumed;
+        }
         let mut consumed = self.consume_http(service, id, input);
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
@@ -334,10 +344,12 @@ impl<T, E> Io<T, E> {
         self.flush(id);
     }
 
-    /// Nothing more is read: when the output has left, the connection ends.
-    pub(super) fn finish(&mut self, id: ConnectionId) {
+    /// Nothing more is served: when the output has left, the connection ends.
+    pub(crate) fn finish(&mut self, id: ConnectionId) {
+        drop(self.take_carry(id));
         if let Some(link) = self.slots.get_mut(id) {
             link.stage = Stage::Lingering;
+            link.is_cut_short = false;
             link.deadlines.clear(DeadlineName::Request);
         }
     }

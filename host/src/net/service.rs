@@ -1,10 +1,10 @@
 //! The one trait upward: what a service thread serves.
 
-use std::{borrow::Cow, fs::File, net::SocketAddr, ops::Range, sync::Arc};
+use std::{borrow::Cow, fs::File, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
-    net::{http_port::HttpPort, io::Io, port::Port, token::ConnectionId},
+    net::{http_port::HttpPort, io::Io, peer::Peer, port::Port, token::ConnectionId},
     wire::{MessageKind, extension::ExtensionChain, fields::Fields, request_head::RequestHead},
 };
 
@@ -132,7 +132,7 @@ pub trait Service: Sized {
         &mut self,
         exchange: Self::Exchange,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         end: &ExchangeEnd,
     );
 
@@ -167,7 +167,7 @@ pub trait Service: Sized {
         &mut self,
         session: Self::Session,
         id: ConnectionId,
-        peer: SocketAddr,
+        peer: Peer,
         report: &CloseReport,
         io: &mut Io<Self::Session, Self::Exchange>,
     );

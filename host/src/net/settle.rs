@@ -49,6 +49,11 @@ impl<T, E> Io<T, E> {
         let Stage::Http(http) = &mut link.stage else {
             return;
         };
+        if let Some(running) = &mut http.running
+            && running.exchange.discards()
+        {
+            running.exchange.give_up_body();
+        }
         match &http.running {
             Some(running) if running.exchange.has_body() => {
                 link.deadlines.set(DeadlineName::Request, self.now, after);
@@ -64,14 +69,18 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        let Some(link) = self.slots.get_mut(id) else {
+        let Some(mut link) = self.slots.get_mut(id) else {
             return;
         };
         link.is_touched = false;
-        self.end_if_over(service, id);
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
+        if matches!(link.stage, Stage::Http(_)) {
+            self.end_if_over(service, id);
+            self.http_settled(id);
+            let Some(settled) = self.slots.get_mut(id) else {
+                return;
+            };
+            link = settled;
+        }
         if link.wants.hang_up {
             self.remove(id);
             return self.tell_ended(service);
@@ -84,7 +93,6 @@ impl<T, E> Io<T, E> {
                 State::Closed | State::Failed | State::Abandoned => self.close_session(id),
             }
         }
-        self.http_settled(id);
         self.linger(id);
         self.relist(id);
         self.arm(id);
@@ -93,13 +101,24 @@ impl<T, E> Io<T, E> {
 
     /// A client that has ended its side sends no further request; those that are here already are served.
     fn http_settled(&mut self, id: ConnectionId) {
-        if let Some(link) = self.slots.get_mut(id)
-            && let Stage::Http(http) = &link.stage
-            && http.is_half_closed
-            && http.running.is_none()
-            && !link.is_cut_short
-        {
-            self.finish(id);
+        let after = self.settings.limits.half_closed_ms;
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Stage::Http(http) = &link.stage else {
+            return;
+        };
+        match &http.running {
+            None if http.is_half_closed && !link.is_cut_short => self.finish(id),
+            // Its end is not read while requests wait before it.
+            Some(running)
+                if link.readiness.read_closed
+                    && running.is_streamed()
+                    && !link.deadlines.is_set(DeadlineName::Request) =>
+            {
+                link.deadlines.set(DeadlineName::Request, self.now, after);
+            }
+            _ => {}
         }
     }
 
@@ -230,7 +249,13 @@ impl<T, E> Io<T, E> {
             return;
         };
         let why = match &http.running {
-            Some(_) if http.is_half_closed => {
+            Some(running) if http.is_half_closed || running.is_streamed() => {
+                if link.deadlines.is_set(DeadlineName::StalledWrite) {
+                    // It still takes what it is given.
+                    let after = self.settings.limits.half_closed_ms;
+                    link.deadlines.set(DeadlineName::Request, self.now, after);
+                    return;
+                }
                 let why = "the client has ended its side: see limits.half_closed_ms";
                 return self.abandon(id, ClosedBy::Peer, why);
             }
@@ -241,6 +266,10 @@ impl<T, E> Io<T, E> {
                 408,
                 "no more of the body within limits.request_body_idle_ms",
             ),
+            // It has not had its answers yet, or has asked for more already.
+            None if http.count > 0 && (link.is_cut_short || !link.queue.is_empty()) => {
+                return self.await_request(id);
+            }
             // Nobody has asked for anything, so nobody is answered.
             None if http.count > 0 && !http.has_begun => return self.finish(id),
             None => Refused::new(
@@ -296,25 +325,43 @@ impl<T, E> Io<T, E> {
         if is_session.is_some() {
             return;
         }
-        self.call_outside(id, |kept, port| {
+        self.with_port(id, |kept, port| {
             port.exchange_timers.remove(timer);
             if let Some(kept) = kept {
                 service.http_timer(kept, port, timer);
             }
         });
+        self.await_rest(id);
         self.flush(id);
         self.send_parts(id);
         self.touch(id);
     }
 
-    /// Tells the sessions that have ended.
+    /// Tells the sessions and exchanges that have ended, and asks for what they wait for.
+    #[inline]
     pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
+        // As after most messages.
+        if self.ended.is_empty() && self.ended_exchanges.is_empty() && self.cold.is_empty() {
+            return;
+        }
+        self.tell_all_ended(service);
+    }
+
+    fn tell_all_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
             service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
         }
+        self.tell_ended_exchanges(service);
+        self.ask_for_cold(service);
+    }
+
+    /// Tells the exchanges that have ended.
+    pub(super) fn tell_ended_exchanges<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+    ) {
         while let Some(ended) = self.ended_exchanges.pop_front() {
             service.exchange_ended(ended.exchange, ended.id, ended.peer, &ended.end);
         }
-        self.ask_for_cold(service);
     }
 }

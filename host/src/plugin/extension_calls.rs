@@ -5,22 +5,22 @@
 
 use std::{
     ffi::c_void,
-    net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
 
 use hotsocket_abi::{
-    Bytes, ExtensionCall, ExtensionCalls, FACT_ENCRYPTED, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT,
-    FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TRANSPORT,
-    FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece, MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT,
-    ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
-    TRANSPORT_TCP,
+    Bytes, ExtensionCall, ExtensionCalls, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID,
+    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece,
+    MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT, ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
+    STATUS_OK, STATUS_PANIC, Status,
 };
 
 use crate::{
     context::handler::{RequestFacts, ThreadState},
+    net::peer::AddressBytes,
     plugin::{
+        facts::transport_fact,
         host_calls::{add_fault, lend},
         instance::pointer,
     },
@@ -59,7 +59,7 @@ pub(crate) struct HookContext<'a> {
     /// The close code that the hook fails with.
     pub(crate) code: u32,
     /// Holds the address that is told.
-    ip: [u8; 16],
+    ip: Option<AddressBytes>,
 }
 
 impl<'a> HookContext<'a> {
@@ -89,7 +89,7 @@ impl<'a> HookContext<'a> {
             parameters: String::new(),
             fault: String::new(),
             code: 0,
-            ip: [0; 16],
+            ip: None,
         }
     }
 
@@ -144,16 +144,10 @@ impl<'a> HookContext<'a> {
             FACT_QUERY => request.query()?.as_bytes(),
             FACT_PROTOCOL => request.protocol.name.as_bytes(),
             FACT_SUBPROTOCOL => request.subprotocol?.as_bytes(),
-            FACT_PEER_IP => match request.peer.ip() {
-                IpAddr::V4(ip) => {
-                    self.ip[..4].copy_from_slice(&ip.octets());
-                    &self.ip[..4]
-                }
-                IpAddr::V6(ip) => {
-                    self.ip = ip.octets();
-                    &self.ip
-                }
-            },
+            FACT_PEER_IP => {
+                let address = request.peer.address()?;
+                self.ip.insert(AddressBytes::of(address.ip())).as_slice()
+            }
             _ => return None,
         };
         Some((bytes.as_ptr(), bytes.len()))
@@ -234,15 +228,12 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
     let body = |hook: &mut HookContext<'_>| {
         let request = hook.request?;
         Some(match key {
-            FACT_PEER_PORT => u64::from(request.peer.port()),
             FACT_ROLE => match request.role {
                 Role::Server => ROLE_SERVER,
                 Role::Client => ROLE_CLIENT,
             },
-            FACT_TRANSPORT => TRANSPORT_TCP,
-            FACT_ENCRYPTED => 0,
             FACT_PROTOCOL_ID => u64::from(request.protocol.id),
-            _ => return None,
+            _ => return transport_fact(key, request.peer),
         })
     };
     // SAFETY: see `with`.

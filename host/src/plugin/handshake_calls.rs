@@ -10,15 +10,17 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_ENCRYPTED, FACT_HOST, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT, FACT_PROTOCOL,
-    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TARGET, FACT_TRANSPORT,
-    FACT_VHOST, HandshakeCalls, ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK,
-    STATUS_PANIC, Status, TRANSPORT_TCP,
+    Bytes, FACT_HOST, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY,
+    FACT_ROLE, FACT_SUBPROTOCOL, FACT_TARGET, FACT_VHOST, HandshakeCalls, ROLE_SERVER,
+    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
 
 use crate::{
     context::handshake::{HandshakeCall, Unsaid},
-    plugin::host_calls::{add_fault, lend},
+    plugin::{
+        facts::transport_fact,
+        host_calls::{add_fault, lend},
+    },
 };
 
 /// The table that every opening handshake of every plugin is given.
@@ -68,12 +70,9 @@ fn lent(bytes: &[u8]) -> Lent {
 
 unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) -> Status {
     let body = |call: &mut HandshakeCall<'_>| match key {
-        FACT_PEER_PORT => Some(u64::from(call.facts().peer.port())),
         FACT_ROLE => Some(ROLE_SERVER),
-        FACT_TRANSPORT => Some(TRANSPORT_TCP),
-        FACT_ENCRYPTED => Some(0),
         FACT_PROTOCOL_ID => Some(u64::from(call.facts().protocol.id)),
-        _ => None,
+        _ => transport_fact(key, call.facts().peer),
     };
     // SAFETY: see the module.
     let Some(value) = (unsafe { with(context, None, body) }) else {
@@ -96,7 +95,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_QUERY => call.facts().query()?.as_bytes(),
             FACT_TARGET => call.target().as_bytes(),
             FACT_HOST => call.authority().as_bytes(),
-            FACT_PEER_IP => call.peer_ip(),
+            FACT_PEER_IP => call.peer_ip()?,
             FACT_SUBPROTOCOL => call.facts().subprotocol?.as_bytes(),
             FACT_PROTOCOL => call.facts().protocol.name.as_bytes(),
             _ => return None,

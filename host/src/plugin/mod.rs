@@ -21,6 +21,7 @@ mod elf;
 mod exchange_calls;
 pub mod extension_adapter;
 mod extension_calls;
+mod facts;
 pub mod generation;
 mod handshake_calls;
 pub mod host_calls;

@@ -9,17 +9,17 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT, FACT_PROTOCOL,
-    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TRANSPORT, FACT_VHOST,
-    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
-    MESSAGE_WHOLE, ROLE_SERVER, STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK,
-    STATUS_PANIC, SessionCalls, Status, TRANSPORT_TCP,
+    Bytes, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY,
+    FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST,
+    MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, ROLE_SERVER, STATUS_CLOSED,
+    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, SessionCalls, Status,
 };
 
 use crate::{
     context::session::SessionCall,
     net::port::Sent,
     plugin::{
+        facts::transport_fact,
         host_calls::{add_fault, lend},
         instance::pointer,
     },
@@ -163,12 +163,9 @@ unsafe extern "C" fn cancel_timer(context: *mut c_void, id: u64) -> Status {
 unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) -> Status {
     let body = |call: &mut SessionCall<'_, '_>| match key {
         FACT_ID => Some(call.id().get()),
-        FACT_PEER_PORT => Some(u64::from(call.peer().port())),
         FACT_ROLE => Some(ROLE_SERVER),
-        FACT_TRANSPORT => Some(TRANSPORT_TCP),
-        FACT_ENCRYPTED => Some(0),
         FACT_PROTOCOL_ID => Some(u64::from(call.protocol().id)),
-        _ => None,
+        _ => transport_fact(key, call.peer()),
     };
     // SAFETY: see the module.
     let Some(value) = (unsafe { with(context, None, body) }) else {
@@ -189,7 +186,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_VHOST => call.vhost().as_bytes(),
             FACT_PATH => call.path().as_bytes(),
             FACT_QUERY => call.query()?.as_bytes(),
-            FACT_PEER_IP => call.peer_ip(),
+            FACT_PEER_IP => call.peer_ip()?,
             FACT_SUBPROTOCOL => call.subprotocol()?.as_bytes(),
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
             _ => return None,

@@ -8,15 +8,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use mio::net::TcpListener;
-
 use crate::{
     context::{hub::Hub, offload::FileThreads, routes::Routes, serving::Context},
     limits::Limits,
     net::{
         event_loop::{EventLoop, Loop},
         io::Shared,
-        listener,
+        listener::{self, Listener},
         mailbox::Mailbox,
         settings::Settings,
     },
@@ -29,7 +27,7 @@ const STACK_BYTES: usize = 8 << 20;
 pub(crate) struct Threads {
     polls: Vec<Loop>,
     /// By thread: its listener for each address.
-    listeners: Vec<Vec<TcpListener>>,
+    listeners: Vec<Vec<Listener>>,
     /// Where the host listens, with the ports that the system chose.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hub: Arc<Hub>,
@@ -42,12 +40,12 @@ impl Threads {
         count: usize,
         limits: &Limits,
     ) -> Result<Self, StartError> {
-        let mut listeners: Vec<Vec<TcpListener>> = (0..count).map(|_| Vec::new()).collect();
+        let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
         for &address in listen {
             let fail = |source| StartError::Bind { address, source };
             let bound = listener::bind(address, count).map_err(fail)?;
-            addresses.push(bound[0].local_addr().map_err(fail)?);
+            addresses.extend(bound[0].local_address());
             for (thread, listener) in listeners.iter_mut().zip(bound) {
                 thread.push(listener);
             }

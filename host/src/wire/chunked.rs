@@ -169,12 +169,20 @@ fn parse_trailer(bytes: &[u8]) -> Result<Fields, ChunkError> {
         let colon = line.iter().position(|byte| *byte == b':');
         let (name, value) = line.split_at(colon.ok_or(ChunkError::Trailer)?);
         let name = std::str::from_utf8(name).map_err(|_| ChunkError::Trailer)?;
-        let value = value[1..].trim_ascii();
+        let value = trim_blanks(&value[1..]);
         check(name, value).map_err(|_| ChunkError::Trailer)?;
         // Framing behind the frame means nothing.
         let _ = fields.add(name, value);
     }
     Ok(fields)
+}
+
+/// What stands around a value is blanks and tabs, and nothing else (RFC 9110 section 5.5).
+fn trim_blanks(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Appends one chunk; nothing for no data, which would be the last one.
@@ -252,6 +260,8 @@ mod tests {
             (b"0\r\nA : b\r\n\r\n", ChunkError::Trailer),
             (b"0\r\nA: b\r\n folded\r\n\r\n", ChunkError::Trailer),
             (b"0\r\nA: b\n\r\n\r\n", ChunkError::Trailer),
+            (b"0\r\nA: b\r\r\n\r\n", ChunkError::Trailer),
+            (b"0\r\nA:\x0cb\r\n\r\n", ChunkError::Trailer),
         ] {
             assert_eq!(decode(body, body.len()), Err(error), "{body:?}");
         }

@@ -42,6 +42,9 @@ pub enum HeadError {
     /// Above `limits.request_head_bytes` or `limits.request_field_count`.
     #[error("request head too large: see limits.request_head_bytes and limits.request_field_count")]
     TooLarge,
+    /// A tunnel is asked for: what follows the head would be no request (RFC 9110 section 9.3.6).
+    #[error("CONNECT is for proxies, and this is none")]
+    Tunnel,
     /// Neither HTTP/1.0 nor HTTP/1.1.
     #[error("HTTP version not supported: use HTTP/1.1")]
     Version,
@@ -54,6 +57,7 @@ impl HeadError {
             Self::Malformed(_) => 400,
             Self::TargetTooLong => 414,
             Self::TooLarge => 431,
+            Self::Tunnel => 501,
             Self::Version => 505,
         }
     }
@@ -148,20 +152,10 @@ impl<'a> RequestHead<'a> {
         let mut request = httparse::Request::new(&mut fields);
         let len = match request.parse(&input[..input.len().min(most)]) {
             Ok(Status::Complete(len)) => len,
-            Ok(Status::Partial) if input.len() < most => {
-                // What is wrong already is refused already.
-                refuse_loose_lines(input)?;
-                refuse_long_target(input, limits)?;
-                return Ok(None);
-            }
-            Ok(Status::Partial) => {
-                refuse_long_target(input, limits)?;
-                return Err(HeadError::TooLarge);
-            }
+            Ok(Status::Partial) => return refuse_partial(input, limits),
             Err(httparse::Error::Version) => match refused_version(input) {
                 Some(error) => return Err(error),
-                None if input.len() < most => return Ok(None),
-                None => return Err(HeadError::TooLarge),
+                None => return refuse_partial(input, limits),
             },
             Err(error) => return Err(refused(error)),
         };
@@ -187,6 +181,9 @@ impl<'a> RequestHead<'a> {
 
     /// Section 3.2, and RFC 3986 for the letters.
     fn refuse_target(&self, limits: &Limits) -> Result<(), HeadError> {
+        if self.method == "CONNECT" {
+            return Err(HeadError::Tunnel);
+        }
         if self.target.len() as u64 > limits.request_target_bytes {
             return Err(HeadError::TargetTooLong);
         }
@@ -195,7 +192,6 @@ impl<'a> RequestHead<'a> {
         }
         let known_form = self.target.starts_with('/')
             || (self.target == "*" && self.method == "OPTIONS")
-            || self.method == "CONNECT"
             || absolute_form(self.target).is_some_and(|(_, rest)| {
                 let authority = rest.split(['/', '?']).next().unwrap_or_default();
                 !authority.is_empty() && is_authority(authority.as_bytes())
@@ -251,6 +247,17 @@ fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
         before = *byte;
     }
     Ok(())
+}
+
+/// A head that is not complete: what is wrong already is refused already.
+fn refuse_partial<T>(input: &[u8], limits: &Limits) -> Result<Option<T>, HeadError> {
+    if input.len() as u64 >= limits.request_head_bytes {
+        refuse_long_target(input, limits)?;
+        return Err(HeadError::TooLarge);
+    }
+    refuse_loose_lines(input)?;
+    refuse_long_target(input, limits)?;
+    Ok(None)
 }
 
 /// A request line that is not complete, and whose target is above the limit already.
@@ -398,6 +405,10 @@ mod tests {
         ] {
             assert_eq!(wrong(input).status(), 400, "{input:?}");
         }
+        for target in ["a:1", "/", "http://a/"] {
+            let input = format!("CONNECT {target} HTTP/1.1\r\nHost: a:1\r\n\r\n");
+            assert_eq!(wrong(&input).status(), 501, "{target}");
+        }
     }
 
     #[test]
@@ -437,6 +448,8 @@ mod tests {
         let long_target = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(wrong_with(&long_target, &limits).status(), 414);
         assert_eq!(wrong_with(&long_target[..26], &limits).status(), 414);
+        let old = long_target.replace("HTTP/1.1", "HTTP/0.9");
+        assert_eq!(wrong_with(&old[..33], &limits).status(), 414);
         let long_value = format!(
             "GET / HTTP/1.1\r\nHost: a\r\nA: {}\r\n\r\n",
             target.repeat(5)

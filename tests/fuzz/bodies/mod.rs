@@ -5,6 +5,7 @@
 
 mod deflate_offer;
 mod http;
+mod http_connection;
 mod inflate;
 mod websocket;
 
@@ -23,6 +24,7 @@ use hotsocket::{
 
 pub(crate) use deflate_offer::deflate_offer;
 pub(crate) use http::{chunked_body, ranges, request_head};
+pub(crate) use http_connection::http_connection;
 pub(crate) use inflate::inflate;
 pub(crate) use websocket::websocket;
 

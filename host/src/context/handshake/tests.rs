@@ -1,5 +1,7 @@
 //! What a hook may say of the answer, and what a session keeps.
 
+use std::net::SocketAddr;
+
 use super::*;
 use crate::{
     connection::inbound::Delivery,
@@ -32,7 +34,7 @@ fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
         let facts = RequestFacts {
             vhost: "default",
             target: "/chat?a",
-            peer: ([127, 0, 0, 1], 1).into(),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             protocol: &protocol,
             subprotocol: Some("chat"),
             role: Role::Server,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The answers to what a new client sends, up to the end of the connection.
-fn answers(bench: &mut Bench, pieces: &[&[u8]]) -> String {
+pub(super) fn answers(bench: &mut Bench, pieces: &[&[u8]]) -> String {
     let mut peer = Peer::connect(bench.address);
     for piece in pieces {
         peer.send(piece);
@@ -19,7 +19,7 @@ fn answers(bench: &mut Bench, pieces: &[&[u8]]) -> String {
 }
 
 /// All that a client hears up to the end, without dates.
-fn heard(bench: &mut Bench, peer: &mut Peer) -> String {
+pub(super) fn heard(bench: &mut Bench, peer: &mut Peer) -> String {
     bench.until("end of the connection", |_| {
         peer.send(b"");
         peer.read();
@@ -31,12 +31,12 @@ fn heard(bench: &mut Bench, peer: &mut Peer) -> String {
 }
 
 /// What the service was told, in order.
-fn told(bench: &Bench) -> Vec<&str> {
+pub(super) fn told(bench: &Bench) -> Vec<&str> {
     let lines = bench.event_loop.service.log.iter();
     lines.map(|line| line.rsplit_once('@').unwrap().0).collect()
 }
 
-fn file_of(bytes: &[u8]) -> Arc<File> {
+pub(super) fn file_of(bytes: &[u8]) -> Arc<File> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     Arc::new(file)

@@ -3,6 +3,9 @@
 mod ending;
 mod flow;
 mod http;
+mod http_endings;
+mod http_framing;
+mod http_turns;
 
 use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -19,6 +22,7 @@ use crate::{
         io::{Io, Shared},
         link::Link,
         listener,
+        peer::Peer as Who,
         port::{Port, Sent},
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         settings::Settings,
@@ -140,6 +144,25 @@ impl Service for Probe {
                 port.pause();
                 port.set_timer(7, page.len() as u64);
             }
+            "/bytes" => {
+                let file = Arc::clone(self.file.as_ref().unwrap());
+                let parts = vec![Part::File { file, range: 0..1 }, Part::Bytes(page)];
+                port.answer(200, &none, Content::Parts(parts));
+            }
+            "/paused" => {
+                port.pause();
+                port.answer(200, &none, Content::Whole(&page));
+            }
+            "/resumed" => {
+                port.pause();
+                port.set_timer(8, page.len() as u64);
+            }
+            "/events" => {
+                port.set_timer(9, page.len() as u64);
+            }
+            "/polls" => {
+                port.set_timer(10, page.len() as u64);
+            }
             "/silent" => {}
             _ => {
                 port.switch()
@@ -171,15 +194,21 @@ impl Service for Probe {
     fn http_writable(&mut self, (): &mut (), _port: &mut HttpPort<'_>) {}
 
     fn http_timer(&mut self, (): &mut (), port: &mut HttpPort<'_>, id: u64) {
-        assert_eq!(id, 7);
-        port.resume();
+        match id {
+            8 => return port.resume(),
+            10 => {
+                port.set_timer(10, 5);
+                return;
+            }
+            _ => port.resume(),
+        }
         port.answer(200, &Fields::new(), Content::Streamed(None));
-        if port.exchange.has_body() {
+        if id == 7 && port.exchange.has_body() {
             port.finish(&Fields::new());
         }
     }
 
-    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: SocketAddr, end: &ExchangeEnd) {
+    fn exchange_ended(&mut self, (): (), _: ConnectionId, _: Who, end: &ExchangeEnd) {
         self.note(&format!("ended {:?} {} {}", end.by, end.status, end.sent));
     }
 
@@ -229,7 +258,7 @@ impl Service for Probe {
         &mut self,
         (): (),
         _id: ConnectionId,
-        _peer: SocketAddr,
+        _peer: Who,
         report: &CloseReport,
         _io: &mut Io<(), ()>,
     ) {
@@ -268,7 +297,7 @@ impl Bench {
         };
         change(&mut limits);
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
-        let address = listeners[0].local_addr().unwrap();
+        let address = listeners[0].local_address().unwrap();
         let shared = Shared::default();
         let event_loop = EventLoop::new(
             Loop::new().unwrap(),

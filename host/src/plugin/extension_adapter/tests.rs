@@ -95,7 +95,7 @@ impl Side {
             request: RequestFacts {
                 vhost: "default",
                 target: "/echo?a=b",
-                peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
                 protocol: self.protocol.facts(),
                 subprotocol: None,
                 role: self.role,
