@@ -11,7 +11,7 @@
 //!
 //! | key | default | |
 //! | --- | --- | --- |
-//! | `directory` | | Where files go: a directory that is there. Without it forms with files are answered with 403. |
+//! | `directory` | | Where files go: a directory that is there, and in which the host may make files. Without it forms with files are answered with 403. |
 //! | `most_file_bytes` | 16777216 | The largest file. Beyond any of these limits the answer is 413. |
 //! | `most_files` | 8 | How many files a form has. |
 //! | `most_field_bytes` | 65536 | The largest field that is no file. |
