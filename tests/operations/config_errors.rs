@@ -126,7 +126,8 @@ fn what_each_mistake_in_http_is_answered_is_what_operators_have_read_before() {
 #[test]
 fn check_tells_of_places_that_http_cannot_use() {
     let setup = Setup::new().plugin(&echo()).config_text(
-        "{ \"mounts\": { \"/\": { \"files\": \"www\" }, \"/api\": { \"protocol\": \"ehco\" } },
+        "{ \"mounts\": { \"/\": { \"files\": \"www\" }, \"/api\": { \"protocol\": \"ehco\" },
+             \"/echo\": { \"protocol\": \"echo\" } }, \"default_http\": \"cgi\",
            \"error_pages\": { \"404\": \"404.html\" }, \"access_log\": { \"file\": \"logs/access.log\" } }",
     );
     let file = setup.config_file();

@@ -151,7 +151,7 @@ fn seed_4_10_seed_4_19_a_mebibyte_goes_both_ways_at_once() {
 
 #[test]
 fn seed_4_19_the_time_of_a_program_is_up_for_its_whole_process_group() {
-    let programs = Programs::with(Config::new(), 300);
+    let programs = Programs::with(Config::new(), 2000);
     let mut peer = programs.asking("family");
     let processes = programs.processes();
     assert_eq!(processes.len(), 2);
@@ -193,7 +193,7 @@ fn seed_4_19_a_client_that_leaves_ends_its_program_and_all_that_it_started() {
 
 #[test]
 fn seed_4_19_neither_a_zombie_nor_a_descriptor_is_left_in_the_host() {
-    let programs = Programs::with(Config::new(), 1000);
+    let programs = Programs::with(Config::new(), 3000);
     let process = programs.server.process();
     // What is made for the first one stays.
     let sockets = process.open_sockets();

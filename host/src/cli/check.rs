@@ -94,6 +94,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
                 );
                 print::line(&escaped(&text));
                 provided.protocols.extend(seen.protocols);
+                provided.http.extend(seen.http);
                 provided.extensions.extend(seen.extensions);
             }
             Err(error) => {
@@ -162,6 +163,8 @@ fn plugin_files(directory: &Path) -> Result<Vec<PathBuf>, String> {
 #[derive(Default)]
 struct Provided {
     protocols: BTreeSet<String>,
+    /// Those of the protocols that answer HTTP.
+    http: BTreeSet<String>,
     extensions: BTreeSet<String>,
 }
 
@@ -170,8 +173,6 @@ fn warn_of_missing(config: &Config, provided: &Provided) {
     let named = config.protocols.keys().map(|name| ("protocols", name));
     let default = config.default_protocol.iter();
     let named = named.chain(default.map(|name| ("default_protocol", name)));
-    let default = config.default_http.iter();
-    let named = named.chain(default.map(|name| ("default_http", name)));
     warn_of_unknown(
         named.map(|(key, name)| (key, name.as_str())),
         &provided.protocols,
@@ -180,7 +181,18 @@ fn warn_of_missing(config: &Config, provided: &Provided) {
         MountKind::Protocol { name, .. } => Some(("mounts", &**name)),
         _ => None,
     });
-    warn_of_unknown(mounted, &provided.protocols);
+    let default = config.default_http.iter();
+    let answering = default.map(|name| ("default_http", &**name)).chain(mounted);
+    let (silent, answering): (Vec<_>, Vec<_>) = answering.partition(|(_, name)| {
+        provided.protocols.contains(*name) && !provided.http.contains(*name)
+    });
+    for (key, name) in silent {
+        let name = escaped(name);
+        print::warning(&format!(
+            "{key}: the protocol `{name}` does not answer HTTP, but only WebSocket; name one whose plugin does"
+        ));
+    }
+    warn_of_unknown(answering.into_iter(), &provided.http);
     let named = config
         .extensions
         .iter()

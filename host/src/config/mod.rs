@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::access_log;
 use crate::context::files::FilesMount;
-use crate::context::mounts::Mounts;
+use crate::context::mounts::{MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
 
@@ -69,6 +69,21 @@ pub struct Config {
     pub limits: Limits,
     /// Levels and format of the log.
     pub log: LogConfig,
+}
+
+impl Config {
+    /// Whether the page to try the protocols is at `/`.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        self.default_http.is_none() && self.mounts.iter().all(|mount| &*mount.point != "/")
+    }
+
+    /// Whether there is something to serve without any plugin: files, say.
+    #[must_use]
+    pub fn needs_no_plugin(&self) -> bool {
+        let mut kinds = self.mounts.iter().map(|mount| &mount.kind);
+        kinds.any(|kind| !matches!(kind, MountKind::Protocol { .. }))
+    }
 }
 
 /// What is set for one protocol.

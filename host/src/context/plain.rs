@@ -1,9 +1,6 @@
 //! A request that asks for no WebSocket: the mount that answers it, or the page at `/`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     context::{
@@ -105,7 +102,7 @@ impl Context {
         match routes.answering(name) {
             Some(route) => self.handle(route, point, body_bytes, head, port),
             None => {
-                warn_once(&routes.has_warned, point, name);
+                warn_once(routes);
                 let text = "the protocol of this mount is not there, or does not answer HTTP";
                 routes.site.refuse(port, 404, text);
                 Exchange::answered()
@@ -192,11 +189,25 @@ fn page_at_root(routes: &Routes, head: &RequestHead<'_>, port: &mut HttpPort<'_>
     port.answer(200, &fields, Content::Whole(&page::page(names)));
 }
 
-/// Tells the operator of a mount that leads nowhere, once for each state of the host.
-fn warn_once(has_warned: &AtomicBool, mount: &str, protocol: &str) {
-    if !has_warned.swap(true, Ordering::Relaxed) {
-        tracing::warn!(target: "hotsocket::context", mount, protocol,
-            "a mount leads nowhere: no plugin serves this protocol, or it does not answer HTTP; \
-             put the plugin into the directory, or name another one in `mounts`");
+/// Tells the operator of all mounts that lead nowhere, once for each state of the host.
+fn warn_once(routes: &Routes) {
+    if routes.has_warned.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    for mount in routes.site.mounts.iter() {
+        if let MountKind::Protocol { name, .. } = &mount.kind
+            && routes.answering(name).is_none()
+        {
+            tracing::warn!(target: "hotsocket::context", mount = &*mount.point, protocol = &**name,
+                "a mount leads nowhere: no plugin serves this protocol, or it does not answer HTTP; \
+                 put the plugin into the directory, or name another one in `mounts`");
+        }
+    }
+    if let Some(name) = &routes.site.default_http
+        && routes.answering(name).is_none()
+    {
+        tracing::warn!(target: "hotsocket::context", protocol = &**name,
+            "`default_http` leads nowhere: no plugin serves this protocol, or it does not answer HTTP; \
+             put the plugin into the directory, or name another one");
     }
 }

@@ -92,7 +92,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                 None => break,
             }
         }
-        if self.deployment.is_empty() {
+        if self.deployment.is_empty() && !self.deployment.config().needs_no_plugin() {
             warn_of_nothing(self.watch.directory());
         }
         ControlFlow::Continue(())

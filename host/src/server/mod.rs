@@ -102,7 +102,9 @@ pub fn serve(
     })?;
     for address in addresses {
         cli::line(&format!("listening on ws://{address}"));
-        tracing::info!(target: "hotsocket", "a page to try the protocols: http://{address}/");
+        if conductor.deployment.config().has_page() {
+            tracing::info!(target: "hotsocket", "a page to try the protocols: http://{address}/");
+        }
     }
     conductor.run(running)
 }

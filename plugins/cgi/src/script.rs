@@ -53,7 +53,11 @@ impl Place {
     ) -> Result<Self, PluginError> {
         let resolved = |option: &str, path: &Path| {
             path.canonicalize().map_err(|error| {
-                PluginError::new(format!("option `{option}`: {}: {error}", path.display()))
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                let path = path.display();
+                PluginError::new(format!(
+                    "option `{option}`: {path}: {error}; make it, or name another"
+                ))
             })
         };
         match (program, directory) {

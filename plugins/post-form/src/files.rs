@@ -1,6 +1,7 @@
 //! Files of a form on the disk: written under a name of ours, and given the peer's only when the form is whole.
 
 use std::{
+    fmt::Display,
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -64,7 +65,7 @@ impl Draft {
         let file = tempfile::Builder::new()
             .prefix(".upload-")
             .tempfile_in(directory)
-            .map_err(|error| failed("make a file in", directory, &error))?;
+            .map_err(|error| failed("make a file in", directory, error.kind()))?;
         Ok(Self {
             file,
             directory: directory.clone(),
@@ -82,7 +83,7 @@ impl Draft {
             )));
         }
         let written = self.file.write_all(bytes);
-        written.map_err(|error| failed("write", self.file.path(), &error))
+        written.map_err(|error| failed("write", self.file.path(), error.kind()))
     }
 
     /// Gives the file a name of its own, near the one that the peer has for it.
@@ -106,11 +107,11 @@ impl Draft {
                 Err(again) if again.error.kind() == io::ErrorKind::AlreadyExists => {
                     file = again.file;
                 }
-                Err(error) => return Err(failed("name", &path, &error.error)),
+                Err(error) => return Err(failed("name", &path, error.error.kind())),
             }
         }
-        let why = io::Error::other("too many files of that name are there");
-        Err(failed("name", &self.directory.join(wanted), &why))
+        let why = "too many files of that name are there";
+        Err(failed("name", &self.directory.join(wanted), why))
     }
 }
 
@@ -122,11 +123,13 @@ impl Stored {
     }
 }
 
-fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
+/// `why` is the kind of an error: its text may name the path once more, as those of `tempfile` do.
+fn failed(what: &str, path: &Path, why: impl Display) -> Failure {
     Failure {
         status: 500,
         why: format!(
-            "cannot {what} {}: {error}; see to the directory that option `directory` names",
+            "cannot {what} {}: {why}; look at the disk of the directory that option `directory` names, and at who may \
+             write to it",
             path.display()
         ),
     }

@@ -11,7 +11,7 @@
 //!
 //! | key | default | |
 //! | --- | --- | --- |
-//! | `directory` | | Where files go: a directory that is there. Without it forms with files are answered with 403. |
+//! | `directory` | | Where files go: a directory that is there, and in which the host may make files. Without it forms with files are answered with 403. |
 //! | `most_file_bytes` | 16777216 | The largest file. Beyond any of these limits the answer is 413. |
 //! | `most_files` | 8 | How many files a form has. |
 //! | `most_field_bytes` | 65536 | The largest field that is no file. |
@@ -114,17 +114,25 @@ impl HttpInstance for PostForm {
 /// The directory for good, wherever the host goes.
 fn resolved(directory: PathBuf) -> Result<PathBuf, PluginError> {
     let wrong = |why: &dyn std::fmt::Display| {
-        let path = directory.display();
-        PluginError::new(format!(
-            "option `directory`: {path}: {why}; make it, or name another"
-        ))
+        let path = std::path::absolute(&directory).unwrap_or_else(|_| directory.clone());
+        let path = path.display();
+        PluginError::new(format!("option `directory`: {path}: {why}"))
     };
-    let resolved = directory.canonicalize().map_err(|error| wrong(&error))?;
-    if resolved.is_dir() {
-        Ok(resolved)
-    } else {
-        Err(wrong(&"it is no directory"))
+    let resolved = directory
+        .canonicalize()
+        .map_err(|error| wrong(&format_args!("{error}; make it, or name another")))?;
+    if !resolved.is_dir() {
+        return Err(wrong(&"it is no directory; name one"));
     }
+    // Better told now than to the first who posts.
+    if let Err(error) = tempfile::tempfile_in(&resolved) {
+        let mend = "let the user of the host write to it, or name another";
+        return Err(wrong(&format_args!(
+            "no file can be made there: {}; {mend}",
+            error.kind()
+        )));
+    }
+    Ok(resolved)
 }
 
 /// One form.

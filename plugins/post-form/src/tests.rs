@@ -226,6 +226,12 @@ fn wrong_options_are_refused_in_words() {
         no_directory.contains("it is no directory"),
         "{no_directory}"
     );
+    // Nobody can make a file there.
+    let closed = refused(r#"{"directory": "/proc"}"#);
+    assert!(
+        closed.starts_with("option `directory`: /proc: no file can be made there: "),
+        "{closed}"
+    );
     let no_address = refused(r#"{"redirect": "/a\r\nSet-Cookie: b"}"#);
     assert!(
         no_address.starts_with("option `redirect`: "),

@@ -50,7 +50,7 @@ pub struct FilesRoot {
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// There is no such directory, or it may not be read.
-    #[error("{}: cannot be opened as a directory of files: {source}; mend `files` of the mount, or the directory", .path.display())]
+    #[error("{}: cannot be opened as a directory of files: {source}; name a directory that the host may read, by `files` of the mount or by `--www`", .path.display())]
     Root {
         /// `FilesMount::root`.
         path: PathBuf,
