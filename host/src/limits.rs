@@ -36,6 +36,8 @@ limits! {
     request_target_bytes = 8 << 10;
     /// Fields of one request. Above it: 431.
     request_field_count = 100;
+    /// Name and value of one of them, in bytes. Above it: 431.
+    request_field_bytes = 8 << 10;
     /// Ranges that one request may ask for of one file. Above it the whole file is sent.
     ranges_count = 16;
     /// Fields that a plugin adds to one answer, in bytes. One more answers *full*.

@@ -42,6 +42,9 @@ pub enum HeadError {
     /// Above `limits.request_head_bytes` or `limits.request_field_count`.
     #[error("request head too large: see limits.request_head_bytes and limits.request_field_count")]
     TooLarge,
+    /// Above `limits.request_field_bytes`.
+    #[error("request field too large: see limits.request_field_bytes")]
+    FieldTooLarge,
     /// A tunnel is asked for: what follows the head would be no request (RFC 9110 section 9.3.6).
     #[error("CONNECT is for proxies, and this is none")]
     Tunnel,
@@ -56,7 +59,7 @@ impl HeadError {
         match self {
             Self::Malformed(_) => 400,
             Self::TargetTooLong => 414,
-            Self::TooLarge => 431,
+            Self::TooLarge | Self::FieldTooLarge => 431,
             Self::Tunnel => 501,
             Self::Version => 505,
         }
@@ -175,6 +178,7 @@ impl<'a> RequestHead<'a> {
         };
         refuse_loose_lines(&input[..len])?;
         head.refuse_target(limits)?;
+        head.refuse_long_fields(limits)?;
         head.refuse_host()?;
         Ok(Some(head))
     }
@@ -201,6 +205,15 @@ impl<'a> RequestHead<'a> {
         } else {
             Err(HeadError::Malformed("form of the request target"))
         }
+    }
+
+    fn refuse_long_fields(&self, limits: &Limits) -> Result<(), HeadError> {
+        let bytes = |field: &Header<'_>| (field.name.len() + field.value.len()) as u64;
+        let is_long = |field| bytes(field) > limits.request_field_bytes;
+        if self.fields.iter().any(is_long) {
+            return Err(HeadError::FieldTooLarge);
+        }
+        Ok(())
     }
 
     /// Section 3.2: exactly one Host field in HTTP/1.1, never two, and a valid value.
@@ -456,6 +469,13 @@ mod tests {
         );
         assert_eq!(wrong_with(&long_value, &limits).status(), 431);
         assert_eq!(wrong_with(&long_value[..100], &limits).status(), 431);
+        let one = Limits {
+            request_field_bytes: 10,
+            ..Limits::default()
+        };
+        let long_field = "GET / HTTP/1.1\r\nHost: a\r\nName: 1234567\r\n\r\n";
+        assert_eq!(wrong_with(long_field, &one), HeadError::FieldTooLarge);
+        assert_eq!(HeadError::FieldTooLarge.status(), 431);
         let many = "GET / HTTP/1.1\r\nHost: a\r\nB: b\r\nC: c\r\n\r\n";
         assert_eq!(wrong_with(many, &limits).status(), 431);
     }
