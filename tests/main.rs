@@ -2,7 +2,7 @@
 //! speaks to it over loopback.
 //!
 //! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `http` what a
-//! client of HTTP sees; `plugins` what happens to plugin files; `operations` what an operator sees; `resources` what it
+//! client of HTTP sees; `vhosts` that several hosts share a port; `plugins` what happens to plugin files; `operations` what an operator sees; `resources` what it
 //! costs and what it survives.
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
@@ -15,4 +15,5 @@ mod operations;
 mod plugins;
 mod resources;
 mod support;
+mod vhosts;
 mod websocket;

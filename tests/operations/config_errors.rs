@@ -124,6 +124,34 @@ fn what_each_mistake_in_http_is_answered_is_what_operators_have_read_before() {
 }
 
 #[test]
+fn mistakes_about_vhosts_are_told_with_what_to_write() {
+    let mistakes = [
+        ("no hosts", "{ \"vhosts\": { \"a\": {} } }"),
+        (
+            "no host",
+            "{ \"vhosts\": { \"a\": { \"hosts\": [\"http://a.example\"] } } }",
+        ),
+        (
+            "taken",
+            "{ \"vhosts\": { \"a\": { \"hosts\": [\"a.example\"] },\n  \"b\": { \"hosts\": [\"A.example\"] } } }",
+        ),
+        (
+            "default",
+            "{ \"vhosts\": { \"default\": { \"hosts\": [\"a.example\"] } } }",
+        ),
+        (
+            "not of a vhost",
+            "{ \"vhosts\": { \"a\": { \"hosts\": [\"a.example\"], \"limits\": {} } } }",
+        ),
+    ];
+    let mut all = String::new();
+    for (name, text) in mistakes {
+        all.push_str(&format!("== {name}\n{}", told(text)));
+    }
+    assert_snapshot("config_errors_vhosts.txt", &all);
+}
+
+#[test]
 fn check_tells_of_places_that_http_cannot_use() {
     let setup = Setup::new().plugin(&echo()).config_text(
         "{ \"mounts\": { \"/\": { \"files\": \"www\" }, \"/api\": { \"protocol\": \"ehco\" },

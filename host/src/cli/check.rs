@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::{Done, print};
 use crate::access_log;
-use crate::config::{self, Config, Overrides, meant};
+use crate::config::{self, Config, Overrides, VhostConfig, meant};
 use crate::context::error_pages::ErrorPages;
 use crate::context::mounts::{MountKind, open_files};
+use crate::limits::Limits;
 use crate::logging::escaped;
 
 /// Looks at a plugin file without running it.
@@ -103,7 +104,9 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
             }
         }
     }
-    warn_of_missing(&config, &provided);
+    for vhost in config.vhosts() {
+        warn_of_missing(vhost, &provided);
+    }
     match (refused, unusable) {
         (0, 0) => Ok(()),
         (0, _) => Err(UnusablePlaces(unusable).into()),
@@ -114,29 +117,35 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
 /// Tells what of the places that HTTP needs cannot be used, and how many those are. Makes none of them.
 fn tell_unusable(config: &Config) -> usize {
     let mut errors: Vec<Box<dyn Error>> = Vec::new();
-    for mount in config.mounts.iter() {
+    for vhost in config.vhosts() {
+        find_unusable(vhost, &config.limits, &mut errors);
+    }
+    for error in &errors {
+        print::error(error.as_ref());
+    }
+    errors.len()
+}
+
+fn find_unusable(vhost: &VhostConfig, limits: &Limits, errors: &mut Vec<Box<dyn Error>>) {
+    for mount in vhost.mounts.iter() {
         if let MountKind::Files(files) = &mount.kind
             && let Err(error) = open_files(mount, files)
         {
             errors.push(error.into());
         }
     }
-    for (status, file) in &config.error_pages {
+    for (status, file) in &vhost.error_pages {
         // One by one, since reading ends with the first that cannot be used.
         let page = BTreeMap::from([(*status, file.clone())]);
-        if let Err(error) = ErrorPages::read(&page, config.limits.error_page_bytes) {
+        if let Err(error) = ErrorPages::read(&page, limits.error_page_bytes) {
             errors.push(error.into());
         }
     }
-    if let Some(settings) = &config.access_log
+    if let Some(settings) = &vhost.access_log
         && let Err(error) = access_log::check(settings.file.as_deref())
     {
         errors.push(error.into());
     }
-    for error in &errors {
-        print::error(error.as_ref());
-    }
-    errors.len()
 }
 
 /// The files ending in `.so`, in order of their names.
@@ -169,7 +178,7 @@ struct Provided {
 }
 
 /// No fault: the file may be dropped in later.
-fn warn_of_missing(config: &Config, provided: &Provided) {
+fn warn_of_missing(config: &VhostConfig, provided: &Provided) {
     let named = config.protocols.keys().map(|name| ("protocols", name));
     let default = config.default_protocol.iter();
     let named = named.chain(default.map(|name| ("default_protocol", name)));

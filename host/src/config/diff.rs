@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Config;
 use super::reader::list;
-use super::{Config, ProtocolConfig};
 
 /// Something that a running host can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Change {
     OwnFields,
     /// Another access log, another format of it, or none.
     AccessLog,
+    /// Other vhosts beside the default one, or something else in one of them.
+    Vhosts,
     /// Other bounds, for what begins afterwards.
     Limits,
     /// Other levels or another format.
@@ -93,34 +95,29 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         return Err(RestartNeeded { keys });
     }
 
-    let named: BTreeSet<&String> = running
-        .protocols
-        .keys()
-        .chain(new.protocols.keys())
-        .collect();
+    let (was, is) = (&running.default, &new.default);
+    let named: BTreeSet<&String> = was.protocols.keys().chain(is.protocols.keys()).collect();
     let options = named
         .into_iter()
-        .filter(|name| !same_options(running, new, name))
+        .filter(|name| was.options(name) != is.options(name))
         .cloned()
         .map(Change::Options);
     let rest = [
-        (Change::Extensions, running.extensions != new.extensions),
+        (Change::Extensions, was.extensions != is.extensions),
         (
             Change::DefaultProtocol,
-            running.default_protocol != new.default_protocol,
+            was.default_protocol != is.default_protocol,
         ),
         (
             Change::AllowedOrigins,
-            running.allowed_origins != new.allowed_origins,
+            was.allowed_origins != is.allowed_origins,
         ),
-        (Change::Mounts, running.mounts != new.mounts),
-        (
-            Change::DefaultHttp,
-            running.default_http != new.default_http,
-        ),
-        (Change::ErrorPages, running.error_pages != new.error_pages),
-        (Change::OwnFields, running.own_fields != new.own_fields),
-        (Change::AccessLog, running.access_log != new.access_log),
+        (Change::Mounts, was.mounts != is.mounts),
+        (Change::DefaultHttp, was.default_http != is.default_http),
+        (Change::ErrorPages, was.error_pages != is.error_pages),
+        (Change::OwnFields, was.own_fields != is.own_fields),
+        (Change::AccessLog, was.access_log != is.access_log),
+        (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Limits, running.limits != new.limits),
         (Change::Log, running.log != new.log),
     ];
@@ -130,12 +127,6 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
                 .filter_map(|(change, differs)| differs.then_some(change)),
         )
         .collect())
-}
-
-/// A protocol that is not listed has empty options, like one that is listed without any.
-fn same_options(running: &Config, new: &Config, name: &str) -> bool {
-    let empty = ProtocolConfig::default();
-    running.protocols.get(name).unwrap_or(&empty) == new.protocols.get(name).unwrap_or(&empty)
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
-use super::http::{self, WrittenHttp};
 use super::level::{LEVELS, parse_level};
-use super::mounts::mounts;
 use super::reader::{Located, Reader};
 use super::source::Source;
+use super::vhost::{self, WrittenVhost, vhosts};
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
 use crate::limits::Limits;
 
@@ -20,11 +19,9 @@ pub(super) struct File {
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
-    pub(super) default_protocol: Option<String>,
-    pub(super) allowed_origins: Vec<Located<String>>,
-    pub(super) protocols: Vec<(String, ProtocolConfig)>,
-    pub(super) extensions: Vec<(String, ExtensionConfig)>,
-    pub(super) http: WrittenHttp,
+    /// What stands at the top.
+    pub(super) default: WrittenVhost,
+    pub(super) vhosts: Vec<WrittenVhost>,
     /// By key of [`Limits`].
     pub(super) limits: Vec<(String, Located<u64>)>,
     pub(super) log: WrittenLog,
@@ -41,23 +38,7 @@ pub(super) struct WrittenLog {
 
 /// The keys at the top; `$schema` is for editors and means nothing here.
 const KEYS: &[&str] = &[
-    "$schema",
-    "listen",
-    "plugins",
-    "threads",
-    "control",
-    "default_protocol",
-    "allowed_origins",
-    "protocols",
-    "extensions",
-    "mounts",
-    "default_http",
-    "error_pages",
-    "security_headers",
-    "server_header",
-    "access_log",
-    "limits",
-    "log",
+    "$schema", "listen", "plugins", "threads", "control", "vhosts", "limits", "log",
 ];
 
 /// Comments and trailing commas, and nothing else beyond JSON.
@@ -101,34 +82,14 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),
-            "default_protocol" => {
-                file.default_protocol = reader
-                    .string(value, "default_protocol", "echo")
-                    .map(|name| name.value);
-            }
-            "allowed_origins" => {
-                file.allowed_origins =
-                    reader.strings(value, "allowed_origins", "https://example.org");
-            }
-            "protocols" => file.protocols = protocols(value, reader),
-            "extensions" => file.extensions = extensions(value, reader),
-            "mounts" => file.http.mounts = mounts(value, reader),
-            "default_http" => {
-                file.http.default_http = reader
-                    .string(value, "default_http", "cgi")
-                    .map(|name| name.value);
-            }
-            "error_pages" => file.http.error_pages = http::error_pages(value, reader),
-            "security_headers" => {
-                file.http.own_fields.security = reader.flag(value, key.value).unwrap_or_default();
-            }
-            "server_header" => {
-                file.http.own_fields.server = reader.flag(value, key.value).unwrap_or_default();
-            }
-            "access_log" => file.http.access_log = http::access_log(value, reader),
+            "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),
-            _ => reader.refuse_key(&key, KEYS),
+            _ if file.default.take(key.value, value, reader) => {}
+            _ => {
+                let keys: Vec<_> = KEYS.iter().chain(vhost::KEYS).copied().collect();
+                reader.refuse_key(&key, &keys);
+            }
         }
     }
     file
@@ -146,7 +107,7 @@ fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
     reader.strings(value, "listen", "127.0.0.1:7681")
 }
 
-fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {
+pub(super) fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {
     let mut protocols = Vec::new();
     for (name, value) in reader.properties(value, "protocols") {
         let mut protocol = ProtocolConfig::default();
@@ -161,7 +122,7 @@ fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolCon
     protocols
 }
 
-fn extensions(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ExtensionConfig)> {
+pub(super) fn extensions(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ExtensionConfig)> {
     let mut extensions = Vec::new();
     for (name, value) in reader.properties(value, "extensions") {
         let mut extension = ExtensionConfig::default();

@@ -1,7 +1,8 @@
 //! What was written, then what is meant.
 //!
-//! `file.rs` reads exactly what may be written, `mounts.rs` and `http.rs` the parts of it that are HTTP, `overrides.rs` the flags and the environment, `resolve.rs` makes a
-//! [`Config`] of all three, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `overrides.rs` the flags and the environment, `resolve.rs`
+//! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,8 +12,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::access_log;
 use crate::context::files::FilesMount;
-use crate::context::mounts::{MountKind, Mounts};
+use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
+use crate::context::vhosts::HostPattern;
 use crate::limits::Limits;
 
 mod diff;
@@ -26,6 +28,7 @@ mod overrides;
 mod reader;
 mod resolve;
 mod source;
+mod vhost;
 
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
@@ -45,6 +48,54 @@ pub struct Config {
     pub threads: usize,
     /// The control socket; `None` for the usual place.
     pub control: Option<PathBuf>,
+    /// The vhost of requests that name no other.
+    pub default: VhostConfig,
+    /// Those that have names.
+    pub vhosts: Vec<VhostConfig>,
+    /// The bounds.
+    pub limits: Limits,
+    /// Levels and format of the log.
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// All vhosts, the default one first.
+    pub fn vhosts(&self) -> impl Iterator<Item = &VhostConfig> {
+        std::iter::once(&self.default).chain(&self.vhosts)
+    }
+
+    /// The vhost of that name.
+    #[must_use]
+    pub fn vhost(&self, name: &str) -> Option<&VhostConfig> {
+        self.vhosts().find(|vhost| vhost.name == name)
+    }
+
+    /// Whether the page to try the protocols is at `/`.
+    #[must_use]
+    pub fn has_page(&self) -> bool {
+        self.default.default_http.is_none()
+            && self.default.mounts.iter().all(|mount| &*mount.point != "/")
+    }
+
+    /// Whether there is something to serve without any plugin: files, say.
+    #[must_use]
+    pub fn needs_no_plugin(&self) -> bool {
+        let mounts = self.vhosts().flat_map(|vhost| vhost.mounts.iter());
+        let mut kinds = mounts.map(|mount| &mount.kind);
+        kinds.any(|kind| !matches!(kind, MountKind::Protocol { .. }))
+    }
+}
+
+/// The name of the vhost that stands at the top of the file.
+pub const DEFAULT_VHOST: &str = "default";
+
+/// One vhost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VhostConfig {
+    /// What it is called in logs, and what its sessions read.
+    pub name: String,
+    /// The names that lead to it; none for the default one.
+    pub hosts: Vec<HostPattern>,
     /// The protocol of an opening handshake whose path and offers name none.
     pub default_protocol: Option<String>,
     /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without
@@ -65,24 +116,40 @@ pub struct Config {
     pub own_fields: OwnFields,
     /// Where exchanges are told of, if anywhere.
     pub access_log: Option<access_log::Settings>,
-    /// The bounds.
-    pub limits: Limits,
-    /// Levels and format of the log.
-    pub log: LogConfig,
 }
 
-impl Config {
-    /// Whether the page to try the protocols is at `/`.
+impl VhostConfig {
+    /// Whether it serves a protocol: the default vhost serves all that there are, others those that they name.
     #[must_use]
-    pub fn has_page(&self) -> bool {
-        self.default_http.is_none() && self.mounts.iter().all(|mount| &*mount.point != "/")
+    pub fn serves(&self, protocol: &str) -> bool {
+        let is_mounted = |mount: &Mount<FilesMount>| match &mount.kind {
+            MountKind::Protocol { name, .. } => &**name == protocol,
+            _ => false,
+        };
+        self.name == DEFAULT_VHOST
+            || self.protocols.contains_key(protocol)
+            || self.default_protocol.as_deref() == Some(protocol)
+            || self.default_http.as_deref() == Some(protocol)
+            || self.mounts.iter().any(is_mounted)
     }
 
-    /// Whether there is something to serve without any plugin: files, say.
+    /// The options of a protocol, as its plugin gets them.
     #[must_use]
-    pub fn needs_no_plugin(&self) -> bool {
-        let mut kinds = self.mounts.iter().map(|mount| &mount.kind);
-        kinds.any(|kind| !matches!(kind, MountKind::Protocol { .. }))
+    pub fn options(&self, protocol: &str) -> String {
+        match self.protocols.get(protocol) {
+            Some(protocol) => protocol.options.to_string(),
+            None => "{}".into(),
+        }
+    }
+
+    /// The options of an extension, as its plugin gets them.
+    #[must_use]
+    pub fn extension_options(&self, name: &str) -> String {
+        let named = self.extensions.iter().find(|(other, _)| other == name);
+        named.map_or_else(
+            || "{}".into(),
+            |(_, extension)| extension.options.to_string(),
+        )
     }
 }
 

@@ -14,7 +14,8 @@ use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides, parse_address};
 use super::reader::{Located, Reader};
 use super::source::Source;
-use super::{Config, LogConfig};
+use super::vhost::WrittenVhost;
+use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
 
 /// A larger config file is refused unread: it is the wrong file.
@@ -77,10 +78,13 @@ pub fn resolve(path: &Path, text: &str, overrides: &Overrides) -> Result<Config,
 fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Reader<'_>) -> Config {
     let listen = written.listen.map(|list| listen(&list, reader));
     let threads = written.threads.and_then(|count| threads(&count, reader));
-    let mut http = written.http;
+    let mut default = vhost(written.default, reader);
+    default.name = super::DEFAULT_VHOST.to_owned();
     if let Some(root) = &overrides.www {
-        http.mounts.put(www(root.clone()));
+        default.mounts.put(www(root.clone()));
     }
+    let vhosts = written.vhosts.into_iter();
+    let vhosts = vhosts.map(|written| vhost(written, reader)).collect();
     Config {
         listen: overrides
             .listen
@@ -100,6 +104,18 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .control
             .clone()
             .or_else(|| written.control.map(|path| directory.join(path))),
+        default,
+        vhosts,
+        limits: limits(&written.limits, reader),
+        log: log(written.log, overrides),
+    }
+}
+
+fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
+    let http = written.http;
+    VhostConfig {
+        name: written.name,
+        hosts: written.hosts,
         default_protocol: written.default_protocol,
         allowed_origins: written
             .allowed_origins
@@ -113,8 +129,6 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         error_pages: http.error_pages,
         own_fields: http.own_fields,
         access_log: http.access_log,
-        limits: limits(&written.limits, reader),
-        log: log(written.log, overrides),
     }
 }
 

@@ -93,9 +93,9 @@ fn every_key_is_understood() {
         config.control.as_deref(),
         Some(Path::new("/run/hotsocket.sock"))
     );
-    assert_eq!(config.default_protocol.as_deref(), Some("echo"));
-    assert_eq!(config.allowed_origins, ["https://example.org", "*"]);
-    let options = |name: &str| config.protocols[name].options.to_string();
+    assert_eq!(config.default.default_protocol.as_deref(), Some("echo"));
+    assert_eq!(config.default.allowed_origins, ["https://example.org", "*"]);
+    let options = |name: &str| config.default.protocols[name].options.to_string();
     assert_eq!(
         options("increment"),
         r#"{"names":["a",null,-1.5],"period_ms":50}"#

@@ -22,7 +22,7 @@ impl Context {
             Command::File(id, number, answer) => {
                 io.with_exchange(id, number, |exchange, port| match exchange.handled() {
                     Some(handled) => handled.give_file(port, *answer),
-                    None => self.routes.site.send_files(port, *answer),
+                    None => exchange.site.send_files(port, *answer),
                 });
             }
             Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
@@ -34,12 +34,18 @@ impl Context {
                 }
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
-            Command::Install(routes) => {
-                let protocols = |key| routes.protocols.values().any(|route| route.instance == key);
+            Command::Install(vhosts) => {
+                let protocols = |key| {
+                    let mut all = vhosts.iter().flat_map(|routes| routes.protocols.values());
+                    all.any(|route| route.instance == key)
+                };
                 self.instances.install(protocols);
-                let extensions = |key| routes.extensions.iter().any(|route| route.instance == key);
+                let extensions = |key| {
+                    let mut all = vhosts.iter().flat_map(|routes| &routes.extensions);
+                    all.any(|route| route.instance == key)
+                };
                 self.extensions.install(extensions);
-                self.routes = routes;
+                self.vhosts = vhosts;
             }
             Command::Limits(limits) => {
                 self.message_bytes = limits.message_bytes;

@@ -27,6 +27,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Exchange {
     pub(super) doing: Doing,
+    /// Of its vhost.
+    pub(super) site: Arc<Site>,
     /// What the access log is to tell, if there is one.
     pub(super) told: Option<Box<Told>>,
 }
@@ -42,9 +44,10 @@ pub(super) enum Doing {
 
 impl Exchange {
     /// The host has answered by itself.
-    pub(super) fn answered() -> Self {
+    pub(super) fn answered(site: &Arc<Site>) -> Self {
         Self {
             doing: Doing::Answered,
+            site: Arc::clone(site),
             told: None,
         }
     }
@@ -61,6 +64,8 @@ impl Exchange {
 /// An exchange that a protocol answers.
 #[derive(Debug)]
 pub(super) struct Handled {
+    /// Of its vhost.
+    pub(super) site: Arc<Site>,
     /// The handler's own state; none before it is open, and after a hook has panicked.
     pub(super) state: Option<ExchangeState>,
     /// The protocol's instance on this service thread.
@@ -141,8 +146,6 @@ pub struct ExchangeCall<'a, 'p> {
     /// The connection; none once the exchange has ended.
     pub(super) port: Option<&'a mut HttpPort<'p>>,
     pub(super) desk: &'a FileDesk,
-    pub(super) site: &'a Site,
-    pub(super) vhost: &'a str,
     pub(super) protocol: &'a ProtocolFacts,
     pub(crate) thread: ThreadState,
     /// How many bytes of fields an answer may have.
@@ -250,7 +253,9 @@ impl ExchangeCall<'_, '_> {
                     self.exchange.file = Some(FileFate::Broken);
                     let why = "too many files are being opened: see limits.file_jobs_count";
                     self.exchange.note(EndedBy::Host, why);
-                    self.site.refuse(port, 503, "the server is busy; ask again");
+                    self.exchange
+                        .site
+                        .refuse(port, 503, "the server is busy; ask again");
                 }
             }
         }
@@ -357,7 +362,7 @@ impl ExchangeCall<'_, '_> {
     /// The name of its vhost.
     #[must_use]
     pub fn vhost(&self) -> &str {
-        self.vhost
+        &self.protocol.vhost
     }
 
     /// Its protocol.

@@ -29,6 +29,8 @@ pub struct Label {
 /// What the manifest says of a protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolFacts {
+    /// The name of the vhost that it is for.
+    pub vhost: Arc<str>,
     /// The name, a token.
     pub name: String,
     /// The number its sessions can read.

@@ -11,7 +11,7 @@ use crate::{
         hub::Operation,
         instances::{Instance, report},
         roster::SetId,
-        routes::Route,
+        routes::{Route, Routes},
         serving::{Context, Io},
     },
     net::{
@@ -28,6 +28,7 @@ impl Context {
     /// so, and what the protocol takes whole.
     pub(super) fn handle(
         &mut self,
+        routes: &Routes,
         route: &Route,
         mountpoint: &Arc<str>,
         body_bytes: Option<u64>,
@@ -38,8 +39,8 @@ impl Context {
             Ok(at) => at,
             Err(fault) => {
                 report(&*route.handler, &fault);
-                self.routes.site.fail(port);
-                return Exchange::answered();
+                routes.site.fail(port);
+                return Exchange::answered(&routes.site);
             }
         };
         let facts = route.handler.facts().http.unwrap_or_default();
@@ -48,6 +49,7 @@ impl Context {
         let most = facts.body_bytes.map_or(most, |own| own.min(most));
         port.limit_body(most);
         let handled = Handled {
+            site: Arc::clone(&routes.site),
             state: None,
             instance: at,
             number: port.number(),
@@ -73,6 +75,7 @@ impl Context {
         self.open_exchange(&mut handled, port);
         Exchange {
             doing: Doing::Handler(handled),
+            site: Arc::clone(&routes.site),
             told: None,
         }
     }
@@ -81,7 +84,7 @@ impl Context {
         let number = SetId(handled.number);
         self.hub.exchanges(self.thread).enter(port.id(), number);
         let Some((instance, http)) = self.handler_of(handled.instance) else {
-            return self.routes.site.fail(port);
+            return handled.site.fail(port);
         };
         let (id, peer) = (port.id(), port.peer());
         let mut call = self.exchange_call(instance, handled, (id, peer), Some(port));
@@ -115,8 +118,6 @@ impl Context {
             peer,
             port,
             desk: &self.desk,
-            site: &self.routes.site,
-            vhost: &self.routes.vhost,
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fields_bytes: self.answer_fields_bytes,
@@ -169,7 +170,7 @@ impl Context {
         let why = "the handler failed";
         if !port.is_answered() && !port.is_cut_off() {
             handled.note(EndedBy::Handler, why);
-            self.routes.site.fail(port);
+            handled.site.fail(port);
         } else if !port.is_over() {
             port.cut_off(EndedBy::Handler, why);
         }
@@ -244,7 +245,7 @@ impl Context {
         if port.is_answered() {
             return port.cut_off(EndedBy::Host, why.why);
         }
-        self.routes.site.refuse(port, why.status, why.why.clone());
+        handled.site.refuse(port, why.status, why.why.clone());
         handled.note(EndedBy::Host, why.why);
     }
 

@@ -8,7 +8,7 @@ use crate::{
     connection::content::FileAnswer,
     context::{
         roster::{Roster, SetId},
-        routes::Routes,
+        vhosts::Vhosts,
     },
     limits::Limits,
     net::{
@@ -65,8 +65,8 @@ pub enum Command {
     File(ConnectionId, u32, Box<FileAnswer>),
     /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
     Warmed(ConnectionId, u32, Result<(), Errno>),
-    /// New sessions are bound by these routes.
-    Install(Arc<Routes>),
+    /// New sessions and exchanges are bound by these routes.
+    Install(Arc<Vhosts>),
     /// These limits hold for what begins from now on.
     Limits(Arc<Limits>),
     /// The sessions of these instances are closed with 1012, their exchanges ended.

@@ -34,3 +34,4 @@ pub mod site;
 #[cfg(test)]
 mod tests;
 mod told;
+pub mod vhosts;

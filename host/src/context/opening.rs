@@ -43,7 +43,7 @@ impl Context {
                     None => routes.site.fail(port),
                 }
                 self.instances.leave(instance);
-                return Answer::Exchange(Exchange::answered());
+                return Answer::Exchange(Exchange::answered(&routes.site));
             }
         };
         facts.subprotocol = accepted.subprotocol;
@@ -51,7 +51,7 @@ impl Context {
             chain,
             answer: extensions,
             instances,
-        } = self.negotiate(instance, opening, facts);
+        } = self.negotiate(routes, instance, opening, facts);
         request::accept(opening, &accepted, &extensions, port.switch());
         let set = self.set_index(opening.bound.route.set);
         let own_name = accepted.subprotocol == Some(&**opening.bound.name);
@@ -90,6 +90,7 @@ impl Context {
     /// Agrees on extensions with the peer.
     fn negotiate(
         &mut self,
+        routes: &Routes,
         instance: u32,
         opening: &Opening<'_, '_>,
         request: RequestFacts<'_>,
@@ -98,7 +99,7 @@ impl Context {
         let Some(instance) = self.instances.get(instance) else {
             return Negotiated::default();
         };
-        if offers.is_empty() || self.routes.extensions.is_empty() {
+        if offers.is_empty() || routes.extensions.is_empty() {
             return Negotiated::default();
         }
         let negotiator = Negotiator {
@@ -107,7 +108,7 @@ impl Context {
             request,
             instances: &mut self.extensions,
         };
-        negotiator.negotiate(&self.routes.extensions, offers)
+        negotiator.negotiate(&routes.extensions, offers)
     }
 }
 

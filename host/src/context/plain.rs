@@ -36,20 +36,20 @@ impl Context {
             // We are no proxy, and what a request carried is nobody's to read back.
             let text = "neither CONNECT nor TRACE is allowed here";
             site.refuse_with(port, 405, &[("Allow", SERVED)], text);
-            return Exchange::answered();
+            return Exchange::answered(&routes.site);
         }
         if head.target == "*" {
             let mut fields = Fields::new();
             fields.set("Allow", SERVED);
             port.answer(204, &fields, Content::Whole(b""));
-            return Exchange::answered();
+            return Exchange::answered(&routes.site);
         }
         match site.mounts.find(head.path()) {
             Ok(Some((mount, rest))) => self.mounted(routes, mount, rest, head, port),
             Ok(None) => self.unmounted(routes, head, port),
             Err(unclear) => {
                 site.refuse(port, 404, unclear.to_string());
-                Exchange::answered()
+                Exchange::answered(&routes.site)
             }
         }
     }
@@ -86,7 +86,7 @@ impl Context {
                 site.say(port, *status, Fields::new(), "");
             }
         }
-        Exchange::answered()
+        Exchange::answered(&routes.site)
     }
 
     /// What the protocol of a mount answers.
@@ -100,12 +100,12 @@ impl Context {
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         match routes.answering(name) {
-            Some(route) => self.handle(route, point, body_bytes, head, port),
+            Some(route) => self.handle(routes, route, point, body_bytes, head, port),
             None => {
                 warn_once(routes);
                 let text = "the protocol of this mount is not there, or does not answer HTTP";
                 routes.site.refuse(port, 404, text);
-                Exchange::answered()
+                Exchange::answered(&routes.site)
             }
         }
     }
@@ -155,7 +155,7 @@ impl Context {
         } else {
             site.refuse(port, 404, "there is nothing here");
         }
-        Exchange::answered()
+        Exchange::answered(&routes.site)
     }
 }
 

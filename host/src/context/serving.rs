@@ -15,6 +15,7 @@ use crate::{
         routes::Routes,
         session::{Session, SessionCall},
         told::Told,
+        vhosts::Vhosts,
     },
     limits::Limits,
     net::{
@@ -40,7 +41,7 @@ const PRESSING: usize = 1024;
 pub struct Context {
     pub(super) thread: usize,
     pub(super) hub: Arc<Hub>,
-    pub(super) routes: Arc<Routes>,
+    pub(super) vhosts: Arc<Vhosts>,
     pub(super) instances: Instances<dyn ProtocolHandler>,
     pub(super) extensions: Instances<dyn ExtensionHandler>,
     pub(super) sets: Vec<Set>,
@@ -60,7 +61,7 @@ impl Context {
     pub fn new(
         thread: usize,
         hub: Arc<Hub>,
-        routes: Arc<Routes>,
+        vhosts: Arc<Vhosts>,
         files: Arc<FileThreads>,
         limits: &Limits,
     ) -> Self {
@@ -68,7 +69,7 @@ impl Context {
             desk: FileDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
-            routes,
+            vhosts,
             instances: Instances::default(),
             extensions: Instances::default(),
             sets: Vec::new(),
@@ -92,7 +93,7 @@ impl Context {
         let opening = match request::judge(routes, head, port) {
             Asked::Opening(opening) => opening,
             Asked::Plain => return Answer::Exchange(self.plain(routes, head, port)),
-            Asked::Refused => return Answer::Exchange(Exchange::answered()),
+            Asked::Refused => return Answer::Exchange(Exchange::answered(&routes.site)),
         };
         let route = opening.bound.route;
         match self.instances.enter(route.instance, &route.handler) {
@@ -100,7 +101,7 @@ impl Context {
             Err(fault) => {
                 report(&*route.handler, &fault);
                 routes.site.fail(port);
-                Answer::Exchange(Exchange::answered())
+                Answer::Exchange(Exchange::answered(&routes.site))
             }
         }
     }
@@ -116,7 +117,7 @@ impl Service for Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
-        let routes = Arc::clone(&self.routes);
+        let routes = Arc::clone(self.vhosts.find(head.host()));
         port.complete_with(&routes.site.fields);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
@@ -132,13 +133,13 @@ impl Service for Context {
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
-        let site = &self.routes.site;
+        let site = &self.vhosts.default_one().site;
         port.complete_with(&site.fields);
         site.refuse(port, why.status, why.why.clone());
         let log = site.access_log.as_ref();
         Exchange {
             told: log.map(|_| Box::new(Told::unread())),
-            ..Exchange::answered()
+            ..Exchange::answered(site)
         }
     }
 
@@ -146,7 +147,7 @@ impl Service for Context {
         match exchange.handled() {
             Some(handled) => self.refuse_handled(handled, port, why),
             None if port.is_answered() => {}
-            None => self.routes.site.refuse(port, why.status, why.why.clone()),
+            None => exchange.site.refuse(port, why.status, why.why.clone()),
         }
     }
 
@@ -185,7 +186,7 @@ impl Service for Context {
         peer: Peer,
         end: &ExchangeEnd,
     ) {
-        if let (Some(log), Some(told)) = (&self.routes.site.access_log, &exchange.told) {
+        if let (Some(log), Some(told)) = (&exchange.site.access_log, &exchange.told) {
             told.tell(log, peer, end);
         }
         if let Doing::Handler(handled) = exchange.doing {
@@ -224,7 +225,6 @@ impl Service for Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            vhost: &self.routes.vhost,
             protocol: instance.handler.facts(),
             thread: instance.thread,
             fault: String::new(),

@@ -56,7 +56,6 @@ pub struct SessionCall<'a, 'p> {
     /// The connection; none once the session has ended.
     pub(crate) port: Option<&'a mut Port<'p>>,
     pub(crate) set: &'a Set,
-    pub(crate) vhost: &'a str,
     pub(crate) protocol: &'a ProtocolFacts,
     pub(crate) thread: ThreadState,
     /// Why the hook is about to fail, in its own words.
@@ -178,7 +177,7 @@ impl SessionCall<'_, '_> {
     /// The name of its vhost.
     #[must_use]
     pub fn vhost(&self) -> &str {
-        self.vhost
+        &self.protocol.vhost
     }
 
     /// Its protocol.

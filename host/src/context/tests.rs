@@ -25,6 +25,7 @@ use crate::{
         routes::{Route, Routes},
         serving::Context,
         session::SessionCall,
+        vhosts::Vhosts,
     },
     limits::Limits,
     net::{
@@ -257,6 +258,7 @@ impl Bench {
                 generation: 1,
             },
             facts: ProtocolFacts {
+                vhost: "default".into(),
                 name: "test".into(),
                 id: 0,
                 delivery: inbound::Delivery::Messages,
@@ -289,7 +291,7 @@ impl Bench {
         let context = Context::new(
             0,
             Arc::clone(&hub),
-            routes,
+            Arc::new(Vhosts::only(routes)),
             FileThreads::new(&limits),
             &limits,
         );

@@ -10,53 +10,48 @@ use std::{
 use hotsocket_abi::START_LINKED;
 
 use crate::{
-    config::Config,
-    connection::inbound,
+    config::{Config, DEFAULT_VHOST, VhostConfig},
     context::{
-        handler::{Fault, ProtocolFacts},
-        http_handler::HttpFacts,
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
         routes::{ExtensionRoute, Route, Routes},
+        vhosts::Vhosts,
     },
     plugin::{
-        adapter::Protocol,
-        extension_adapter::HostedExtension,
         generation::Generation,
         host_calls::Services,
-        instance::{self, Finished, InstancePlan},
+        instance::{self, Finished},
         library::Opened,
-        manifest::{Delivery, ProtocolManifest},
         refusal::{Refusal, Stage},
         registry::Installer,
     },
     server::open_site::OpenSite,
 };
 
-/// The one vhost there is for now.
-const VHOST: &str = "default";
-
 /// What the service threads serve, and from what it is made anew.
 pub(crate) struct Deployment {
-    services: Arc<Services>,
-    finished: Finished,
+    pub(super) services: Arc<Services>,
+    pub(super) finished: Finished,
     hub: Arc<Hub>,
-    vhost: Arc<str>,
     config: Config,
-    site: OpenSite,
-    /// By protocol. A protocol keeps its set for ever, so that its sessions of all generations are found together.
-    sets: HashMap<String, SetId>,
-    protocols: BTreeMap<String, Served<Route>>,
-    extensions: BTreeMap<String, Served<ExtensionRoute>>,
-    last_instance: u64,
+    /// By name of the vhost; there is one for each in the config.
+    sites: BTreeMap<String, OpenSite>,
+    /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
+    pub(super) sets: HashMap<Place, SetId>,
+    protocols: BTreeMap<Place, Served<Route>>,
+    extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    pub(super) last_instance: u64,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
 }
 
+/// A vhost, and a protocol or extension there.
+type Place = (String, String);
+
 /// A protocol or extension that is served.
 #[derive(Clone)]
-struct Served<R> {
+pub(super) struct Served<R> {
     route: R,
     generation: Arc<Generation>,
     opened: Opened,
@@ -67,8 +62,8 @@ struct Served<R> {
 /// Instances that are not visible yet.
 pub(crate) struct Prepared {
     plugin: String,
-    protocols: Vec<(String, Served<Route>)>,
-    extensions: Vec<(String, Served<ExtensionRoute>)>,
+    protocols: Vec<(Place, Served<Route>)>,
+    extensions: Vec<(Place, Served<ExtensionRoute>)>,
 }
 
 /// Instances that serve no longer.
@@ -83,15 +78,14 @@ impl Deployment {
         services: Arc<Services>,
         finished: Finished,
         config: Config,
-        site: OpenSite,
+        sites: BTreeMap<String, OpenSite>,
     ) -> Self {
         Self {
             hub: Arc::clone(&services.hub),
             services,
             finished,
-            vhost: VHOST.into(),
             config,
-            site,
+            sites,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -101,38 +95,52 @@ impl Deployment {
     }
 
     /// What the service threads are to go by.
-    pub(crate) fn routes(&self) -> Arc<Routes> {
-        let protocols = self.protocols.iter();
+    pub(crate) fn vhosts(&self) -> Arc<Vhosts> {
+        let others = self.config.vhosts.iter();
+        let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
+        let default = self.routes(&self.config.default);
+        Arc::new(Vhosts::new(default, others.collect()))
+    }
+
+    fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
+        let protocols = self
+            .protocols
+            .iter()
+            .filter(|((place, _), _)| *place == vhost.name);
+        let site = self
+            .sites
+            .get(&vhost.name)
+            .map(|open| Arc::clone(&open.site));
         Arc::new(Routes {
-            vhost: Arc::clone(&self.vhost),
+            vhost: vhost.name.as_str().into(),
             protocols: protocols
-                .map(|(name, served)| (name.as_str().into(), served.route.clone()))
+                .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
-            site: Arc::clone(&self.site.site),
+            site: site.unwrap_or_default(),
             has_warned: AtomicBool::new(false),
-            extensions: self.offered(),
-            default_protocol: self.config.default_protocol.as_deref().map(Into::into),
+            extensions: self.offered(vhost),
+            default_protocol: vhost.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
-                origins: self.config.allowed_origins.clone(),
+                origins: vhost.allowed_origins.clone(),
             },
         })
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
-    fn offered(&self) -> Vec<ExtensionRoute> {
-        let named = &self.config.extensions;
+    fn offered(&self, vhost: &VhostConfig) -> Vec<ExtensionRoute> {
+        let named = &vhost.extensions;
+        let own = || {
+            let all = self.extensions.iter();
+            all.filter(|((place, _), _)| *place == vhost.name)
+        };
         let first = named
             .iter()
             .filter(|(_, extension)| extension.offer)
-            .filter_map(|(name, _)| self.extensions.get(name));
-        let rest = self
-            .extensions
-            .iter()
-            .filter(|(name, _)| named.iter().all(|(other, _)| other != *name))
-            .map(|(_, served)| served);
+            .filter_map(|(name, _)| own().find(|((_, other), _)| other == name));
+        let rest = own().filter(|((_, name), _)| named.iter().all(|(other, _)| other != name));
         first
             .chain(rest)
-            .map(|served| served.route.clone())
+            .map(|(_, served)| served.route.clone())
             .collect()
     }
 
@@ -157,7 +165,7 @@ impl Deployment {
     ///
     /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
     pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
-        let site = OpenSite::open(&config, Some(&self.site))?;
+        let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions) = match self.made_anew(&running) {
             Ok(made) => made,
@@ -166,48 +174,96 @@ impl Deployment {
                 return Err(refusal.into());
             }
         };
-        self.site = site;
+        let former = std::mem::replace(&mut self.sites, sites);
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
         }
-        let mut before = Superseded::default();
-        for (name, served) in protocols {
-            before.protocols.extend(self.protocols.insert(name, served));
+        let mut before = self.take_unwanted();
+        for (place, served) in protocols {
+            before
+                .protocols
+                .extend(self.protocols.insert(place, served));
         }
-        for (name, served) in extensions {
+        for (place, served) in extensions {
             before
                 .extensions
-                .extend(self.extensions.insert(name, served));
+                .extend(self.extensions.insert(place, served));
         }
         self.publish();
         self.retire(before);
+        for (_, site) in former {
+            site.finish();
+        }
         Ok(())
     }
 
-    /// Instances for whatever has other options than in `running`; nothing is visible yet.
+    /// Instances for whatever is new, or has other options than in `running`; nothing is visible yet. The default vhost
+    /// has all that there is.
     fn made_anew(&mut self, running: &Config) -> Result<Made, Refusal> {
-        let mut protocols = Vec::new();
-        for (name, served) in self.protocols.clone() {
-            if options(running, &name) != options(&self.config, &name) {
-                let new = self.protocol(&served.generation, &served.opened, served.index)?;
-                protocols.push((name, new));
+        let default = |(vhost, _): &Place| vhost == DEFAULT_VHOST;
+        let all: Vec<_> = self.protocols.clone().into_iter().collect();
+        let all_extensions: Vec<_> = self.extensions.clone().into_iter().collect();
+        let vhosts: Vec<_> = self.config.vhosts().cloned().collect();
+        let (mut protocols, mut extensions) = (Vec::new(), Vec::new());
+        for vhost in &vhosts {
+            let was = running.vhost(&vhost.name);
+            for ((_, name), served) in all.iter().filter(|(place, _)| default(place)) {
+                let place = (vhost.name.clone(), name.clone());
+                let is_same = was.is_some_and(|was| was.options(name) == vhost.options(name));
+                if vhost.serves(name) && !(is_same && self.protocols.contains_key(&place)) {
+                    let Served {
+                        generation,
+                        opened,
+                        index,
+                        ..
+                    } = served;
+                    let new = self.protocol(vhost, generation, opened, *index)?;
+                    protocols.push((place, new));
+                }
             }
-        }
-        let mut extensions = Vec::new();
-        for (name, served) in self.extensions.clone() {
-            if extension_options(running, &name) != extension_options(&self.config, &name) {
-                let new = self.extension(&served.generation, &served.opened, served.index)?;
-                extensions.push((name, new));
+            for ((_, name), served) in all_extensions.iter().filter(|(place, _)| default(place)) {
+                let place = (vhost.name.clone(), name.clone());
+                let is_same = was.is_some_and(|was| {
+                    was.extension_options(name) == vhost.extension_options(name)
+                });
+                if !(is_same && self.extensions.contains_key(&place)) {
+                    let Served {
+                        generation,
+                        opened,
+                        index,
+                        ..
+                    } = served;
+                    let new = self.extension(vhost, generation, opened, *index)?;
+                    extensions.push((place, new));
+                }
             }
         }
         Ok((protocols, extensions))
     }
 
+    /// Takes out what no vhost of the config serves.
+    fn take_unwanted(&mut self) -> Superseded {
+        let config = &self.config;
+        let protocols = self.protocols.extract_if(.., |(vhost, name), _| {
+            !config.vhost(vhost).is_some_and(|vhost| vhost.serves(name))
+        });
+        let protocols = protocols.map(|(_, served)| served).collect();
+        let extensions = self
+            .extensions
+            .extract_if(.., |(vhost, _), _| config.vhost(vhost).is_none());
+        Superseded {
+            protocols,
+            extensions: extensions.map(|(_, served)| served).collect(),
+        }
+    }
+
     /// The host ends: what belongs to the service threads is freed, and the access log is written.
     pub(crate) fn end(self) {
-        let Self { site, .. } = self;
-        site.finish();
+        let Self { sites, .. } = self;
+        for (_, site) in sites {
+            site.finish();
+        }
     }
 
     /// When the next sessions are to be closed.
@@ -222,77 +278,9 @@ impl Deployment {
         }
     }
 
-    /// Makes an instance of one protocol.
-    fn protocol(
-        &mut self,
-        generation: &Arc<Generation>,
-        opened: &Opened,
-        index: usize,
-    ) -> Result<Served<Route>, Refusal> {
-        let manifest = &opened.manifest.protocols[index];
-        let blocks = opened.protocols[index];
-        let next = SetId(self.sets.len() as u32);
-        let set = *self.sets.entry(manifest.name.clone()).or_insert(next);
-        let plan = InstancePlan {
-            generation: Arc::clone(generation),
-            name: manifest.name.clone(),
-            block: blocks.instance,
-            vhost: Arc::clone(&self.vhost),
-            set: Some(set),
-            options: options(&self.config, &manifest.name),
-            finished: Arc::clone(&self.finished),
-        };
-        let protocol = Protocol::create(
-            plan,
-            facts(manifest),
-            &blocks,
-            &self.services,
-            self.patience(),
-        );
-        let protocol =
-            protocol.map_err(|fault| refused(generation, "protocol", &manifest.name, &fault))?;
-        self.last_instance += 1;
-        let route = Route {
-            instance: self.last_instance,
-            handler: Arc::new(protocol),
-            set,
-        };
-        Ok(Served::new(route, generation, opened, index))
-    }
-
-    /// Makes an instance of one extension.
-    fn extension(
-        &mut self,
-        generation: &Arc<Generation>,
-        opened: &Opened,
-        index: usize,
-    ) -> Result<Served<ExtensionRoute>, Refusal> {
-        let name = &opened.manifest.extensions[index].name;
-        let blocks = opened.extensions[index];
-        let plan = InstancePlan {
-            generation: Arc::clone(generation),
-            name: name.clone(),
-            block: blocks.instance,
-            vhost: Arc::clone(&self.vhost),
-            set: None,
-            options: extension_options(&self.config, name),
-            finished: Arc::clone(&self.finished),
-        };
-        let extension =
-            HostedExtension::create(plan, blocks.extension, &self.services, self.patience());
-        let extension =
-            extension.map_err(|fault| refused(generation, "extension", name, &fault))?;
-        self.last_instance += 1;
-        let route = ExtensionRoute {
-            instance: self.last_instance,
-            handler: Arc::new(extension),
-        };
-        Ok(Served::new(route, generation, opened, index))
-    }
-
     /// Has all service threads go by what is served now.
     fn publish(&self) {
-        self.hub.tell_all(&Command::Install(self.routes()));
+        self.hub.tell_all(&Command::Install(self.vhosts()));
     }
 
     /// These instances get no new sessions any more.
@@ -328,14 +316,19 @@ impl Deployment {
     }
 }
 
-/// New instances by name.
+/// New instances by their place.
 type Made = (
-    Vec<(String, Served<Route>)>,
-    Vec<(String, Served<ExtensionRoute>)>,
+    Vec<(Place, Served<Route>)>,
+    Vec<(Place, Served<ExtensionRoute>)>,
 );
 
 impl<R> Served<R> {
-    fn new(route: R, generation: &Arc<Generation>, opened: &Opened, index: usize) -> Self {
+    pub(super) fn new(
+        route: R,
+        generation: &Arc<Generation>,
+        opened: &Opened,
+        index: usize,
+    ) -> Self {
         Self {
             route,
             generation: Arc::clone(generation),
@@ -366,25 +359,20 @@ impl Installer for Deployment {
                 "the plugin refuses to start: ask its author, or put the version before back";
             Refusal::new(&generation.file, Stage::Start, fault.text, mend)
         })?;
-        let manifest = &opened.manifest;
-        let protocols = manifest.protocols.iter().enumerate();
-        let protocols = protocols
-            .map(|(at, protocol)| {
-                Ok((
-                    protocol.name.clone(),
-                    self.protocol(generation, opened, at)?,
-                ))
-            })
-            .collect::<Result<_, Refusal>>()?;
-        let extensions = manifest.extensions.iter().enumerate();
-        let extensions = extensions
-            .map(|(at, extension)| {
-                Ok((
-                    extension.name.clone(),
-                    self.extension(generation, opened, at)?,
-                ))
-            })
-            .collect::<Result<_, Refusal>>()?;
+        let vhosts: Vec<_> = self.config.vhosts().cloned().collect();
+        let (mut protocols, mut extensions) = (Vec::new(), Vec::new());
+        for vhost in &vhosts {
+            for (at, protocol) in opened.manifest.protocols.iter().enumerate() {
+                if vhost.serves(&protocol.name) {
+                    let place = (vhost.name.clone(), protocol.name.clone());
+                    protocols.push((place, self.protocol(vhost, generation, opened, at)?));
+                }
+            }
+            for (at, extension) in opened.manifest.extensions.iter().enumerate() {
+                let place = (vhost.name.clone(), extension.name.clone());
+                extensions.push((place, self.extension(vhost, generation, opened, at)?));
+            }
+        }
         Ok(Prepared {
             plugin: generation.plugin.clone(),
             protocols,
@@ -407,51 +395,23 @@ impl Installer for Deployment {
     }
 
     fn is_mounted(&self, protocol: &str) -> bool {
-        self.protocols.contains_key(protocol)
+        let place = (DEFAULT_VHOST.to_owned(), protocol.to_owned());
+        self.protocols.contains_key(&place)
     }
 }
 
-/// The options of a protocol, as its plugin gets them.
-fn options(config: &Config, protocol: &str) -> String {
-    match config.protocols.get(protocol) {
-        Some(protocol) => protocol.options.to_string(),
-        None => "{}".into(),
-    }
-}
-
-/// The options of an extension, as its plugin gets them.
-fn extension_options(config: &Config, name: &str) -> String {
-    let named = config.extensions.iter().find(|(other, _)| other == name);
-    named.map_or_else(
-        || "{}".into(),
-        |(_, extension)| extension.options.to_string(),
-    )
-}
-
-/// Why a plugin did not make an instance, and what to do about it.
-fn refused(generation: &Generation, what: &str, name: &str, fault: &Fault) -> Refusal {
-    let mend =
-        format!("look at `{what}s.{name}.options` in the config, and at what the plugin asks for");
-    let cause = format!("{what} {name}: {}", fault.text);
-    Refusal::new(&generation.file, Stage::Instance, cause, mend)
-}
-
-fn facts(protocol: &ProtocolManifest) -> ProtocolFacts {
-    ProtocolFacts {
-        name: protocol.name.clone(),
-        id: protocol.id,
-        delivery: match protocol.delivery {
-            Delivery::Messages => inbound::Delivery::Messages,
-            Delivery::Pieces => inbound::Delivery::Pieces {
-                rx_chunk: u32::try_from(protocol.rx_chunk).unwrap_or(u32::MAX),
-            },
-        },
-        pongs: protocol.pongs,
-        extensions: protocol.extensions.clone(),
-        keep_headers: protocol.keep_headers.clone(),
-        websocket: protocol.websocket,
-        http: protocol.http.then_some(HttpFacts {
-            body_bytes: protocol.body_bytes,
-        }),
-    }
+/// Opens what the vhosts of a config name. The access logs of `before` go on where they are to be the same.
+///
+/// # Errors
+///
+/// What cannot be opened.
+pub(crate) fn open_sites(
+    config: &Config,
+    before: &BTreeMap<String, OpenSite>,
+) -> Result<BTreeMap<String, OpenSite>, Box<dyn Error>> {
+    let open = |vhost: &VhostConfig| {
+        let site = OpenSite::open(vhost, &config.limits, before.get(&vhost.name))?;
+        Ok((vhost.name.clone(), site))
+    };
+    config.vhosts().map(open).collect()
 }

@@ -2,10 +2,12 @@
 
 mod conductor;
 mod deployment;
+mod instances;
 mod open_site;
 mod threads;
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     sync::{Arc, mpsc},
 };
@@ -27,7 +29,6 @@ use crate::{
 
 use conductor::{Conductor, Errand};
 use deployment::Deployment;
-use open_site::OpenSite;
 use threads::Threads;
 
 pub use threads::StartError;
@@ -48,7 +49,7 @@ pub fn serve(
     reload: impl FnMut() -> Result<Config, ConfigError>,
 ) -> Result<(), Box<dyn Error>> {
     derive_max_connections(&mut config.limits);
-    let site = OpenSite::open(&config, None)?;
+    let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let threads = Threads::bind(&config.listen, config.threads, &config.limits)?;
     let (errands, inbox) = mpsc::channel();
     let services = Arc::new(Services::new(
@@ -80,7 +81,7 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config, site);
+    let deployment = Deployment::new(services, finished, config, sites);
     let mut conductor = Conductor {
         inbox,
         watch,
@@ -97,7 +98,7 @@ pub fn serve(
     let addresses = threads.addresses.clone();
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
-    let running = threads.run(&limits, &conductor.deployment.routes(), move |result| {
+    let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
         end(Errand::Ended(result));
     })?;
     for address in addresses {

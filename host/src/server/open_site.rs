@@ -4,8 +4,9 @@ use std::{error::Error, rc::Rc, sync::Arc, time::Duration};
 
 use crate::{
     access_log::{self, AccessLog},
-    config::Config,
+    config::VhostConfig,
     context::{error_pages::ErrorPages, mounts::open_files, site::Site},
+    limits::Limits,
     wire::fields::Fields,
 };
 
@@ -31,13 +32,17 @@ impl OpenSite {
     /// # Errors
     ///
     /// What cannot be opened; nothing has changed then.
-    pub(crate) fn open(config: &Config, before: Option<&Self>) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn open(
+        config: &VhostConfig,
+        limits: &Limits,
+        before: Option<&Self>,
+    ) -> Result<Self, Box<dyn Error>> {
         let mut fields = Fields::new();
         config.own_fields.complete(&mut fields);
         let mounts = config.mounts.try_map(open_files)?;
-        let error_pages = ErrorPages::read(&config.error_pages, config.limits.error_page_bytes)?;
+        let error_pages = ErrorPages::read(&config.error_pages, limits.error_page_bytes)?;
         let log = match &config.access_log {
-            Some(settings) => Some(OpenLog::open(settings, config, before)?),
+            Some(settings) => Some(OpenLog::open(settings, limits, before)?),
             None => None,
         };
         let site = Site {
@@ -66,10 +71,9 @@ impl OpenSite {
 impl OpenLog {
     fn open(
         settings: &access_log::Settings,
-        config: &Config,
+        limits: &Limits,
         before: Option<&OpenSite>,
     ) -> Result<Self, Box<dyn Error>> {
-        let limits = &config.limits;
         let bounds = [limits.access_log_lines_count, limits.access_log_text_bytes];
         let same = before
             .and_then(|before| before.log.as_ref())

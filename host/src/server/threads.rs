@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    context::{hub::Hub, offload::FileThreads, routes::Routes, serving::Context},
+    context::{hub::Hub, offload::FileThreads, serving::Context, vhosts::Vhosts},
     limits::Limits,
     net::{
         event_loop::{EventLoop, Loop},
@@ -71,19 +71,19 @@ impl Threads {
     pub(crate) fn run(
         self,
         limits: &Limits,
-        routes: &Arc<Routes>,
+        vhosts: &Arc<Vhosts>,
         ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
         let shared = Shared::default();
         let files = FileThreads::new(limits);
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();
         let spawned = threads.map(|(at, (poll, listeners))| {
-            let (hub, routes) = (Arc::clone(&self.hub), Arc::clone(routes));
+            let (hub, vhosts) = (Arc::clone(&self.hub), Arc::clone(vhosts));
             let (limits, shared) = (limits.clone(), shared.clone());
             let files = Arc::clone(&files);
             let ended = ended.clone();
             let serve = move || {
-                let context = Context::new(at, hub, routes, files, &limits);
+                let context = Context::new(at, hub, vhosts, files, &limits);
                 let settings = Settings::from(&limits);
                 EventLoop::new(poll, at as u8, listeners, context, settings, shared)?.run()
             };

@@ -48,11 +48,20 @@ fn every_kind_of_mount_is_understood() {
         }}"#,
     );
     let kind = |path: &str| {
-        let (mount, rest) = config.mounts.find(path).unwrap().unwrap();
+        let (mount, rest) = config.default.mounts.find(path).unwrap().unwrap();
         assert_eq!(rest, "");
         mount.kind.clone()
     };
-    let MountKind::Files(files) = config.mounts.find("/x").unwrap().unwrap().0.kind.clone() else {
+    let MountKind::Files(files) = config
+        .default
+        .mounts
+        .find("/x")
+        .unwrap()
+        .unwrap()
+        .0
+        .kind
+        .clone()
+    else {
         panic!()
     };
     assert_eq!(files, FilesMount::new("conf/www"));
@@ -66,7 +75,7 @@ fn every_kind_of_mount_is_understood() {
     assert_eq!(files.types["md"], "text/markdown; charset=utf-8");
     assert_eq!(files.cache_control.as_deref(), Some("max-age=60"));
     assert!(!files.precompressed && files.follow_links);
-    let (docs, _) = config.mounts.find("/docs").unwrap().unwrap();
+    let (docs, _) = config.default.mounts.find("/docs").unwrap().unwrap();
     assert_eq!(
         docs.fields.as_bytes(),
         b"X-Team: web\r\nLink: </a>; rel=\"b\"\r\n"
@@ -102,14 +111,14 @@ fn what_is_set_beside_the_mounts_is_understood() {
             "access_log": {"file": "access.log", "format": "json"},
         }"#,
     );
-    assert_eq!(config.default_http.as_deref(), Some("cgi"));
-    assert_eq!(config.error_pages[&404], Path::new("conf/404.html"));
-    assert_eq!(config.error_pages[&503], Path::new("/srv/503.html"));
+    assert_eq!(config.default.default_http.as_deref(), Some("cgi"));
+    assert_eq!(config.default.error_pages[&404], Path::new("conf/404.html"));
+    assert_eq!(config.default.error_pages[&503], Path::new("/srv/503.html"));
     let all = OwnFields {
         security: true,
         server: true,
     };
-    assert_eq!(config.own_fields, all);
+    assert_eq!(config.default.own_fields, all);
     let settings = |file: Option<&str>, format| {
         Some(Settings {
             file: file.map(PathBuf::from),
@@ -117,11 +126,11 @@ fn what_is_set_beside_the_mounts_is_understood() {
         })
     };
     assert_eq!(
-        config.access_log,
+        config.default.access_log,
         settings(Some("conf/access.log"), Format::Json)
     );
     let config = good(r#"{"access_log": {"file": "-"}}"#);
-    assert_eq!(config.access_log, settings(None, Format::Combined));
+    assert_eq!(config.default.access_log, settings(None, Format::Combined));
 }
 
 #[test]
@@ -130,16 +139,19 @@ fn the_example_of_the_operators_page_is_understood() {
     let section = PAGE.split("\n## HTTP: mounts\n").nth(1).unwrap();
     let example = section.split("```").nth(1).unwrap();
     let config = good(example.strip_prefix("jsonc").unwrap());
-    assert_eq!(config.mounts.iter().count(), 4);
-    assert!(config.access_log.is_some() && config.own_fields.security);
+    assert_eq!(config.default.mounts.iter().count(), 4);
+    assert!(config.default.access_log.is_some() && config.default.own_fields.security);
 }
 
 #[test]
 fn without_a_word_nothing_is_mounted_added_or_logged() {
     let config = good("{}");
-    assert!(config.mounts.is_empty() && config.error_pages.is_empty());
-    assert_eq!((config.default_http, config.access_log), (None, None));
-    assert_eq!(config.own_fields, OwnFields::default());
+    assert!(config.default.mounts.is_empty() && config.default.error_pages.is_empty());
+    assert_eq!(
+        (config.default.default_http, config.default.access_log),
+        (None, None)
+    );
+    assert_eq!(config.default.own_fields, OwnFields::default());
 }
 
 #[test]
@@ -156,8 +168,8 @@ fn a_directory_named_outside_of_the_file_takes_the_place_of_the_mount_at_the_roo
         (flags.or(variables.unwrap()), "flag"),
     ] {
         let config = resolve(Path::new("conf/c.json"), text, &overrides).unwrap();
-        assert_eq!(config.mounts.iter().count(), 2);
-        let (mount, _) = config.mounts.find("/x").unwrap().unwrap();
+        assert_eq!(config.default.mounts.iter().count(), 2);
+        let (mount, _) = config.default.mounts.find("/x").unwrap().unwrap();
         let files = FilesMount::new(root);
         assert_eq!(mount.kind, MountKind::Files(files));
     }

@@ -21,6 +21,7 @@ fn with_head<R>(look: impl FnOnce(&RequestHead<'_>) -> R) -> R {
 
 fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
     let protocol = ProtocolFacts {
+        vhost: "default".into(),
         name: "chat".into(),
         id: 0,
         delivery: Delivery::Messages,

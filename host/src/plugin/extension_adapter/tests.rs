@@ -48,6 +48,7 @@ impl Side {
         let services = Arc::new(Services::new(hub, Box::new(|_| 0), 8));
         let echo = opened(::echo::plugin());
         let facts = ProtocolFacts {
+            vhost: "default".into(),
             name: "echo".into(),
             id: 0,
             delivery: Delivery::Messages,

@@ -85,7 +85,7 @@ fn a_replaced_handler_lives_until_its_last_exchange_has_ended() {
     let id = bench.event_loop.io.ids()[0];
     let newer = obedient(&bench.hub, 2, None);
     newer.order("open", "respond new");
-    let installed = Command::Install(Arc::new(routes(2, &newer)));
+    let installed = Command::Install(Arc::new(Vhosts::only(Arc::new(routes(2, &newer)))));
     bench.hub.tell_all(&installed);
     let mut other = bench.ask(GET);
     bench.hear(&mut other, "new");

@@ -30,6 +30,7 @@ use crate::{
         routes::Routes,
         session::SessionCall,
         site::Site,
+        vhosts::Vhosts,
     },
     limits::Limits,
     net::{
@@ -360,7 +361,8 @@ impl Bench {
         let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let address = listeners[0].local_address().unwrap();
         let files = FileThreads::new(&limits);
-        let context = Context::new(0, Arc::clone(&hub), routes, files, &limits);
+        let vhosts = Arc::new(Vhosts::only(routes));
+        let context = Context::new(0, Arc::clone(&hub), vhosts, files, &limits);
         let settings = Settings::from(&limits);
         let event_loop =
             EventLoop::new(poll, 0, listeners, context, settings, Shared::default()).unwrap();
@@ -421,6 +423,7 @@ fn obedient(hub: &Arc<Hub>, generation: u64, body_bytes: Option<u64>) -> Arc<Obe
             generation,
         },
         facts: ProtocolFacts {
+            vhost: "default".into(),
             name: "test".into(),
             id: 0,
             delivery: inbound::Delivery::Messages,
