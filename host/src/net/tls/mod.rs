@@ -16,6 +16,8 @@ mod material;
 mod stream;
 #[cfg(feature = "tls")]
 mod suites;
+#[cfg(all(test, feature = "tls"))]
+pub(crate) mod test_certificates;
 #[cfg(feature = "tls")]
 mod validity;
 
