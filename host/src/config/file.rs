@@ -10,13 +10,16 @@ use super::level::{LEVELS, parse_level};
 use super::mounts::mounts;
 use super::reader::{Located, Reader};
 use super::source::Source;
+use super::tls::tls;
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
 use crate::limits::Limits;
+use crate::net::tls::TlsSettings;
 
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) listen: Option<Vec<Located<String>>>,
+    pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
@@ -43,6 +46,7 @@ pub(super) struct WrittenLog {
 const KEYS: &[&str] = &[
     "$schema",
     "listen",
+    "tls",
     "plugins",
     "threads",
     "control",
@@ -98,6 +102,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
         match key.value {
             "$schema" => {}
             "listen" => file.listen = Some(listen(value, reader)),
+            "tls" => file.tls = tls(value, reader),
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),

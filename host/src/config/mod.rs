@@ -1,6 +1,6 @@
 //! What was written, then what is meant.
 //!
-//! `file.rs` reads exactly what may be written, `mounts.rs` and `http.rs` the parts of it that are HTTP, `overrides.rs` the flags and the environment, `resolve.rs` makes a
+//! `file.rs` reads exactly what may be written, `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `overrides.rs` the flags and the environment, `resolve.rs` makes a
 //! [`Config`] of all three, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::Mounts;
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
+use crate::net::tls::TlsSettings;
 
 mod diff;
 mod error;
@@ -26,6 +27,7 @@ mod overrides;
 mod reader;
 mod resolve;
 mod source;
+mod tls;
 
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
@@ -39,6 +41,8 @@ pub use resolve::{load, resolve};
 pub struct Config {
     /// Where to listen. Never empty.
     pub listen: Vec<SocketAddr>,
+    /// What is spoken there with TLS, if anything.
+    pub tls: Option<TlsSettings>,
     /// The directory of plugin files.
     pub plugins: PathBuf,
     /// Service threads, at least one.

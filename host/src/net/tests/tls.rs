@@ -559,7 +559,8 @@ fn a_client_certificate_that_was_called_back_is_refused_and_its_session_is_not_r
     let mut settings = bench.authority.settings_with_clients(true);
     let revoked = bench.authority.revoke(7);
     settings.clients.as_mut().unwrap().revoked = vec![revoked];
-    bench.keeper.reconfigure(&settings).unwrap();
+    let prepared = bench.keeper.prepare(&settings).unwrap();
+    bench.keeper.install(prepared);
     let alert = Error::AlertReceived(AlertDescription::CertificateRevoked);
     let same = ClientConfig::clone(&bench.config);
     assert_eq!(bench.refused(same), alert);

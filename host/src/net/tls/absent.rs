@@ -53,15 +53,23 @@ impl TlsKeeper {
         match *self {}
     }
 
-    /// Takes other settings.
+    /// Reads other files.
     ///
     /// # Errors
     ///
     /// Never.
-    pub fn reconfigure(&mut self, _: &TlsSettings) -> Result<(), TlsFault> {
+    pub fn prepare(&self, _: &TlsSettings) -> Result<PreparedTls, TlsFault> {
         match *self {}
     }
+
+    /// Uses them.
+    pub fn install(&mut self, prepared: PreparedTls) {
+        match prepared {}
+    }
 }
+
+/// There is none.
+pub enum PreparedTls {}
 
 /// Knows no suite.
 #[must_use]

@@ -55,6 +55,13 @@ pub struct TlsKeeper {
     told: Option<u64>,
 }
 
+/// What TLS may be spoken with from now on.
+pub struct PreparedTls {
+    settings: TlsSettings,
+    stamps: Vec<Stamp>,
+    material: Material,
+}
+
 /// What tells that a file has changed; none when there is no file.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
 
@@ -105,22 +112,25 @@ impl TlsKeeper {
         self.tell_expiry(now);
     }
 
-    /// Takes other settings, whole or not at all.
+    /// Reads the files of other settings; nothing has changed yet.
     ///
     /// # Errors
     ///
-    /// What is wrong with them; those before stay.
-    pub fn reconfigure(&mut self, settings: &TlsSettings) -> Result<(), TlsFault> {
-        if *settings == self.settings {
-            return Ok(());
-        }
-        let stamps = stamps(settings);
-        let material = material::load(settings, Some(&self.material))?;
-        self.settings = settings.clone();
-        self.stamps = stamps;
-        self.take(material);
+    /// What is wrong with them.
+    pub fn prepare(&self, settings: &TlsSettings) -> Result<PreparedTls, TlsFault> {
+        Ok(PreparedTls {
+            settings: settings.clone(),
+            stamps: stamps(settings),
+            material: material::load(settings, Some(&self.material))?,
+        })
+    }
+
+    /// Uses what was prepared, from the next handshake on.
+    pub fn install(&mut self, prepared: PreparedTls) {
+        self.settings = prepared.settings;
+        self.stamps = prepared.stamps;
+        self.take(prepared.material);
         self.tell_expiry(SystemTime::now());
-        Ok(())
     }
 
     fn take(&mut self, material: Material) {

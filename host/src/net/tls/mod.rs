@@ -24,9 +24,9 @@ mod validity;
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::TlsStream;
 #[cfg(not(feature = "tls"))]
-pub use absent::{Tls, TlsKeeper, nearest_suites};
+pub use absent::{PreparedTls, Tls, TlsKeeper, nearest_suites};
 #[cfg(feature = "tls")]
-pub use keeper::{Tls, TlsKeeper};
+pub use keeper::{PreparedTls, Tls, TlsKeeper};
 #[cfg(feature = "tls")]
 pub(crate) use stream::TlsStream;
 #[cfg(feature = "tls")]
