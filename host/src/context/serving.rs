@@ -117,7 +117,7 @@ impl Service for Context {
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(&self.routes);
-        port.complete_with(&routes.site.fields);
+        routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
         match self.answer(&routes, head, port) {
@@ -133,7 +133,7 @@ impl Service for Context {
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         let site = &self.routes.site;
-        port.complete_with(&site.fields);
+        site.complete(port);
         site.refuse(port, why.status, why.why.clone());
         let log = site.access_log.as_ref();
         Exchange {

@@ -283,6 +283,7 @@ impl<T, E> Io<T, E> {
             at += turn.consumed;
             let mut port = Port {
                 id,
+                transport: &link.transport,
                 peer: link.peer,
                 now: *now,
                 sending: turn.sending,

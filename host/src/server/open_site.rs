@@ -32,8 +32,11 @@ impl OpenSite {
     ///
     /// What cannot be opened; nothing has changed then.
     pub(crate) fn open(config: &Config, before: Option<&Self>) -> Result<Self, Box<dyn Error>> {
-        let mut fields = Fields::new();
-        config.own_fields.complete(&mut fields);
+        let [fields, tls_fields] = [false, true].map(|is_encrypted| {
+            let mut fields = Fields::new();
+            config.own_fields.complete(&mut fields, is_encrypted);
+            fields.into()
+        });
         let mounts = config.mounts.try_map(open_files)?;
         let error_pages = ErrorPages::read(&config.error_pages, config.limits.error_page_bytes)?;
         let log = match &config.access_log {
@@ -44,7 +47,8 @@ impl OpenSite {
             mounts,
             default_http: config.default_http.as_deref().map(Into::into),
             error_pages,
-            fields: fields.into(),
+            fields,
+            tls_fields,
             access_log: log.as_ref().map(|open| open.log.logger()),
         };
         Ok(Self {
