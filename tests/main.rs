@@ -3,7 +3,7 @@
 //!
 //! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `http` what a
 //! client of HTTP sees; `plugins` what happens to plugin files; `operations` what an operator sees; `resources` what it
-//! costs and what it survives.
+//! costs and what it survives; `tls` what is seen of all that through TLS.
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
 //! `--nocapture`; `UPDATE_SNAPSHOTS=1` writes the files of `tests/snapshots` anew. Needed beside a Rust toolchain:
@@ -15,4 +15,6 @@ mod operations;
 mod plugins;
 mod resources;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;

@@ -58,6 +58,19 @@ mod tests {
     }
 
     #[test]
+    fn only_answers_over_tls_ask_for_tls_from_now_on() {
+        let own = OwnFields {
+            security: true,
+            server: false,
+        };
+        for is_encrypted in [false, true] {
+            let mut fields = Fields::new();
+            own.complete(&mut fields, is_encrypted);
+            assert_eq!(fields.has("Strict-Transport-Security"), is_encrypted);
+        }
+    }
+
+    #[test]
     fn what_an_answer_has_already_is_not_overwritten() {
         let mut fields = Fields::new();
         fields.set("x-frame-options", "DENY");

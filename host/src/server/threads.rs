@@ -49,8 +49,8 @@ impl Threads {
             let bound = listener::bind(address, count).map_err(fail)?;
             addresses.extend(bound[0].local_address());
             for (thread, listener) in listeners.iter_mut().zip(bound) {
-                thread.push(match tls {
-                    Some(tls) => listener.with_tls(tls.clone()),
+                thread.push(match tls.cloned() {
+                    Some(tls) => listener.with_tls(tls),
                     None => listener,
                 });
             }

@@ -321,7 +321,7 @@ fn what_a_deaf_peer_does_not_read_waits_within_the_marks_and_ends_it() {
         }
         !event_loop.service.closed.is_empty()
     });
-    assert!(most >= 64 << 10 && most <= 256 << 10, "{most}");
+    assert!((64 << 10..=256 << 10).contains(&most), "{most}");
     assert_eq!(bench.bench.closed(1)[0].reason, "the peer does not read");
     assert_eq!(bench.bench.event_loop.io.buffers.budget().used(), 0);
 }
