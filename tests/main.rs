@@ -2,8 +2,8 @@
 //! speaks to it over loopback.
 //!
 //! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `http` what a
-//! client of HTTP sees; `vhosts` that several hosts share a port; `plugins` what happens to plugin files; `operations` what an operator sees; `resources` what it
-//! costs and what it survives.
+//! client of HTTP sees; `vhosts` that several hosts share a port; `plugins` what happens to plugin files; `operations`
+//! what an operator sees; `resources` what it costs and what it survives; `tls` what is seen of all that through TLS.
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
 //! `--nocapture`; `UPDATE_SNAPSHOTS=1` writes the files of `tests/snapshots` anew. Needed beside a Rust toolchain:
@@ -15,5 +15,7 @@ mod operations;
 mod plugins;
 mod resources;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod vhosts;
 mod websocket;

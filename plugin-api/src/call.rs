@@ -3,7 +3,7 @@
 use std::{any::Any, cell::RefMut, error::Error, fmt, marker::PhantomData, net::SocketAddr};
 
 use crate::{
-    CloseCode, FramePiece, Host, PluginError, Role, Transport, abi, facts::Facts,
+    CloseCode, FramePiece, Host, PluginError, Role, Tls, Transport, abi, facts::Facts,
     session::ThreadState,
 };
 
@@ -72,6 +72,12 @@ impl Request {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         Facts::is_encrypted(self)
+    }
+
+    /// What was agreed on with TLS; none without it.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls<'_>> {
+        Facts::tls(self)
     }
 
     /// # Safety

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::{Role, Transport, abi};
+use crate::{Role, Tls, TlsVersion, Transport, abi};
 
 /// Who can ask the host for facts by their keys.
 pub(crate) trait Facts {
@@ -48,5 +48,21 @@ pub(crate) trait Facts {
 
     fn is_encrypted(&self) -> bool {
         self.number(abi::FACT_ENCRYPTED) == Some(1)
+    }
+
+    fn tls(&self) -> Option<Tls<'_>> {
+        let version = self.number(abi::FACT_TLS_VERSION)?;
+        Some(Tls {
+            version: match version {
+                0x0303 => TlsVersion::Tls12,
+                0x0304 => TlsVersion::Tls13,
+                _ => TlsVersion::Other,
+            },
+            suite: self.words(abi::FACT_TLS_SUITE).unwrap_or_default(),
+            server_name: self.words(abi::FACT_SERVER_NAME),
+            application_protocol: self.bytes(abi::FACT_APPLICATION_PROTOCOL),
+            peer_certificate: self.bytes(abi::FACT_PEER_CERTIFICATE),
+            is_peer_checked: self.number(abi::FACT_PEER_CHECKED) == Some(1),
+        })
     }
 }

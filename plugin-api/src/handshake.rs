@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    FieldError, Host, PluginError, Refusal, Transport, abi, facts::Facts, session::ThreadState,
+    FieldError, Host, PluginError, Refusal, Tls, Transport, abi, facts::Facts, session::ThreadState,
 };
 
 /// An opening handshake that the host would accept: valid during
@@ -133,6 +133,12 @@ impl Handshake {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         Facts::is_encrypted(self)
+    }
+
+    /// What was agreed on with TLS; none without it.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls<'_>> {
+        Facts::tls(self)
     }
 
     /// The value of a field by its name, in any case of letters; the first one if it is repeated. Need not be UTF-8.

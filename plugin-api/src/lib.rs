@@ -356,6 +356,7 @@ mod session;
 mod shim;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 
 /// The binary contract beneath; authors need none of it.
 pub use hotsocket_abi as abi;
@@ -379,6 +380,7 @@ pub use protocol::{Delivery, Instance, NoOptions, Protocol};
 pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};
 pub use session::{Role, Sent, Session, TimerId, Transport};
+pub use tls::{Tls, TlsVersion};
 
 /// Everything that a plugin usually names.
 pub mod prelude {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, abi,
+    CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, Tls, abi,
     facts::Facts,
     handle::{code_to_abi, kind_to_abi, whole},
     shim::handshake::take_over,
@@ -302,6 +302,12 @@ impl Session {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         Facts::is_encrypted(self)
+    }
+
+    /// What was agreed on with TLS; none without it, and in `on_close` of a connection that is gone.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls<'_>> {
+        Facts::tls(self)
     }
 }
 

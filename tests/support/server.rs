@@ -118,7 +118,8 @@ impl Setup {
         let mut server = self.begin();
         for nth in 0..server.setup.listeners {
             let line = server.output.wait_after(nth, DEADLINE, |line| {
-                line.strip_prefix("listening on ws://").map(str::to_owned)
+                let url = line.strip_prefix("listening on ")?;
+                url.split_once("://").map(|(_, address)| address.to_owned())
             });
             let line = line.expect("the server says where it listens");
             server.addresses.push(line.parse().expect("an address"));
@@ -325,7 +326,9 @@ impl Drop for Server {
 /// The binary under test, with none of the caller's settings.
 pub(crate) fn hotsocket() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hotsocket"));
-    for name in ["LISTEN", "PLUGINS", "THREADS", "CONTROL", "LOG"] {
+    for name in [
+        "LISTEN", "PLUGINS", "THREADS", "CONTROL", "LOG", "TLS_CERT", "TLS_KEY",
+    ] {
         command.env_remove(format!("HOTSOCKET_{name}"));
     }
     command

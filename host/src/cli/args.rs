@@ -47,6 +47,7 @@ Environment, which flags override and which overrides the config file:
   HOTSOCKET_THREADS  service threads
   HOTSOCKET_CONTROL  the control socket
   HOTSOCKET_WWW      the directory whose files are served at /
+  HOTSOCKET_TLS_CERT, HOTSOCKET_TLS_KEY  a certificate and its private key
   HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
 
 /// What `serve` takes.
@@ -70,6 +71,12 @@ pub struct ServeArgs {
     /// Serve the files of this directory at `/`
     #[arg(long, value_name = "DIR")]
     pub www: Option<PathBuf>,
+    /// Speak TLS everywhere, with this chain of certificates in PEM, the host's own first
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key to it in PEM, readable by the host and its group only
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -82,6 +89,8 @@ impl ServeArgs {
             threads: self.threads,
             control: self.control,
             www: self.www,
+            tls_cert: self.tls_cert,
+            tls_key: self.tls_key,
             ..Overrides::default()
         }
     }

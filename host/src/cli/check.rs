@@ -14,6 +14,7 @@ use crate::context::error_pages::ErrorPages;
 use crate::context::mounts::{MountKind, open_files};
 use crate::limits::Limits;
 use crate::logging::escaped;
+use crate::net::tls::TlsKeeper;
 
 /// Looks at a plugin file without running it.
 pub type Inspect = fn(&Path) -> Result<Inspected, Box<dyn Error>>;
@@ -66,7 +67,7 @@ struct RefusedFiles(usize);
 
 /// The same of what HTTP needs.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} of the files and directories that the config names for HTTP cannot be used")]
+#[error("{0} of the files and directories that the config names for HTTP and TLS cannot be used")]
 struct UnusablePlaces(usize);
 
 /// `check`.
@@ -117,6 +118,11 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
 /// Tells what of the places that HTTP needs cannot be used, and how many those are. Makes none of them.
 fn tell_unusable(config: &Config) -> usize {
     let mut errors: Vec<Box<dyn Error>> = Vec::new();
+    if let Some(settings) = &config.tls
+        && let Err(fault) = TlsKeeper::open(settings)
+    {
+        errors.push(fault.into());
+    }
     for vhost in config.vhosts() {
         find_unusable(vhost, &config.limits, &mut errors);
     }

@@ -28,6 +28,8 @@ pub enum Change {
     AccessLog,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
+    /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
+    Tls,
     /// Other bounds, for what begins afterwards.
     Limits,
     /// Other levels or another format.
@@ -55,6 +57,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
     let (was, is) = (&running.limits, &new.limits);
     let fixed = [
         ("listen", running.listen != new.listen),
+        ("tls", running.tls.is_some() != new.tls.is_some()),
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
@@ -118,6 +121,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::OwnFields, was.own_fields != is.own_fields),
         (Change::AccessLog, was.access_log != is.access_log),
         (Change::Vhosts, running.vhosts != new.vhosts),
+        (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
         (Change::Log, running.log != new.log),
     ];
@@ -181,6 +185,16 @@ mod tests {
         let new = config(r#"{"limits": {"commands_count": 1, "message_bytes": 1}}"#);
         let refused = diff(&config("{}"), &new).unwrap_err();
         assert_eq!(refused.keys, ["limits.commands_count"]);
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn another_certificate_is_taken_and_to_begin_or_end_with_tls_takes_a_restart() {
+        let one = config(r#"{"tls": {"cert": "a", "key": "k"}}"#);
+        let other = config(r#"{"tls": {"cert": "b", "key": "k"}}"#);
+        assert_eq!(diff(&one, &other), Ok(vec![Change::Tls]));
+        let refused = diff(&config("{}"), &one).unwrap_err();
+        assert_eq!(refused.keys, ["tls"]);
     }
 
     #[test]

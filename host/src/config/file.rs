@@ -8,14 +8,17 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::reader::{Located, Reader};
 use super::source::Source;
+use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
 use crate::limits::Limits;
+use crate::net::tls::TlsSettings;
 
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) listen: Option<Vec<Located<String>>>,
+    pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
@@ -38,7 +41,7 @@ pub(super) struct WrittenLog {
 
 /// The keys at the top; `$schema` is for editors and means nothing here.
 const KEYS: &[&str] = &[
-    "$schema", "listen", "plugins", "threads", "control", "vhosts", "limits", "log",
+    "$schema", "listen", "tls", "plugins", "threads", "control", "vhosts", "limits", "log",
 ];
 
 /// Comments and trailing commas, and nothing else beyond JSON.
@@ -79,6 +82,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
         match key.value {
             "$schema" => {}
             "listen" => file.listen = Some(listen(value, reader)),
+            "tls" => file.tls = tls(value, reader),
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),

@@ -1,7 +1,7 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `overrides.rs` the flags and the environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::context::vhosts::HostPattern;
 use crate::limits::Limits;
+use crate::net::tls::TlsSettings;
 
 mod diff;
 mod error;
@@ -28,6 +29,7 @@ mod overrides;
 mod reader;
 mod resolve;
 mod source;
+mod tls;
 mod vhost;
 
 pub use diff::{Change, RestartNeeded, diff};
@@ -42,6 +44,8 @@ pub use resolve::{load, resolve};
 pub struct Config {
     /// Where to listen. Never empty.
     pub listen: Vec<SocketAddr>,
+    /// What is spoken there with TLS, if anything.
+    pub tls: Option<TlsSettings>,
     /// The directory of plugin files.
     pub plugins: PathBuf,
     /// Service threads, at least one.

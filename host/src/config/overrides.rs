@@ -22,6 +22,10 @@ pub struct Overrides {
     pub control: Option<PathBuf>,
     /// Replaces the mount at `/` by one of the files of this directory.
     pub www: Option<PathBuf>,
+    /// Replaces `tls.cert`; goes with the next one.
+    pub tls_cert: Option<PathBuf>,
+    /// Replaces `tls.key`.
+    pub tls_key: Option<PathBuf>,
     /// Replaces `log.level`.
     pub log_level: Option<LevelFilter>,
     /// Added to `log.targets`.
@@ -32,8 +36,8 @@ pub struct Overrides {
 
 impl Overrides {
     /// What the variables `HOTSOCKET_LISTEN` (addresses separated by commas), `HOTSOCKET_PLUGINS`,
-    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW` and `HOTSOCKET_LOG`
-    /// (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
+    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW`, `HOTSOCKET_TLS_CERT`, `HOTSOCKET_TLS_KEY` and
+    /// `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
     ///
     /// # Errors
     ///
@@ -82,6 +86,8 @@ impl Overrides {
         overrides.plugins = path("HOTSOCKET_PLUGINS");
         overrides.control = path("HOTSOCKET_CONTROL");
         overrides.www = path("HOTSOCKET_WWW");
+        overrides.tls_cert = path("HOTSOCKET_TLS_CERT");
+        overrides.tls_key = path("HOTSOCKET_TLS_KEY");
 
         if faults.is_empty() {
             Ok(overrides)
@@ -99,6 +105,8 @@ impl Overrides {
             threads: self.threads.or(weaker.threads),
             control: self.control.or(weaker.control),
             www: self.www.or(weaker.www),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
             log_level: self.log_level.or(weaker.log_level),
             // The later one of the same name wins.
             log_targets: [weaker.log_targets, self.log_targets].concat(),

@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
             .push(Fault::at(self.source.place(range), cause, mend));
     }
 
+    /// Notes what is wrong beside the file.
+    pub(super) fn refuse_outside(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
     /// The properties of an object, each key at most once.
     pub(super) fn properties<'v>(
         &self,

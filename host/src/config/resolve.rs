@@ -14,6 +14,7 @@ use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides, parse_address};
 use super::reader::{Located, Reader};
 use super::source::Source;
+use super::tls;
 use super::vhost::WrittenVhost;
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
@@ -91,6 +92,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .clone()
             .or(listen)
             .unwrap_or_else(|| vec![DEFAULT_LISTEN]),
+        tls: tls::overridden(written.tls, overrides, reader),
         plugins: overrides
             .plugins
             .clone()

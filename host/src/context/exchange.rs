@@ -18,6 +18,7 @@ use crate::{
         peer::{AddressBytes, Peer},
         port::Sent,
         service::EndedBy,
+        tls::TlsFacts,
         token::ConnectionId,
     },
     wire::fields::Fields,
@@ -79,6 +80,8 @@ pub(super) struct Handled {
     pub(super) fields: Fields,
     /// The answer was begun with a length.
     pub(super) has_length: bool,
+    /// Whether the transport is, or was, encrypted.
+    pub(super) is_encrypted: bool,
     pub(super) file: Option<FileFate>,
     /// Why it is over, where the connection cannot know: the answer is the host's own, in place of the handler's.
     pub(super) instead: Option<(EndedBy, Cow<'static, str>)>,
@@ -375,6 +378,18 @@ impl ExchangeCall<'_, '_> {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Whether the transport is, or was, encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.exchange.is_encrypted
+    }
+
+    /// What was agreed on with TLS; none without it, and once the exchange has ended.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFacts<'_>> {
+        self.port.as_ref()?.tls()
     }
 
     /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.

@@ -11,7 +11,7 @@ use crate::{
         http_handler::{HttpFacts, HttpHandler},
         session::SessionCall,
     },
-    net::{peer::Peer, service::Delivered},
+    net::{peer::Peer, service::Delivered, tls::TlsFacts},
     wire::{Role, extension::Extension},
 };
 
@@ -338,6 +338,8 @@ pub struct RequestFacts<'a> {
     pub target: &'a str,
     /// The peer's address.
     pub peer: Peer,
+    /// What was agreed on with TLS, if it is spoken.
+    pub tls: Option<TlsFacts<'a>>,
     /// The protocol it was bound to.
     pub protocol: &'a ProtocolFacts,
     /// The subprotocol that was agreed on.

@@ -53,6 +53,7 @@ impl Context {
             state: None,
             instance: at,
             number: port.number(),
+            is_encrypted: port.is_encrypted(),
             head: HeldHead::of(head),
             mountpoint: Arc::clone(mountpoint),
             body: Body {

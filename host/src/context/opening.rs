@@ -31,6 +31,7 @@ impl Context {
             vhost: &routes.vhost,
             target: &target,
             peer: port.peer(),
+            tls: port.tls(),
             protocol: opening.bound.route.handler.facts(),
             subprotocol: opening.subprotocol(),
             role: Role::Server,
@@ -67,6 +68,7 @@ impl Context {
             member: self.sets[set].members.len() as u32,
             cursor: self.sets[set].frames().len() as u32,
             subprotocol: own_name,
+            is_encrypted: port.is_encrypted(),
             kept,
         };
         Answer::Upgrade(session, chain)

@@ -118,7 +118,7 @@ impl Service for Context {
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         let routes = Arc::clone(self.vhosts.find(head.host()));
-        port.complete_with(&routes.site.fields);
+        routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
         match self.answer(&routes, head, port) {
@@ -134,7 +134,7 @@ impl Service for Context {
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         let site = &self.vhosts.default_one().site;
-        port.complete_with(&site.fields);
+        site.complete(port);
         site.refuse(port, why.status, why.why.clone());
         let log = site.access_log.as_ref();
         Exchange {

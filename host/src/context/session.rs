@@ -10,6 +10,7 @@ use crate::{
     net::{
         peer::{AddressBytes, Peer},
         port::{Port, Sent},
+        tls::TlsFacts,
         token::ConnectionId,
     },
     wire::{MessageKind, close_code::REASON_BYTES},
@@ -34,6 +35,8 @@ pub struct Session {
     pub(crate) cursor: u32,
     /// Whether the protocol's name was agreed on as the subprotocol.
     pub(crate) subprotocol: bool,
+    /// Whether the transport is, or was, encrypted.
+    pub(crate) is_encrypted: bool,
     /// What else is kept of the opening handshake.
     pub(crate) kept: Option<Box<Kept>>,
 }
@@ -203,6 +206,18 @@ impl SessionCall<'_, '_> {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Whether the transport is, or was, encrypted.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.session.is_encrypted
+    }
+
+    /// What was agreed on with TLS; none without it, and once the session has ended.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFacts<'_>> {
+        self.port.as_ref()?.tls()
     }
 
     /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.

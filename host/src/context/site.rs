@@ -22,11 +22,22 @@ pub struct Site {
     pub error_pages: ErrorPages,
     /// Fields of every answer that does not have them.
     pub fields: Arc<Fields>,
+    /// The same over TLS.
+    pub tls_fields: Arc<Fields>,
     /// Where exchanges are told of, if anywhere.
     pub access_log: Option<AccessLogger>,
 }
 
 impl Site {
+    /// Has the answer get the fields of every answer.
+    pub(crate) fn complete(&self, port: &mut HttpPort<'_>) {
+        let fields = match port.is_encrypted() {
+            true => &self.tls_fields,
+            false => &self.fields,
+        };
+        port.complete_with(fields);
+    }
+
     /// Refuses a request with a page, or one line of text. The text is the rule that the access log names.
     pub(crate) fn refuse(
         &self,

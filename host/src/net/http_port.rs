@@ -20,6 +20,7 @@ use crate::{
         service::EndedBy,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
+        tls::TlsFacts,
         token::ConnectionId,
         transport::Transport,
     },
@@ -79,6 +80,14 @@ pub struct HttpPort<'a> {
     pub(crate) date: &'a mut DateClock,
 }
 
+impl<'a> HttpPort<'a> {
+    /// What was agreed on with TLS, if it is spoken.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFacts<'a>> {
+        self.transport.tls()
+    }
+}
+
 impl HttpPort<'_> {
     /// The connection.
     #[must_use]
@@ -96,6 +105,12 @@ impl HttpPort<'_> {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
     }
 
     /// Which listener of its thread accepted the connection, counted from 0 in the order they were given.

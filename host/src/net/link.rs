@@ -310,6 +310,7 @@ impl<T, E> Link<T, E> {
         };
         let port = Port {
             id: lent.id,
+            transport: &self.transport,
             peer: self.peer,
             now: lent.now,
             sending: open.websocket.sending(),

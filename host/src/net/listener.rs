@@ -8,7 +8,7 @@ use mio::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::net::{peer::Peer, transport::Transport};
+use crate::net::{peer::Peer, tls::Tls, transport::Transport};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -20,9 +20,17 @@ pub enum Listener {
     Tcp(TcpListener),
     /// At a path of the file system.
     Unix(UnixListener),
+    /// Either of them, with TLS.
+    Tls(Box<Self>, Tls),
 }
 
 impl Listener {
+    /// Has its connections speak TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self::Tls(Box::new(self), tls)
+    }
+
     /// The next connection that waits.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
         match self {
@@ -34,6 +42,10 @@ impl Listener {
                 let (stream, _) = socket.accept()?;
                 Ok((Transport::Unix(stream), Peer::Unix))
             }
+            Self::Tls(listener, tls) => {
+                let (socket, peer) = listener.accept()?;
+                Ok((Transport::Tls(Box::new(tls.accept(socket)?)), peer))
+            }
         }
     }
 
@@ -43,6 +55,7 @@ impl Listener {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(_) => None,
+            Self::Tls(listener, _) => listener.local_address(),
         }
     }
 
@@ -51,6 +64,7 @@ impl Listener {
         match self {
             Self::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
             Self::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+            Self::Tls(listener, _) => listener.register(registry, token),
         }
     }
 }

@@ -25,5 +25,6 @@ pub(crate) mod test_peer;
 mod tests;
 pub mod timer_wheel;
 mod timers;
+pub mod tls;
 pub mod token;
 mod transport;

@@ -15,7 +15,9 @@ use crate::{
         peer::Peer,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
+        tls::TlsFacts,
         token::ConnectionId,
+        transport::Transport,
     },
     wire::{MessageKind, close_code::Failure},
 };
@@ -58,6 +60,7 @@ pub(crate) struct Wants {
 /// One open connection, for the time of one call.
 pub struct Port<'a> {
     pub(crate) id: ConnectionId,
+    pub(crate) transport: &'a Transport,
     pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) sending: &'a mut Sending,
@@ -83,6 +86,12 @@ impl Port<'_> {
     #[must_use]
     pub fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// What was agreed on with TLS, if it is spoken.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFacts<'_>> {
+        self.transport.tls()
     }
 
     /// Sends a message or a piece of one.

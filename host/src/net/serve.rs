@@ -42,7 +42,15 @@ impl<T, E> Io<T, E> {
         };
         let speaks_http = matches!(link.stage, Stage::Http(_));
         link.note_marks(&self.settings);
-        if link.queue.is_empty() || !link.readiness.writable {
+        if !link.readiness.writable {
+            return speaks_http;
+        }
+        if link.queue.is_empty() {
+            if link.transport.has_output()
+                && let Err(error) = link.transport.flush()
+            {
+                self.lose(id, &error);
+            }
             return speaks_http;
         }
         match link.write_queue(self.buffers.budget()) {
@@ -128,13 +136,18 @@ impl<T, E> Io<T, E> {
                 Ok(count) => {
                     budget = budget.saturating_sub(count);
                     // A short read has emptied the socket, unless the edge told of an end that is still to be read.
-                    if count < asked && !link.readiness.read_closed {
+                    if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
                         link.readiness.readable = false;
                     }
                     self.consume_read(service, id, count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    link.readiness.readable = false;
+                    link.readiness.readable = link.transport.has_more();
+                    return;
+                }
+                Err(error) if link.transport.is_refused() => {
+                    tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
+                    self.finish(id);
                     return;
                 }
                 Err(error) => {
@@ -270,6 +283,7 @@ impl<T, E> Io<T, E> {
             at += turn.consumed;
             let mut port = Port {
                 id,
+                transport: &link.transport,
                 peer: link.peer,
                 now: *now,
                 sending: turn.sending,

@@ -248,6 +248,10 @@ impl<T, E> Io<T, E> {
         let Stage::Http(http) = &link.stage else {
             return;
         };
+        if link.transport.is_handshaking() {
+            let why = "no TLS handshake within limits.opening_handshake_ms";
+            return self.abandon(id, ClosedBy::Peer, why);
+        }
         let why = match &http.running {
             Some(running) if http.is_half_closed || running.is_streamed() => {
                 if link.deadlines.is_set(DeadlineName::StalledWrite) {

@@ -13,18 +13,24 @@ use mio::{
 };
 use rustix::io::Errno;
 
-/// A socket that was accepted. Nothing blocks.
+use crate::net::tls::{TlsFacts, TlsStream};
+
+/// A socket that was accepted, or TLS over one. Nothing blocks.
+///
+/// What a write does not take is to be given again first, before anything else: TLS may have encrypted it already.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream>),
 }
 
-/// Does the same with whatever socket it is.
+/// Does the same with whatever it is.
 macro_rules! with {
     ($transport:expr, $socket:ident => $body:expr) => {
         match $transport {
             Transport::Tcp($socket) => $body,
             Transport::Unix($socket) => $body,
+            Transport::Tls($socket) => $body,
         }
     };
 }
@@ -47,26 +53,41 @@ impl Transport {
         with!(self, socket => socket.write_vectored(slices))
     }
 
-    /// Sends bytes of a file without their passing through here; moves `offset` by what the socket took. `Ok(0)` is the
-    /// end of the file.
+    /// Sends bytes of a file, which do not pass through here unless they are encrypted; moves `offset` by what the
+    /// socket took. `Ok(0)` is the end of the file.
     pub(crate) fn send_file(
         &mut self,
         file: &File,
         offset: &mut u64,
         count: usize,
     ) -> Result<usize, Errno> {
-        with!(self, socket => rustix::fs::sendfile(socket, file, Some(offset), count))
+        match self {
+            Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
+            Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
+            Self::Tls(stream) => stream.send_file(file, offset, count),
+        }
     }
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
         // A socket that is gone already has nobody to tell.
-        let _ = with!(self, socket => socket.shutdown(Shutdown::Write));
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+            Self::Tls(stream) => {
+                stream.shut_down();
+                Ok(())
+            }
+        };
     }
 
     /// The error that the socket has kept.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        with!(self, socket => socket.take_error())
+        match self {
+            Self::Tcp(socket) => socket.take_error(),
+            Self::Unix(socket) => socket.take_error(),
+            Self::Tls(stream) => stream.socket().take_error(),
+        }
     }
 
     /// The address that it was accepted on, if it has one.
@@ -74,6 +95,7 @@ impl Transport {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(_) => None,
+            Self::Tls(stream) => stream.socket().local_address(),
         }
     }
 
@@ -84,6 +106,56 @@ impl Transport {
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
-        with!(self, socket => socket.register(registry, token, interest))
+        match self {
+            Self::Tcp(socket) => socket.register(registry, token, interest),
+            Self::Unix(socket) => socket.register(registry, token, interest),
+            Self::Tls(stream) => stream.socket_mut().register(registry, token, interest),
+        }
+    }
+
+    /// Whether a read that gave `count` bytes for `asked` has emptied the socket.
+    #[inline]
+    pub(crate) fn is_emptied(&self, count: usize, asked: usize) -> bool {
+        match self {
+            Self::Tls(stream) => !stream.has_more(),
+            _ => count < asked,
+        }
+    }
+
+    /// Whether there may be something to read although the last read gave nothing.
+    pub(crate) fn has_more(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.has_more())
+    }
+
+    /// Whether output of its own waits for the socket: of a handshake, or its end.
+    #[inline]
+    pub(crate) fn has_output(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.has_output())
+    }
+
+    /// Sends of that what the socket takes.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tls(stream) => stream.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nothing can be said yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_handshaking())
+    }
+
+    /// Whether the peer was refused before anything could be said: what else it sends means nothing.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.is_refused())
+    }
+
+    /// What was agreed on, if it is encrypted.
+    pub(crate) fn tls(&self) -> Option<TlsFacts<'_>> {
+        match self {
+            Self::Tls(stream) => stream.facts(),
+            _ => None,
+        }
     }
 }

@@ -11,16 +11,16 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, ExchangeCalls, FACT_CONTENT_LENGTH, FACT_EXCHANGE, FACT_HOST, FACT_HTTP_MINOR, FACT_ID,
-    FACT_LOCAL, FACT_METHOD, FACT_MOUNTPOINT, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL,
-    FACT_PROTOCOL_ID, FACT_QUERY, FACT_TARGET, FACT_VHOST, FIELDS_HEAD, FIELDS_TRAILER,
-    LENGTH_UNKNOWN, STATUS_ERROR, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
+    Bytes, ExchangeCalls, FACT_CONTENT_LENGTH, FACT_ENCRYPTED, FACT_EXCHANGE, FACT_HOST,
+    FACT_HTTP_MINOR, FACT_ID, FACT_LOCAL, FACT_METHOD, FACT_MOUNTPOINT, FACT_PATH, FACT_PEER_IP,
+    FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_TARGET, FACT_VHOST, FIELDS_HEAD,
+    FIELDS_TRAILER, LENGTH_UNKNOWN, STATUS_ERROR, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
 
 use crate::{
     context::exchange::ExchangeCall,
     plugin::{
-        facts::transport_fact,
+        facts::{tls_bytes, transport_fact},
         host_calls::{add_fault, lend},
         session_calls::status,
     },
@@ -78,7 +78,8 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
         FACT_HTTP_MINOR => Some(u64::from(call.head().minor_version())),
         FACT_CONTENT_LENGTH => call.content_length(),
         FACT_PROTOCOL_ID => Some(u64::from(call.protocol().id)),
-        _ => transport_fact(key, call.peer()),
+        FACT_ENCRYPTED => Some(u64::from(call.is_encrypted())),
+        _ => transport_fact(key, call.peer(), call.tls()),
     };
     // SAFETY: see the module.
     let Some(value) = (unsafe { with(context, None, body) }) else {
@@ -108,7 +109,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_LOCAL => call.local()?.as_bytes(),
             FACT_PEER_IP => call.peer_ip()?,
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
-            _ => return None,
+            _ => tls_bytes(key, call.tls())?,
         };
         Some(place(bytes))
     };

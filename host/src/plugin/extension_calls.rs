@@ -20,7 +20,7 @@ use crate::{
     context::handler::{RequestFacts, ThreadState},
     net::peer::AddressBytes,
     plugin::{
-        facts::transport_fact,
+        facts::{tls_bytes, transport_fact},
         host_calls::{add_fault, lend},
         instance::pointer,
     },
@@ -148,7 +148,7 @@ impl<'a> HookContext<'a> {
                 let address = request.peer.address()?;
                 self.ip.insert(AddressBytes::of(address.ip())).as_slice()
             }
-            _ => return None,
+            _ => tls_bytes(key, request.tls)?,
         };
         Some((bytes.as_ptr(), bytes.len()))
     }
@@ -233,7 +233,7 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
                 Role::Client => ROLE_CLIENT,
             },
             FACT_PROTOCOL_ID => u64::from(request.protocol.id),
-            _ => return transport_fact(key, request.peer),
+            _ => return transport_fact(key, request.peer, request.tls),
         })
     };
     // SAFETY: see `with`.

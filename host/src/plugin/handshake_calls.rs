@@ -18,7 +18,7 @@ use hotsocket_abi::{
 use crate::{
     context::handshake::{HandshakeCall, Unsaid},
     plugin::{
-        facts::transport_fact,
+        facts::{tls_bytes, transport_fact},
         host_calls::{add_fault, lend},
     },
 };
@@ -72,7 +72,7 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
     let body = |call: &mut HandshakeCall<'_>| match key {
         FACT_ROLE => Some(ROLE_SERVER),
         FACT_PROTOCOL_ID => Some(u64::from(call.facts().protocol.id)),
-        _ => transport_fact(key, call.facts().peer),
+        _ => transport_fact(key, call.facts().peer, call.facts().tls),
     };
     // SAFETY: see the module.
     let Some(value) = (unsafe { with(context, None, body) }) else {
@@ -98,7 +98,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_PEER_IP => call.peer_ip()?,
             FACT_SUBPROTOCOL => call.facts().subprotocol?.as_bytes(),
             FACT_PROTOCOL => call.facts().protocol.name.as_bytes(),
-            _ => return None,
+            _ => tls_bytes(key, call.facts().tls)?,
         };
         Some(lent(bytes))
     };

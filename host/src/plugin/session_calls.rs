@@ -9,17 +9,18 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY,
-    FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST,
-    MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, ROLE_SERVER, STATUS_CLOSED,
-    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, SessionCalls, Status,
+    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID,
+    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY, MESSAGE_FIRST,
+    MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, ROLE_SERVER,
+    STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, SessionCalls,
+    Status,
 };
 
 use crate::{
     context::session::SessionCall,
     net::port::Sent,
     plugin::{
-        facts::transport_fact,
+        facts::{tls_bytes, transport_fact},
         host_calls::{add_fault, lend},
         instance::pointer,
     },
@@ -165,7 +166,8 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
         FACT_ID => Some(call.id().get()),
         FACT_ROLE => Some(ROLE_SERVER),
         FACT_PROTOCOL_ID => Some(u64::from(call.protocol().id)),
-        _ => transport_fact(key, call.peer()),
+        FACT_ENCRYPTED => Some(u64::from(call.is_encrypted())),
+        _ => transport_fact(key, call.peer(), call.tls()),
     };
     // SAFETY: see the module.
     let Some(value) = (unsafe { with(context, None, body) }) else {
@@ -189,7 +191,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_PEER_IP => call.peer_ip()?,
             FACT_SUBPROTOCOL => call.subprotocol()?.as_bytes(),
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
-            _ => return None,
+            _ => tls_bytes(key, call.tls())?,
         };
         Some((bytes.as_ptr(), bytes.len()))
     };

@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{Arc, mpsc::Receiver},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use serde_json::json;
@@ -23,6 +23,7 @@ use crate::{
     },
     control::{ControlRequest, Reply},
     logging::LogControl,
+    net::tls::{PreparedTls, TlsFault, TlsKeeper},
     plugin::{
         instance::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
     },
@@ -34,6 +35,9 @@ const FIRST_SCAN: Duration = Duration::from_secs(10);
 
 /// It waits so long for files that somebody is writing just then.
 const FIRST_WRITERS: Duration = Duration::from_secs(1);
+
+/// The files of certificates and keys are looked at so often.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(10);
 
 /// A service thread that was stopped has so long to end.
 const STOPPING: Duration = Duration::from_secs(2);
@@ -58,10 +62,33 @@ pub(crate) struct Conductor<R> {
     pub(crate) watch: Watch,
     pub(crate) registry: Registry<Loader>,
     pub(crate) deployment: Deployment,
+    /// What TLS is spoken with, if it is.
+    pub(crate) tls: Option<KeptTls>,
     pub(crate) log: LogControl,
     /// Reads the config again.
     pub(crate) reload: R,
     pub(crate) hub: Arc<Hub>,
+}
+
+/// Certificates, and when they are looked at next.
+pub(crate) struct KeptTls {
+    keeper: TlsKeeper,
+    next_look: Instant,
+}
+
+impl KeptTls {
+    /// They were read a moment ago.
+    pub(crate) fn new(keeper: TlsKeeper) -> Self {
+        Self {
+            keeper,
+            next_look: Instant::now() + LOOK_AT_CERTIFICATES,
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.keeper.look(SystemTime::now());
+        self.next_look = now + LOOK_AT_CERTIFICATES;
+    }
 }
 
 /// The end of a host, once it was asked for or a service thread has failed.
@@ -191,6 +218,8 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             .deployment
             .next_drain()
             .map_or(next, |drain| drain.min(next));
+        let tls = self.tls.iter().map(|tls| tls.next_look);
+        let next = tls.fold(next, Instant::min);
         let patience = next.saturating_duration_since(now);
         // The channel outlives this: it is the conductor's own errands that keep it open.
         self.inbox.recv_timeout(patience).ok()
@@ -201,6 +230,11 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         let now = Instant::now();
         if let Some(step) = self.watch.poll(now) {
             self.apply(step, now);
+        }
+        if let Some(tls) = &mut self.tls
+            && tls.next_look <= now
+        {
+            tls.look(now);
         }
     }
 
@@ -223,9 +257,21 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             Ok(changes) => changes,
             Err(error) => return tracing::error!(target: "hotsocket::config", "{error}"),
         };
+        let prepared = match self.prepare_tls(&config) {
+            Ok(prepared) => prepared,
+            Err(fault) => {
+                return tracing::error!(target: "hotsocket::config", "the config is not applied: {fault}");
+            }
+        };
         let log = config.log.clone();
         if let Err(refusal) = self.deployment.reconfigure(config) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
+        }
+        if let Some(tls) = &mut self.tls {
+            match prepared {
+                Some(new) => tls.keeper.install(new),
+                None => tls.look(Instant::now()),
+            }
         }
         self.log.apply(&log);
         let limits = &self.deployment.config().limits;
@@ -233,6 +279,16 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
         self.registry.retry_configured(&mut self.deployment);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
+    }
+
+    /// Reads the files that other settings of TLS name; none when they are the same.
+    fn prepare_tls(&self, config: &Config) -> Result<Option<PreparedTls>, TlsFault> {
+        match (&self.tls, &config.tls) {
+            (Some(tls), Some(settings)) if self.deployment.config().tls != config.tls => {
+                tls.keeper.prepare(settings).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn answer(&mut self, request: ControlRequest, reply: Reply) {

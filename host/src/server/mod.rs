@@ -21,13 +21,14 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
+    net::tls::TlsKeeper,
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
     },
 };
 
-use conductor::{Conductor, Errand};
+use conductor::{Conductor, Errand, KeptTls};
 use deployment::Deployment;
 use threads::Threads;
 
@@ -50,7 +51,9 @@ pub fn serve(
 ) -> Result<(), Box<dyn Error>> {
     derive_max_connections(&mut config.limits);
     let sites = deployment::open_sites(&config, &BTreeMap::new())?;
-    let threads = Threads::bind(&config.listen, config.threads, &config.limits)?;
+    let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
+    let tls = keeper.as_ref().map(TlsKeeper::tls);
+    let threads = Threads::bind(&config.listen, config.threads, &config.limits, tls.as_ref())?;
     let (errands, inbox) = mpsc::channel();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
@@ -87,6 +90,7 @@ pub fn serve(
         watch,
         registry: Registry::new(loader),
         deployment,
+        tls: keeper.map(KeptTls::new),
         log: log.clone(),
         reload,
         hub: Arc::clone(&threads.hub),
@@ -101,10 +105,14 @@ pub fn serve(
     let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
         end(Errand::Ended(result));
     })?;
+    let (ws, http) = match tls {
+        Some(_) => ("wss", "https"),
+        None => ("ws", "http"),
+    };
     for address in addresses {
-        cli::line(&format!("listening on ws://{address}"));
+        cli::line(&format!("listening on {ws}://{address}"));
         if conductor.deployment.config().has_page() {
-            tracing::info!(target: "hotsocket", "a page to try the protocols: http://{address}/");
+            tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
         }
     }
     conductor.run(running)

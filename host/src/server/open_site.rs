@@ -37,8 +37,11 @@ impl OpenSite {
         limits: &Limits,
         before: Option<&Self>,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut fields = Fields::new();
-        config.own_fields.complete(&mut fields);
+        let [fields, tls_fields] = [false, true].map(|is_encrypted| {
+            let mut fields = Fields::new();
+            config.own_fields.complete(&mut fields, is_encrypted);
+            fields.into()
+        });
         let mounts = config.mounts.try_map(open_files)?;
         let error_pages = ErrorPages::read(&config.error_pages, limits.error_page_bytes)?;
         let log = match &config.access_log {
@@ -49,7 +52,8 @@ impl OpenSite {
             mounts,
             default_http: config.default_http.as_deref().map(Into::into),
             error_pages,
-            fields: fields.into(),
+            fields,
+            tls_fields,
             access_log: log.as_ref().map(|open| open.log.logger()),
         };
         Ok(Self {

@@ -17,6 +17,7 @@ use crate::{
         listener::{self, Listener},
         mailbox::Mailbox,
         settings::Settings,
+        tls::Tls,
     },
 };
 
@@ -34,11 +35,12 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Binds all addresses for `count` threads.
+    /// Binds all addresses for `count` threads; with TLS if there is some.
     pub(crate) fn bind(
         listen: &[SocketAddr],
         count: usize,
         limits: &Limits,
+        tls: Option<&Tls>,
     ) -> Result<Self, StartError> {
         let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
@@ -47,7 +49,10 @@ impl Threads {
             let bound = listener::bind(address, count).map_err(fail)?;
             addresses.extend(bound[0].local_address());
             for (thread, listener) in listeners.iter_mut().zip(bound) {
-                thread.push(listener);
+                thread.push(match tls.cloned() {
+                    Some(tls) => listener.with_tls(tls),
+                    None => listener,
+                });
             }
         }
         let mut polls = Vec::new();
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn an_address_that_is_not_ours_is_not_blamed_on_another_host() {
         let address = "192.0.2.1:1".parse().unwrap();
-        let error = Threads::bind(&[address], 1, &Limits::default()).err();
+        let error = Threads::bind(&[address], 1, &Limits::default(), None).err();
         assert_eq!(
             error.unwrap().to_string(),
             "cannot listen on 192.0.2.1:1; no network interface of this machine has it; choose another address with \

@@ -44,6 +44,20 @@ pub const FACT_ENCRYPTED: u32 = 10;
 pub const FACT_PROTOCOL_ID: u32 = 11;
 /// Fact of a session, bytes: the name of its protocol.
 pub const FACT_PROTOCOL: u32 = 12;
+/// Fact of a session, number: the version of TLS as the protocol writes it, 0x0303 for 1.2 and 0x0304 for 1.3; none
+/// without TLS. This and the following are known until the connection ends.
+pub const FACT_TLS_VERSION: u32 = 13;
+/// Fact of a session, bytes: the name of the cipher suite; none without TLS.
+pub const FACT_TLS_SUITE: u32 = 14;
+/// Fact of a session, bytes: the name of the server that the peer asked for with TLS (SNI); none when it asked for none.
+pub const FACT_SERVER_NAME: u32 = 15;
+/// Fact of a session, bytes: the protocol that was agreed on with TLS (ALPN); none when the peer offered none.
+pub const FACT_APPLICATION_PROTOCOL: u32 = 16;
+/// Fact of a session, bytes: the peer's own certificate in DER; none when it showed none.
+pub const FACT_PEER_CERTIFICATE: u32 = 17;
+/// Fact of a session, number: 1 when that certificate comes from an authority that the host was told to trust, and the
+/// peer holds the key to it; none without TLS.
+pub const FACT_PEER_CHECKED: u32 = 18;
 
 /// [`FACT_ROLE`]: the peer opened the connection.
 pub const ROLE_SERVER: u64 = 1;

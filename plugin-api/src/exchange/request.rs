@@ -3,7 +3,7 @@
 use std::{borrow::Cow, iter, net::SocketAddr};
 
 use super::Exchange;
-use crate::{ExchangeId, Transport, abi, facts::Facts};
+use crate::{ExchangeId, Tls, Transport, abi, facts::Facts};
 
 /// What the request asks for.
 impl Exchange {
@@ -171,6 +171,12 @@ impl Exchange {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         Facts::is_encrypted(self)
+    }
+
+    /// What was agreed on with TLS; none without it, and once the exchange has ended.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls<'_>> {
+        Facts::tls(self)
     }
 }
 

@@ -22,6 +22,8 @@ pub struct TestRequest {
     pub peer: Option<SocketAddr>,
     /// Whether the transport is encrypted.
     pub encrypted: bool,
+    /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
+    pub peer_certificate: Option<Vec<u8>>,
     /// The minor version of HTTP/1.x.
     pub http_minor: u8,
 }
@@ -38,6 +40,7 @@ impl TestRequest {
             mountpoint: None,
             peer: Some(([127, 0, 0, 1], 50_000).into()),
             encrypted: false,
+            peer_certificate: None,
             http_minor: 1,
         }
     }

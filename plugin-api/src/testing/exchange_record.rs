@@ -101,6 +101,7 @@ impl ExchangeRecord {
             query: query.map(str::to_owned),
             peer: request.peer,
             encrypted: request.encrypted,
+            peer_certificate: request.peer_certificate.clone(),
             ..Handshake::at(path)
         };
         let record = Rc::new(Self {

@@ -41,6 +41,11 @@ impl KnownFacts {
             abi::FACT_TRANSPORT if peer.is_some() => Some(abi::TRANSPORT_TCP),
             abi::FACT_TRANSPORT => Some(abi::TRANSPORT_UNIX),
             abi::FACT_ENCRYPTED => Some(self.handshake.encrypted.into()),
+            abi::FACT_TLS_VERSION => self.handshake.encrypted.then_some(0x0304),
+            abi::FACT_PEER_CHECKED => {
+                let is_checked = self.handshake.peer_certificate.is_some();
+                self.handshake.encrypted.then_some(is_checked.into())
+            }
             abi::FACT_PROTOCOL_ID => Some(self.protocol_id.into()),
             _ => None,
         }
@@ -53,6 +58,10 @@ impl KnownFacts {
             abi::FACT_QUERY => self.handshake.query.as_deref()?,
             abi::FACT_SUBPROTOCOL => self.handshake.subprotocol.as_deref()?,
             abi::FACT_PROTOCOL => &self.protocol,
+            abi::FACT_TLS_SUITE if self.handshake.encrypted => "TLS13_AES_256_GCM_SHA384",
+            abi::FACT_PEER_CERTIFICATE if self.handshake.encrypted => {
+                return self.handshake.peer_certificate.as_deref();
+            }
             abi::FACT_PEER_IP => return self.peer_ip.as_deref(),
             _ => return None,
         };

@@ -138,6 +138,8 @@ pub struct Handshake {
     pub peer: Option<SocketAddr>,
     /// Whether the transport is encrypted.
     pub encrypted: bool,
+    /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
+    pub peer_certificate: Option<Vec<u8>>,
 }
 
 impl Handshake {
@@ -153,6 +155,7 @@ impl Handshake {
             authority: "localhost:7681".to_owned(),
             peer: Some(([127, 0, 0, 1], 50_000).into()),
             encrypted: false,
+            peer_certificate: None,
         }
     }
 

@@ -6,6 +6,8 @@ mod http;
 mod http_endings;
 mod http_framing;
 mod http_turns;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::{fs::File, net::SocketAddr, ops::Range, sync::Arc};
 
@@ -21,7 +23,7 @@ use crate::{
         http_port::{Content, HttpPort},
         io::{Io, Shared},
         link::Link,
-        listener,
+        listener::{self, Listener},
         peer::Peer as Who,
         port::{Port, Sent},
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
@@ -291,12 +293,17 @@ struct Bench {
 
 impl Bench {
     fn new(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::listening(change, |listener| listener)
+    }
+
+    fn listening(change: impl FnOnce(&mut Limits), with: impl FnMut(Listener) -> Listener) -> Self {
         let mut limits = Limits {
             idle_ping_ms: 0,
             ..Limits::default()
         };
         change(&mut limits);
-        let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let bound = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let listeners: Vec<_> = bound.into_iter().map(with).collect();
         let address = listeners[0].local_address().unwrap();
         let shared = Shared::default();
         let event_loop = EventLoop::new(

@@ -97,6 +97,7 @@ impl Side {
                 vhost: "default",
                 target: "/echo?a=b",
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+                tls: None,
                 protocol: self.protocol.facts(),
                 subprotocol: None,
                 role: self.role,

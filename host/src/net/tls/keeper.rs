@@ -1,0 +1,212 @@
+//! Certificates over time: files that change are read again, and the operator is told of an end in time.
+
+use std::{
+    fmt, fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use rustls::ServerConfig;
+
+use crate::net::{
+    tls::{
+        TlsFault, TlsSettings, TlsStream,
+        material::{self, Material},
+    },
+    transport::Transport,
+};
+
+const DAY: u64 = 86_400;
+/// The operator is told when no more than so many days are left.
+const TOLD_AT_DAYS: [u64; 3] = [1, 7, 30];
+
+/// What listeners speak TLS with. All copies take a new certificate at the same time.
+#[derive(Clone)]
+pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl Tls {
+    /// A connection that was accepted; its handshake is still to come.
+    pub(crate) fn accept(&self, socket: Transport) -> io::Result<TlsStream> {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        TlsStream::new(Arc::clone(&current), socket)
+    }
+
+    fn set(&self, config: &Arc<ServerConfig>) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::clone(config);
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// Keeps what TLS is spoken with as its files are. For one thread, which is not a service thread.
+pub struct TlsKeeper {
+    settings: TlsSettings,
+    stamps: Vec<Stamp>,
+    material: Material,
+    tls: Tls,
+    /// The last number of days that was told.
+    told: Option<u64>,
+}
+
+/// What TLS may be spoken with from now on.
+pub struct PreparedTls {
+    settings: TlsSettings,
+    stamps: Vec<Stamp>,
+    material: Material,
+}
+
+/// What tells that a file has changed; none when there is no file.
+type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+impl TlsKeeper {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them or with the settings.
+    pub fn open(settings: &TlsSettings) -> Result<Self, TlsFault> {
+        let stamps = stamps(settings);
+        let material = material::load(settings, None)?;
+        let tls = Tls(Arc::new(RwLock::new(Arc::clone(&material.config))));
+        let mut keeper = Self {
+            settings: settings.clone(),
+            stamps,
+            material,
+            tls,
+            told: None,
+        };
+        keeper.tell_expiry(SystemTime::now());
+        Ok(keeper)
+    }
+
+    /// What listeners speak it with.
+    #[must_use]
+    pub fn tls(&self) -> Tls {
+        self.tls.clone()
+    }
+
+    /// Looks whether files have changed. What they hold now is used from the next handshake on; if it cannot be, that is
+    /// told once, and what was there before stays.
+    pub fn look(&mut self, now: SystemTime) {
+        let stamps = stamps(&self.settings);
+        if stamps != self.stamps {
+            self.stamps = stamps;
+            match material::load(&self.settings, Some(&self.material)) {
+                Ok(material) => {
+                    self.take(material);
+                    tracing::info!(target: "hotsocket::tls", cert = %self.settings.cert.display(),
+                        "the certificate has changed: it is used from the next handshake on");
+                }
+                Err(fault) => {
+                    tracing::error!(target: "hotsocket::tls", "{fault}; what was read before stays in use");
+                }
+            }
+        }
+        self.tell_expiry(now);
+    }
+
+    /// Reads the files of other settings; nothing has changed yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn prepare(&self, settings: &TlsSettings) -> Result<PreparedTls, TlsFault> {
+        Ok(PreparedTls {
+            settings: settings.clone(),
+            stamps: stamps(settings),
+            material: material::load(settings, Some(&self.material))?,
+        })
+    }
+
+    /// Uses what was prepared, from the next handshake on.
+    pub fn install(&mut self, prepared: PreparedTls) {
+        self.settings = prepared.settings;
+        self.stamps = prepared.stamps;
+        self.take(prepared.material);
+        self.tell_expiry(SystemTime::now());
+    }
+
+    fn take(&mut self, material: Material) {
+        self.tls.set(&material.config);
+        self.material = material;
+        self.told = None;
+    }
+
+    /// Tells of the end of the certificate, once for each number of days.
+    fn tell_expiry(&mut self, now: SystemTime) {
+        let Some(end) = self.material.not_after else {
+            return;
+        };
+        let due = days_told(end, now);
+        if due == self.told {
+            return;
+        }
+        self.told = due;
+        let cert = self.settings.cert.display();
+        match due {
+            Some(0) => tracing::warn!(target: "hotsocket::tls", %cert,
+                "the certificate has expired: clients refuse it; put a new one into the file"),
+            Some(days) => tracing::warn!(target: "hotsocket::tls", %cert,
+                "the certificate expires within {days} days; put a new one into the file in time"),
+            None => {}
+        }
+    }
+}
+
+/// How many days are told of, if any: 0 after the end.
+fn days_told(end: SystemTime, now: SystemTime) -> Option<u64> {
+    let Ok(left) = end.duration_since(now) else {
+        return Some(0);
+    };
+    let left = left.as_secs();
+    TOLD_AT_DAYS.into_iter().find(|days| left <= days * DAY)
+}
+
+fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
+    let clients = settings.clients.iter();
+    let of_clients = clients.flat_map(|clients| {
+        let revoked = clients.revoked.iter().map(PathBuf::as_path);
+        revoked.chain([&*clients.authorities])
+    });
+    [&*settings.cert, &*settings.key]
+        .into_iter()
+        .chain(of_clients)
+        .map(stamp)
+        .collect()
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let found = fs::metadata(path).ok()?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.ctime(),
+        found.ctime_nsec(),
+        found.len(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_end_is_told_at_thirty_seven_and_one_days_and_when_it_has_come() {
+        let end = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 * DAY);
+        let told = |before: u64| days_told(end, end - Duration::from_secs(before));
+        assert_eq!(told(31 * DAY), None);
+        assert_eq!(told(30 * DAY), Some(30));
+        assert_eq!(told(8 * DAY), Some(30));
+        assert_eq!(told(7 * DAY), Some(7));
+        assert_eq!(told(3600), Some(1));
+        assert_eq!(days_told(end, end + Duration::from_secs(1)), Some(0));
+    }
+}

@@ -1,0 +1,131 @@
+//! TLS under a connection: rustls behind a few small types, so that nothing else of the host knows of it.
+//!
+//! `stream.rs` carries a connection, `material.rs` reads certificates and keys, `keeper.rs` looks whether they have
+//! changed, `suites.rs` knows the names of cipher suites, `validity.rs` until when a certificate holds. A host that is
+//! built without the feature `tls` has `absent.rs` in place of all of them.
+
+use std::{fmt, path::PathBuf};
+
+#[cfg(not(feature = "tls"))]
+mod absent;
+#[cfg(feature = "tls")]
+mod keeper;
+#[cfg(feature = "tls")]
+mod material;
+#[cfg(feature = "tls")]
+mod stream;
+#[cfg(feature = "tls")]
+mod suites;
+#[cfg(all(test, feature = "tls"))]
+pub(crate) mod test_certificates;
+#[cfg(feature = "tls")]
+mod validity;
+
+#[cfg(not(feature = "tls"))]
+pub(crate) use absent::TlsStream;
+#[cfg(not(feature = "tls"))]
+pub use absent::{PreparedTls, Tls, TlsKeeper, nearest_suites};
+#[cfg(feature = "tls")]
+pub use keeper::{PreparedTls, Tls, TlsKeeper};
+#[cfg(feature = "tls")]
+pub(crate) use stream::TlsStream;
+#[cfg(feature = "tls")]
+pub use suites::nearest_suites;
+
+/// Whether this host can speak TLS at all.
+pub const IS_BUILT_IN: bool = cfg!(feature = "tls");
+
+/// What listeners speak TLS with, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The chain of certificates, the host's own first. PEM.
+    pub cert: PathBuf,
+    /// The private key to the first certificate. PEM.
+    pub key: PathBuf,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// The cipher suites that may be agreed on, as rustls names them; empty for all that it has.
+    pub suites: Vec<String>,
+    /// What is asked of clients, if anything.
+    pub clients: Option<ClientCertificates>,
+}
+
+impl TlsSettings {
+    /// A certificate and its key, and the defaults for all the rest.
+    #[must_use]
+    pub fn new(cert: PathBuf, key: PathBuf) -> Self {
+        Self {
+            cert,
+            key,
+            min_version: TlsVersion::Tls12,
+            suites: Vec::new(),
+            clients: None,
+        }
+    }
+}
+
+/// What is asked of the certificates of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities whose certificates are accepted. PEM.
+    pub authorities: PathBuf,
+    /// A client without a certificate is refused.
+    pub is_required: bool,
+    /// Lists of certificates that were called back. PEM. When there is one, each authority of a chain needs one that has
+    /// not expired.
+    pub revoked: Vec<PathBuf>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsFacts<'a> {
+    /// The version as it stands in the protocol: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
+    pub version: u16,
+    /// The name of the cipher suite.
+    pub suite: &'static str,
+    /// The name that the client asked for (SNI).
+    pub server_name: Option<&'a str>,
+    /// The protocol that both have named (ALPN).
+    pub application_protocol: Option<&'a [u8]>,
+    /// The client's own certificate in DER.
+    pub peer_certificate: Option<&'a [u8]>,
+    /// That certificate comes from an authority that the host was told to trust, and the client holds its key.
+    pub is_peer_checked: bool,
+}
+
+/// Why TLS cannot be spoken as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFault {
+    /// Which part of the config: `tls.cert`.
+    pub what: &'static str,
+    /// The file, or what was written.
+    pub place: String,
+    /// What is wrong with it.
+    pub cause: String,
+    /// What would mend it.
+    pub mend: String,
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            what,
+            place,
+            cause,
+            mend,
+        } = self;
+        write!(f, "{what}: {place}: {cause}; {mend}")
+    }
+}
+
+impl std::error::Error for TlsFault {}

@@ -1,0 +1,328 @@
+//! A connection over TLS: decrypts into the buffer of the thread, encrypts what it is given, and keeps nothing else.
+//!
+//! What was encrypted cannot be taken back. When the socket does not take all of a batch, the bytes it was made of are
+//! owed: the caller is told that they were not taken, keeps them as output that waits, and gives them again first. They
+//! are counted as taken when what was made of them has left. So all that is known of waiting output stays true under
+//! TLS, and what waits here is one batch at most.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, Read, Write},
+    sync::Arc,
+};
+
+use rustix::io::Errno;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+
+use crate::net::{tls::TlsFacts, transport::Transport};
+
+/// Plain text that is encrypted for one write.
+const BATCH_BYTES: usize = 64 << 10;
+/// Room before what is read from the socket: plain text of a record whose beginning was read before goes there. A record
+/// has at most 16 KiB and 2 KiB more.
+const SPARE_BYTES: usize = 20 << 10;
+/// How often in a row the socket is read for one call, while nothing comes of it that could be handed on.
+const ROUNDS: usize = 16;
+
+/// What a client is told that speaks HTTP where TLS is spoken.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 59\r\nConnection: close\r\n\r\nThis port speaks TLS: begin the URL with https or with wss\n";
+
+/// The server's side of a TLS connection.
+pub(crate) struct TlsStream {
+    /// What carries it: TCP or a unix socket.
+    socket: Transport,
+    connection: ServerConnection,
+    /// Bytes that were encrypted and not yet told to be taken.
+    owed: usize,
+    stage: Stage,
+    /// The socket may hold more than was read, or something that was read is still to be told.
+    has_more: bool,
+    /// The peer has said that nothing more comes.
+    is_ended: bool,
+    /// What was read is wrong behind what was handed on.
+    is_broken: bool,
+}
+
+/// Where it is in its life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has come.
+    Silent,
+    /// TLS, handshake or not.
+    Speaking,
+    /// The peer does not speak TLS, or not ours: what else it sends is thrown away.
+    Refused,
+    /// We have said that nothing more comes; the socket is told when that has left.
+    Closing,
+}
+
+impl TlsStream {
+    pub(crate) fn new(config: Arc<ServerConfig>, socket: Transport) -> io::Result<Self> {
+        let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        connection.set_buffer_limit(Some(BATCH_BYTES));
+        Ok(Self {
+            socket,
+            connection,
+            owed: 0,
+            stage: Stage::Silent,
+            has_more: false,
+            is_ended: false,
+            is_broken: false,
+        })
+    }
+
+    pub(crate) fn socket(&self) -> &Transport {
+        &self.socket
+    }
+
+    pub(crate) fn socket_mut(&mut self) -> &mut Transport {
+        &mut self.socket
+    }
+
+    /// Reads once, or as often as a handshake needs; `Ok(0)` is the end, with or without a word before it: HTTP and
+    /// WebSocket both tell of their lengths themselves, so what was cut off shows.
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.has_more = false;
+        if self.stage == Stage::Refused {
+            return self.socket.read(into);
+        }
+        if self.is_ended {
+            return Ok(0);
+        }
+        if self.is_broken {
+            return Err(self.fail());
+        }
+        let spare = SPARE_BYTES.min(into.len() / 2);
+        for _ in 0..ROUNDS {
+            let room = into.len() - spare;
+            let count = match self.socket.read(&mut into[spare..]) {
+                Ok(0) => return Ok(0),
+                Ok(count) => count,
+                Err(error) => return Err(error),
+            };
+            if self.stage == Stage::Silent {
+                self.greet(into[spare])?;
+            }
+            let plain = self.decrypt(into, spare, spare + count)?;
+            // What the peer is answered in a handshake, or behind it.
+            self.flush()?;
+            if plain > 0 || self.is_ended {
+                self.has_more = count == room || self.is_ended || self.is_broken;
+                return Ok(plain);
+            }
+            if self.is_broken {
+                return Err(self.fail());
+            }
+        }
+        self.has_more = true;
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Looks at the first byte. A method begins with a capital letter, and no record does.
+    fn greet(&mut self, first: u8) -> io::Result<()> {
+        if !first.is_ascii_uppercase() {
+            self.stage = Stage::Speaking;
+            return Ok(());
+        }
+        self.stage = Stage::Refused;
+        // A socket that has just been accepted has room for it; one that has not gets none.
+        let _ = self.socket.write(PLAIN_HTTP);
+        Err(wrong("plain HTTP where TLS is spoken"))
+    }
+
+    /// Decrypts what lies in `from..to`, to the beginning of the buffer; says how much came of it.
+    fn decrypt(&mut self, into: &mut [u8], from: usize, to: usize) -> io::Result<usize> {
+        let (mut at, mut plain) = (from, 0);
+        while at < to && !self.is_ended {
+            let taken = self.connection.read_tls(&mut &into[at..to])?;
+            at += taken;
+            self.is_broken = self.connection.process_new_packets().is_err();
+            // Less comes out than went in, and what was kept from before fits into the spare room.
+            while plain < at {
+                match self.connection.reader().read(&mut into[plain..at]) {
+                    Ok(0) => {
+                        self.is_ended = true;
+                        break;
+                    }
+                    Ok(count) => plain += count,
+                    Err(_) => break,
+                }
+            }
+            if self.is_broken || taken == 0 {
+                break;
+            }
+        }
+        Ok(plain)
+    }
+
+    /// What is wrong with what the peer sent. It has been told by an alert, as far as the socket took it.
+    fn fail(&mut self) -> io::Error {
+        if self.connection.is_handshaking() {
+            self.stage = Stage::Refused;
+        }
+        match self.connection.process_new_packets() {
+            Err(error) => wrong(&error.to_string()),
+            Ok(_) => wrong("a record that cannot be read"),
+        }
+    }
+
+    /// Writes what the socket takes at once; what it does not take is to be given again first.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    /// The same out of several slices, all in one batch.
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.connection.is_handshaking() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if self.owed == 0 {
+            // What a handshake has left behind goes first.
+            if self.send_records()? > 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.owed = self.connection.writer().write_vectored(slices)?;
+        }
+        let waits = self.send_records()?;
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        // Records are longer than what they are made of.
+        let taken = self.owed.saturating_sub(waits).min(offered);
+        self.owed -= taken;
+        match taken {
+            0 if offered > 0 => Err(io::ErrorKind::WouldBlock.into()),
+            taken => Ok(taken),
+        }
+    }
+
+    /// Sends a piece of a file, which has to pass through here; moves `offset` by what was taken.
+    pub(crate) fn send_file(
+        &mut self,
+        file: &File,
+        offset: &mut u64,
+        count: usize,
+    ) -> Result<usize, Errno> {
+        let mut piece = vec![0; count.min(BATCH_BYTES)];
+        let read = rustix::io::pread(file, &mut piece[..], *offset)?;
+        if read == 0 {
+            return Ok(0);
+        }
+        match self.write(&piece[..read]) {
+            Ok(taken) => {
+                *offset += taken as u64;
+                Ok(taken)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Errno::AGAIN),
+            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        }
+    }
+
+    /// Tells the peer that nothing more comes, and the socket when that has left.
+    pub(crate) fn shut_down(&mut self) {
+        if self.stage != Stage::Refused {
+            self.connection.send_close_notify();
+            self.stage = Stage::Closing;
+        }
+        // A socket that is gone already has nobody to tell.
+        let _ = self.flush();
+        if self.stage == Stage::Refused {
+            self.socket.shut_down();
+        }
+    }
+
+    /// Whether there may be more to read although less came than was asked for.
+    pub(crate) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Whether records wait for the socket.
+    pub(crate) fn has_output(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    /// Sends records that wait, as many as the socket takes.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let waits = self.send_records()?;
+        if waits == 0 && self.stage == Stage::Closing {
+            self.socket.shut_down();
+        }
+        Ok(())
+    }
+
+    /// Writes records until the socket is full; how many bytes of them still wait.
+    fn send_records(&mut self) -> io::Result<usize> {
+        while self.connection.wants_write() {
+            let mut gathered = Gathered {
+                socket: &mut self.socket,
+                waits: 0,
+            };
+            match self.connection.write_tls(&mut gathered) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(gathered.waits);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+
+    /// Whether nothing may be sent or was received yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whether the peer does not speak TLS, or not ours.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.stage == Stage::Refused
+    }
+
+    /// What was agreed on; none before.
+    pub(crate) fn facts(&self) -> Option<TlsFacts<'_>> {
+        let suite = self.connection.negotiated_cipher_suite()?;
+        let version = self.connection.protocol_version()?;
+        let certificates = self.connection.peer_certificates();
+        let peer_certificate = certificates.and_then(|chain| chain.first());
+        Some(TlsFacts {
+            version: match version {
+                ProtocolVersion::TLSv1_2 => 0x0303,
+                _ => 0x0304,
+            },
+            suite: suite.suite().as_str().unwrap_or("unknown"),
+            server_name: self.connection.server_name(),
+            application_protocol: self.connection.alpn_protocol(),
+            peer_certificate: peer_certificate.map(AsRef::as_ref),
+            // The handshake has failed with any other.
+            is_peer_checked: peer_certificate.is_some(),
+        })
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("TLS: {what}"))
+}
+
+/// Writes all records that there are at once, and counts what the socket leaves.
+struct Gathered<'a> {
+    socket: &'a mut Transport,
+    waits: usize,
+}
+
+impl Write for Gathered<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.waits = slices.iter().map(|slice| slice.len()).sum();
+        let taken = self.socket.write_vectored(slices)?;
+        self.waits -= taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! What an operator sees: files that cannot be used, and files that change.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::json;
+use tungstenite::Message;
+
+use super::authority::set_mode;
+use super::{Authority, Secure, setup};
+use crate::support::server::{hotsocket, output_of};
+use crate::support::{Config, DEADLINE};
+
+/// What a host says that does not start.
+fn refusal(authority: &Authority) -> String {
+    let output = setup(authority).run();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn seed_3_1_a_certificate_that_is_not_there_is_told_with_its_place() {
+    let authority = Authority::new();
+    fs::remove_file(authority.path("cert.pem")).expect("it is there");
+    let said = refusal(&authority);
+    let place = authority.path("cert.pem").display().to_string();
+    assert!(said.contains("tls.cert") && said.contains(&place), "{said}");
+}
+
+#[test]
+fn a_file_without_a_certificate_is_refused() {
+    let authority = Authority::new();
+    authority.write("cert.pem", "no PEM at all");
+    let said = refusal(&authority);
+    assert!(said.contains("no certificate stands in it"), "{said}");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let authority = Authority::new();
+    let (_, other) = authority.sign(2);
+    authority.write("key.pem", &other.serialize_pem());
+    let said = refusal(&authority);
+    assert!(
+        said.contains("tls.key") && said.contains("not that of the first certificate"),
+        "{said}"
+    );
+}
+
+#[test]
+fn seed_3_2_a_key_that_everybody_may_read_is_refused_and_one_for_the_group_is_not() {
+    let authority = Authority::new();
+    set_mode(&authority.path("key.pem"), 0o644);
+    let said = refusal(&authority);
+    assert!(said.contains("0644") && said.contains("chmod"), "{said}");
+    set_mode(&authority.path("key.pem"), 0o640);
+    setup(&authority).start();
+}
+
+#[test]
+fn an_encrypted_key_is_refused_with_the_way_to_decrypt_it() {
+    let authority = Authority::new();
+    let text = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    authority.write("key.pem", text);
+    let said = refusal(&authority);
+    assert!(
+        said.contains("encrypted") && said.contains("openssl pkey"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_expired_certificate_is_a_warning() {
+    let authority = Authority::new();
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("random numbers");
+    let certificate = params.self_signed(&key).expect("our own key");
+    authority.write("cert.pem", &certificate.pem());
+    authority.write("key.pem", &key.serialize_pem());
+    let server = setup(&authority).start();
+    server.await_log(0, |line| line.mentions("WARN") && line.mentions("expired"));
+}
+
+#[test]
+fn check_tells_of_files_that_cannot_be_used() {
+    let authority = Authority::new();
+    set_mode(&authority.path("key.pem"), 0o604);
+    let config = Config::new().key("tls", json!({"cert": "cert.pem", "key": "key.pem"}));
+    let file = authority.write("c.json", &config.text());
+    let mut command = hotsocket();
+    command.arg("check").arg("--config").arg(file);
+    command.arg("--plugins").arg(authority.path(""));
+    let output = output_of(command);
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("tls.key") && said.contains("0604"), "{said}");
+}
+
+#[test]
+fn a_new_certificate_is_used_on_hup_and_sessions_go_on() {
+    let secure = Secure::start();
+    let address = secure.server.address();
+    let mut session = secure.authority.open(address, "/echo");
+    let renewed = secure.authority.renew(2);
+    let mark = secure.server.log().mark();
+    secure.server.signal(Signal::HUP);
+    secure
+        .server
+        .await_log(mark, |line| line.mentions("the config is applied"));
+    let other = secure.authority.open(address, "/echo");
+    let shown = &other
+        .get_ref()
+        .conn
+        .peer_certificates()
+        .expect("a certificate")[0];
+    assert!(shown.as_ref() == renewed, "the old one is shown");
+    session
+        .send(Message::text("still here"))
+        .expect("the session is open");
+    assert_eq!(
+        session.read().expect("an echo"),
+        Message::text("still here")
+    );
+}
+
+#[test]
+fn a_broken_certificate_is_told_once_and_the_one_before_stays() {
+    let secure = Secure::start();
+    secure.authority.write("cert.pem", "broken");
+    let mark = secure.server.log().mark();
+    for _ in 0..2 {
+        let mark = secure.server.log().mark();
+        secure.server.signal(Signal::HUP);
+        secure
+            .server
+            .await_log(mark, |line| line.mentions("the config is applied"));
+    }
+    let told = secure.server.logged(mark, |line| line.mentions("tls.cert"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let mut session = secure.authority.open(secure.server.address(), "/echo");
+    session
+        .send(Message::text("as before"))
+        .expect("the session is open");
+    assert_eq!(session.read().expect("an echo"), Message::text("as before"));
+}
+
+#[test]
+fn a_certificate_that_changes_is_found_without_a_signal() {
+    let secure = Secure::start();
+    let mark = secure.server.log().mark();
+    secure.authority.renew(2);
+    let line = secure.server.log().wait_after(mark, DEADLINE, |line| {
+        line.contains("the certificate has changed").then_some(())
+    });
+    assert!(line.is_some(), "nobody has looked");
+}
