@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
 /// Crates that one floor alone knows.
 const ROOMS: &[(&str, &str)] = &[
     ("mio", "net"),
+    ("rustls", "net"),
     ("httparse", "wire"),
     ("httpdate", "wire"),
     ("mime_guess", "context"),

@@ -79,7 +79,9 @@ fn an_expired_certificate_is_a_warning() {
     authority.write("cert.pem", &certificate.pem());
     authority.write("key.pem", &key.serialize_pem());
     let server = setup(&authority).start();
-    server.await_log(0, |line| line.mentions("WARN") && line.mentions("expired"));
+    server.await_log(0, |line| {
+        line.mentions("\"warn\"") && line.mentions("expired")
+    });
 }
 
 #[test]

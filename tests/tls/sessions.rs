@@ -59,13 +59,11 @@ fn seed_3_7_a_session_is_told_what_was_agreed_on() {
 }
 
 #[test]
-fn an_exchange_is_told_too_and_cgi_would_be() {
-    let secure = Secure::start();
+fn an_exchange_is_told_too() {
+    let secure = Secure::with(Config::new().mount("/probe", json!({"protocol": "http_probe"})));
     let mut connection = secure.authority.connect(secure.server.address());
     connection
-        .write_all(
-            b"GET /http_probe/facts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-        )
+        .write_all(b"GET /probe/facts HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("the server reads");
     let mut answer = String::new();
     // It ends by close_notify, or this would be an error.
