@@ -79,6 +79,9 @@ limits! {
     max_connections = 0;
     /// Connections accepted per listener in one turn of the service loop; the rest waits for the next turn.
     accept_count = 64;
+    /// Steps of TLS handshakes done in one turn of the service loop, and as many of handshakes that had to wait; the rest
+    /// waits for the next turn. A step may take a signature, and so a thousand times as long as a message.
+    tls_handshakes_count = 8;
     /// Bytes read from one connection in one turn of the service loop; the rest waits for the next turn.
     read_budget_bytes = 1 << 20;
     /// Requests of one connection that are begun in one turn of the service loop; the rest waits for the next turn.

@@ -183,3 +183,30 @@ pub(super) fn overridden(
 
 #[cfg(all(test, feature = "tls"))]
 mod tests;
+
+#[cfg(all(test, not(feature = "tls")))]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::{Overrides, resolve};
+
+    #[test]
+    fn seed_3_11_a_host_that_was_built_without_tls_says_so() {
+        let text = r#"{"tls": {"cert": "c", "key": "k"}}"#;
+        let refused = resolve(Path::new("c.json"), text, &Overrides::default()).unwrap_err();
+        assert!(
+            refused.to_string().contains("built without TLS"),
+            "{refused}"
+        );
+        let overrides = Overrides {
+            tls_cert: Some("c".into()),
+            tls_key: Some("k".into()),
+            ..Overrides::default()
+        };
+        let refused = resolve(Path::new("c.json"), "{}", &overrides).unwrap_err();
+        assert!(
+            refused.to_string().contains("built without TLS"),
+            "{refused}"
+        );
+    }
+}

@@ -131,7 +131,10 @@ impl<S: Service> EventLoop<S> {
         self.service.turn_begins();
         // Whoever asks for it now is served in the next turn.
         std::mem::swap(&mut self.spare, &mut self.io.listed);
+        // Those that had to wait have a share of their own, which newcomers cannot use up.
+        self.io.allow_handshakes();
         let woken = self.serve_events();
+        self.io.allow_handshakes();
         self.serve_listed();
         self.serve_timers();
         if woken {

@@ -79,6 +79,8 @@ pub struct Io<T, E> {
     pub(crate) date: DateClock,
     /// How many requests of the connection that is being served may still begin in this turn.
     pub(crate) requests_left: u64,
+    /// How many steps of TLS handshakes may still be done in this part of the turn.
+    pub(crate) handshakes_left: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -151,6 +153,7 @@ impl<T, E> Io<T, E> {
             cold: Vec::new(),
             date: DateClock::default(),
             requests_left: 0,
+            handshakes_left: 0,
             is_draining: false,
             is_stopped: false,
         }

@@ -111,6 +111,9 @@ impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
     fn read<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S, id: ConnectionId) {
         let mut budget = self.settings.read_budget;
+        if self.must_shake_later(id) {
+            return self.list(id);
+        }
         self.consume_carried(service, id);
         loop {
             let Some(link) = self.slots.get_mut(id) else {
@@ -157,6 +160,24 @@ impl<T, E> Io<T, E> {
                 }
             }
         }
+    }
+
+    /// Whether it is in a TLS handshake, and the turn has done enough of them.
+    fn must_shake_later(&mut self, id: ConnectionId) -> bool {
+        let Some(link) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if !link.transport.is_handshaking() || !link.readiness.readable {
+            return false;
+        }
+        let is_late = self.handshakes_left == 0;
+        self.handshakes_left = self.handshakes_left.saturating_sub(1);
+        is_late
+    }
+
+    /// A part of a turn begins, with its share of TLS handshakes.
+    pub(crate) fn allow_handshakes(&mut self) {
+        self.handshakes_left = self.settings.limits.tls_handshakes_count.max(1);
     }
 
     /// What came behind a pause comes first.

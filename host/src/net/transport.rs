@@ -142,6 +142,7 @@ impl Transport {
     }
 
     /// Whether nothing can be said yet.
+    #[inline]
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self, Self::Tls(stream) if stream.is_handshaking())
     }

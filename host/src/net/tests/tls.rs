@@ -446,6 +446,31 @@ fn a_handshake_that_trickles_does_not_keep_others() {
 }
 
 #[test]
+fn no_more_handshakes_go_on_in_a_turn_than_the_limit_allows_and_all_come_to_their_end() {
+    let mut bench = TlsBench::with(
+        |limits| limits.tls_handshakes_count = 1,
+        |authority| authority.settings(1),
+    );
+    let mut peers: Vec<_> = (0..20).map(|_| bench.connect()).collect();
+    for peer in &mut peers {
+        peer.send();
+    }
+    bench.bench.until("accept", |l| l.io.connections() == 20);
+    for _ in 0..30 {
+        let answered = |peer: &TlsPeer| peer.stream.peek(&mut [0]).is_ok();
+        let before = peers.iter().filter(|peer| answered(peer)).count();
+        turn(&mut bench.bench.event_loop, 5);
+        let after = peers.iter().filter(|peer| answered(peer)).count();
+        // One that came, and one that had waited.
+        assert!(after - before <= 2, "{} in one turn", after - before);
+    }
+    for peer in peers {
+        let mut peer = bench.open_as(peer);
+        bench.echoes(&mut peer, "hello");
+    }
+}
+
+#[test]
 fn plain_http_where_tls_is_spoken_is_told_so_in_plain_text() {
     let mut bench = TlsBench::new();
     let mut peer = Peer::connect(bench.bench.address);
@@ -540,7 +565,7 @@ fn seed_3_10_a_client_certificate_that_is_missing_or_wrong_is_refused() {
 }
 
 #[test]
-fn a_client_certificate_may_be_optional() {
+fn seed_3_3_a_client_certificate_may_be_optional() {
     let mut bench = TlsBench::with(|_| {}, |authority| authority.settings_with_clients(false));
     let mut peer = bench.open();
     bench.echoes(&mut peer, "nobody");
