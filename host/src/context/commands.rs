@@ -52,6 +52,7 @@ impl Context {
                 self.answer_fields_bytes = limits.answer_fields_bytes;
                 io.limit(&limits);
             }
+            Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
             Command::Stop => io.stop(),

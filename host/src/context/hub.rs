@@ -12,6 +12,7 @@ use crate::{
     },
     limits::Limits,
     net::{
+        listening::ListenChange,
         mailbox::{Mailbox, MailboxFull, Weight},
         token::ConnectionId,
     },
@@ -69,6 +70,8 @@ pub enum Command {
     Install(Arc<Vhosts>),
     /// These limits hold for what begins from now on.
     Limits(Arc<Limits>),
+    /// It is listened elsewhere from now on.
+    Listen(Arc<ListenChange>),
     /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.

@@ -12,11 +12,12 @@ use crate::net::{
     io::{Io, Shared},
     link::Link,
     listener::Listener,
+    listening::Listening,
     peer::Peer,
     service::Service,
     settings::Settings,
     timers::Due,
-    token::{ConnectionId, MAX_LISTENERS, WAKER, listener_index},
+    token::{ConnectionId, WAKER, listener_index},
     transport::Transport,
 };
 
@@ -73,7 +74,7 @@ impl Loop {
 }
 
 impl<S: Service> EventLoop<S> {
-    /// Service thread number `thread` of a host.
+    /// Service thread number `thread` of a host. The listeners are numbered from 0.
     ///
     /// # Errors
     ///
@@ -88,12 +89,8 @@ impl<S: Service> EventLoop<S> {
     ) -> io::Result<Self> {
         let registry = poll.poll.registry().try_clone()?;
         let mut io = Io::new(registry, thread, settings, shared);
-        if listeners.len() > MAX_LISTENERS {
-            let text = format!("a host listens on at most {MAX_LISTENERS} addresses");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        for listener in listeners {
-            io.listen(listener)?;
+        for (number, listener) in (0..).zip(listeners) {
+            io.listen(number, listener)?;
         }
         Ok(Self {
             poll: poll.poll,
@@ -164,7 +161,7 @@ impl<S: Service> EventLoop<S> {
     fn patience(&self, asked: Option<Duration>) -> Option<Duration> {
         // One that waits for descriptors is tried again by its timer, whatever else arrives there.
         let mut listeners = self.io.listeners.iter();
-        let accepts = listeners.any(|listener| listener.is_ready && !listener.is_waiting);
+        let accepts = listeners.any(Listening::accepts);
         if self.is_pressed || accepts || !self.io.listed.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -249,7 +246,7 @@ impl<S: Service> EventLoop<S> {
 
     fn accept_all(&mut self) {
         for at in 0..self.io.listeners.len() {
-            if self.io.listeners[at].is_ready && !self.io.listeners[at].is_waiting {
+            if self.io.listeners.get_mut(at).is_some_and(|l| l.accepts()) {
                 self.accept(at);
             }
         }
@@ -261,10 +258,13 @@ impl<S: Service> EventLoop<S> {
     /// Accepts what waits, up to the limit of a turn.
     fn accept(&mut self, at: usize) {
         for _ in 0..self.io.settings.accept_count {
-            match self.io.listeners[at].socket.accept() {
+            let Some(listener) = self.io.listeners.get_mut(at) else {
+                return;
+            };
+            match listener.socket.accept() {
                 Ok((transport, peer)) => self.admit(transport, peer, at as u8),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.listeners[at].is_ready = false;
+                    self.io.listeners.is_dry(at);
                     return;
                 }
                 // The peer left while it waited.
@@ -274,8 +274,8 @@ impl<S: Service> EventLoop<S> {
                     tracing::warn!(target: "hotsocket::net", %error,
                         "no connection can be accepted; trying again in {RETRY_ACCEPT_MS} ms \
                          (out of descriptors? raise the limit of open files or lower limits.max_connections)");
-                    self.io.listeners[at].is_ready = false;
-                    self.io.listeners[at].is_waiting = true;
+                    listener.is_ready = false;
+                    listener.is_waiting = true;
                     let retry = self.io.now + RETRY_ACCEPT_MS;
                     self.io.timers.insert(retry, Due::Listener(at));
                     return;

@@ -113,7 +113,8 @@ impl HttpPort<'_> {
         matches!(self.transport, Transport::Tls(_))
     }
 
-    /// Which listener of its thread accepted the connection, counted from 0 in the order they were given.
+    /// The place, among those of its thread, of the listener that accepted the connection. Another one may have it
+    /// later.
     #[must_use]
     pub fn listener(&self) -> u8 {
         self.listener

@@ -25,6 +25,7 @@ use crate::{
         date_clock::DateClock,
         link::{Lent, Link, Open, Stage},
         listener::Listener,
+        listening::{ListenChange, ListenerNumber, Listeners},
         peer::Peer,
         port::Port,
         service::{EndedBy, ExchangeEnd},
@@ -53,7 +54,7 @@ pub struct Shared {
 /// session, `E` what it keeps of an exchange.
 pub struct Io<T, E> {
     pub(crate) registry: Registry,
-    pub(crate) listeners: Vec<Listening>,
+    pub(crate) listeners: Listeners,
     pub(crate) slots: Slots<Link<T, E>>,
     pub(crate) timers: Timers,
     pub(crate) buffers: BufferPool,
@@ -83,15 +84,6 @@ pub struct Io<T, E> {
     pub(crate) handshakes_left: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
-}
-
-/// A listening socket of this thread.
-pub(crate) struct Listening {
-    pub(crate) socket: Listener,
-    /// More may wait to be accepted.
-    pub(crate) is_ready: bool,
-    /// Waits for descriptors.
-    pub(crate) is_waiting: bool,
 }
 
 /// A session that has ended.
@@ -136,7 +128,7 @@ impl<T, E> Io<T, E> {
         let total = Arc::clone(&shared.buffered);
         Self {
             registry,
-            listeners: Vec::new(),
+            listeners: Listeners::default(),
             slots: Slots::new(thread),
             timers: Timers::new(0),
             buffers: BufferPool::new(total, settings.limits.buffered_total_bytes),
@@ -504,16 +496,26 @@ impl<T, E> Io<T, E> {
     ///
     /// # Errors
     ///
-    /// When it cannot be registered.
-    pub(crate) fn listen(&mut self, mut socket: Listener) -> io::Result<()> {
-        use crate::net::token::listener_token;
-        let token = listener_token(self.listeners.len());
-        socket.register(&self.registry, token)?;
-        self.listeners.push(Listening {
-            socket,
-            is_ready: false,
-            is_waiting: false,
-        });
-        Ok(())
+    /// When it cannot be registered, or there are too many.
+    pub(crate) fn listen(&mut self, number: ListenerNumber, socket: Listener) -> io::Result<()> {
+        self.listeners.add(&self.registry, number, socket)
+    }
+
+    /// Listens where it did not, and no longer where it did. `thread` is the one this is of.
+    pub(crate) fn change_listeners(&mut self, thread: usize, change: &ListenChange) {
+        for &number in &change.gone {
+            self.listeners.give_up(number);
+        }
+        for (number, socket) in change.take(thread) {
+            // One that drains takes nobody new.
+            if self.is_draining {
+                continue;
+            }
+            let address = socket.local_address();
+            if let Err(error) = self.listen(number, socket) {
+                tracing::error!(target: "hotsocket::net", ?address, %error,
+                    "a service thread cannot accept connections here; the others do");
+            }
+        }
     }
 }

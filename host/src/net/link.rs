@@ -38,7 +38,7 @@ const SLICES: usize = 32;
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
-    /// Which listener of the thread accepted it.
+    /// The place of the listener that accepted it.
     pub(crate) listener: u8,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.

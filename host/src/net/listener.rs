@@ -78,7 +78,22 @@ impl Listener {
 ///
 /// What the operating system says of the first socket that could not be bound.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
+    bind_first(socket(address)?, address, count)
+}
+
+/// As [`bind`], for a port that this host listens on already: on all addresses where `address` is one of them, or on one
+/// of them where it is all. So the kernel lets no process of another user on that port.
+///
+/// # Errors
+///
+/// As [`bind`].
+pub fn bind_beside_own(address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
     let first = socket(address)?;
+    first.set_reuse_port(true)?;
+    bind_first(first, address, count)
+}
+
+fn bind_first(first: Socket, address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
     first.bind(&address.into())?;
     first.set_reuse_port(true)?;
     let bound = first.local_addr()?;

@@ -11,6 +11,7 @@ pub mod http_port;
 pub mod io;
 mod link;
 pub mod listener;
+pub mod listening;
 pub mod mailbox;
 pub mod peer;
 pub mod port;

@@ -6,6 +6,7 @@ mod http;
 mod http_endings;
 mod http_framing;
 mod http_turns;
+mod listening;
 #[cfg(feature = "tls")]
 mod tls;
 
