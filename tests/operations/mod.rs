@@ -3,5 +3,6 @@
 mod cli;
 mod config_errors;
 mod control;
+mod listen;
 mod signals;
 mod zero_config;

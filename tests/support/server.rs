@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, PathBuf)>,
     open_files: Option<u32>,
     listeners: usize,
+    has_listen_flags: bool,
     has_control: bool,
 }
 
@@ -42,6 +43,7 @@ impl Setup {
             environment: Vec::new(),
             open_files: None,
             listeners: 1,
+            has_listen_flags: true,
             has_control: true,
         }
     }
@@ -82,6 +84,13 @@ impl Setup {
     /// With one more listener on a free port.
     pub(crate) fn another_listener(mut self) -> Self {
         self.listeners += 1;
+        self
+    }
+
+    /// With so many listeners, which the configuration names instead of flags.
+    pub(crate) fn listens_by_config(mut self, count: usize) -> Self {
+        self.listeners = count;
+        self.has_listen_flags = false;
         self
     }
 
@@ -158,8 +167,10 @@ impl Setup {
             }
         };
         command.arg("serve");
-        for _ in 0..self.listeners {
-            command.args(["--listen", "127.0.0.1:0"]);
+        if self.has_listen_flags {
+            for _ in 0..self.listeners {
+                command.args(["--listen", "127.0.0.1:0"]);
+            }
         }
         command.arg("--plugins").arg(self.plugin_directory());
         if self.has_control {

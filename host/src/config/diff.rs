@@ -24,6 +24,8 @@ pub enum Change {
     ErrorPages,
     /// Other fields that the host adds to answers.
     OwnFields,
+    /// Other addresses to listen on.
+    Listen,
     /// Another access log, another format of it, or none.
     AccessLog,
     /// Other vhosts beside the default one, or something else in one of them.
@@ -56,7 +58,6 @@ pub struct RestartNeeded {
 pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded> {
     let (was, is) = (&running.limits, &new.limits);
     let fixed = [
-        ("listen", running.listen != new.listen),
         ("tls", running.tls.is_some() != new.tls.is_some()),
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
@@ -120,6 +121,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::ErrorPages, was.error_pages != is.error_pages),
         (Change::OwnFields, was.own_fields != is.own_fields),
         (Change::AccessLog, was.access_log != is.access_log),
+        (Change::Listen, running.listen != new.listen),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
@@ -161,7 +163,7 @@ mod tests {
         let new = config(
             r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
-                "server_header": true, "access_log": {"file": "-"},
+                "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
@@ -173,6 +175,7 @@ mod tests {
             Change::ErrorPages,
             Change::OwnFields,
             Change::AccessLog,
+            Change::Listen,
             Change::Limits,
             Change::Log,
         ];
@@ -199,12 +202,11 @@ mod tests {
 
     #[test]
     fn one_key_that_takes_a_restart_refuses_the_whole_config() {
-        let new =
-            config(r#"{"listen": ["127.0.0.1:1"], "control": "c.sock", "log": {"level": "warn"}}"#);
+        let new = config(r#"{"plugins": "p", "control": "c.sock", "log": {"level": "warn"}}"#);
         let refused = diff(&config("{}"), &new).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "`listen` and `control` cannot change while the host runs, so nothing of the new config is applied; \
+            "`plugins` and `control` cannot change while the host runs, so nothing of the new config is applied; \
              restart the host, or put the old value back"
         );
     }

@@ -81,7 +81,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
     for (key, value) in reader.properties(value, "config") {
         match key.value {
             "$schema" => {}
-            "listen" => file.listen = Some(listen(value, reader)),
+            "listen" => file.listen = Some(reader.strings(value, "listen", "127.0.0.1:7681")),
             "tls" => file.tls = tls(value, reader),
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
@@ -97,18 +97,6 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
         }
     }
     file
-}
-
-fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
-    if let Some(list) = value.as_array().filter(|list| list.elements.is_empty()) {
-        let mend = "write for example [\"127.0.0.1:7681\"], or leave the key out";
-        reader.refuse(
-            list.range,
-            "`listen` names no address, so nobody could connect",
-            mend,
-        );
-    }
-    reader.strings(value, "listen", "127.0.0.1:7681")
 }
 
 pub(super) fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {

@@ -42,7 +42,7 @@ pub use resolve::{load, resolve};
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where to listen. Never empty.
+    /// Where to listen; nowhere when it is empty.
     pub listen: Vec<SocketAddr>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,

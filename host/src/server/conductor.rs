@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fs,
     io::ErrorKind,
+    net::SocketAddr,
     ops::ControlFlow,
     path::Path,
     sync::{Arc, mpsc::Receiver},
@@ -15,7 +16,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    cli::signals::Signal,
+    cli::{self, signals::Signal},
     config::{Config, ConfigError, diff},
     context::{
         handler::Label,
@@ -27,7 +28,10 @@ use crate::{
     plugin::{
         instance::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
     },
-    server::deployment::Deployment,
+    server::{
+        deployment::Deployment,
+        listeners::{Listeners, PreparedListeners},
+    },
 };
 
 /// The first scan waits so long for files that settle; what takes longer is installed while the host serves.
@@ -62,6 +66,7 @@ pub(crate) struct Conductor<R> {
     pub(crate) watch: Watch,
     pub(crate) registry: Registry<Loader>,
     pub(crate) deployment: Deployment,
+    pub(crate) listeners: Listeners,
     /// What TLS is spoken with, if it is.
     pub(crate) tls: Option<KeptTls>,
     pub(crate) log: LogControl,
@@ -263,6 +268,14 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                 return tracing::error!(target: "hotsocket::config", "the config is not applied: {fault}");
             }
         };
+        let listeners = match self.listeners.prepare(&config.listen) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let cause = error.source().map(|cause| format!(" ({cause})"));
+                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}{}",
+                    cause.unwrap_or_default());
+            }
+        };
         let log = config.log.clone();
         if let Err(refusal) = self.deployment.reconfigure(config) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
@@ -273,12 +286,45 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                 None => tls.look(Instant::now()),
             }
         }
+        self.listen(listeners);
         self.log.apply(&log);
         let limits = &self.deployment.config().limits;
         self.registry.opener().set_limits(limits);
         self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
         self.registry.retry_configured(&mut self.deployment);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
+    }
+
+    /// Has the service threads listen elsewhere.
+    fn listen(&mut self, prepared: PreparedListeners) {
+        if !prepared.is_change() {
+            return;
+        }
+        let (new, gone) = (prepared.new_addresses(), prepared.gone_addresses());
+        let change = self.listeners.install(prepared);
+        self.hub.tell_all(&Command::Listen(Arc::new(change)));
+        self.tell_listening(&new);
+        for address in gone {
+            tracing::info!(target: "hotsocket", "no longer listening on {address}");
+        }
+    }
+
+    /// Tells scripts on standard output where the host listens, and eyes where its page is.
+    pub(crate) fn tell_listening(&self, addresses: &[SocketAddr]) {
+        let (ws, http) = match self.tls {
+            Some(_) => ("wss", "https"),
+            None => ("ws", "http"),
+        };
+        for address in addresses {
+            cli::line(&format!("listening on {ws}://{address}"));
+            if self.deployment.config().has_page() {
+                tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
+            }
+        }
+        if self.deployment.config().listen.is_empty() {
+            tracing::warn!(target: "hotsocket",
+                "nothing is listened on, since `listen` is empty: nobody can connect");
+        }
     }
 
     /// Reads the files that other settings of TLS name; none when they are the same.

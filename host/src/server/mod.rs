@@ -3,6 +3,7 @@
 mod conductor;
 mod deployment;
 mod instances;
+mod listeners;
 mod open_site;
 mod threads;
 
@@ -16,7 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    cli::{self, signals},
+    cli::signals,
     config::{Config, ConfigError},
     control::ControlServer,
     limits::Limits,
@@ -30,9 +31,10 @@ use crate::{
 
 use conductor::{Conductor, Errand, KeptTls};
 use deployment::Deployment;
+use listeners::Listeners;
 use threads::Threads;
 
-pub use threads::StartError;
+pub use listeners::StartError;
 
 /// Descriptors that are not for connections: listeners, polls, the log, plugin files, and some to spare.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -53,7 +55,11 @@ pub fn serve(
     let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
     let tls = keeper.as_ref().map(TlsKeeper::tls);
-    let threads = Threads::bind(&config.listen, config.threads, &config.limits, tls.as_ref())?;
+    let mut listeners = Listeners::new(config.threads, tls);
+    let prepared = listeners.prepare(&config.listen)?;
+    let addresses = prepared.new_addresses();
+    let change = listeners.install(prepared);
+    let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
@@ -90,6 +96,7 @@ pub fn serve(
         watch,
         registry: Registry::new(loader),
         deployment,
+        listeners,
         tls: keeper.map(KeptTls::new),
         log: log.clone(),
         reload,
@@ -99,22 +106,12 @@ pub fn serve(
         conductor.farewell();
         return Ok(());
     }
-    let addresses = threads.addresses.clone();
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
     let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
         end(Errand::Ended(result));
     })?;
-    let (ws, http) = match tls {
-        Some(_) => ("wss", "https"),
-        None => ("ws", "http"),
-    };
-    for address in addresses {
-        cli::line(&format!("listening on {ws}://{address}"));
-        if conductor.deployment.config().has_page() {
-            tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
-        }
-    }
+    conductor.tell_listening(&addresses);
     conductor.run(running)
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
@@ -14,11 +13,11 @@ use crate::{
     net::{
         event_loop::{EventLoop, Loop},
         io::Shared,
-        listener::{self, Listener},
+        listener::Listener,
         mailbox::Mailbox,
         settings::Settings,
-        tls::Tls,
     },
+    server::listeners::StartError,
 };
 
 /// Stack of a service thread. An overflow in a plugin would end the host, so there is room.
@@ -29,35 +28,18 @@ pub(crate) struct Threads {
     polls: Vec<Loop>,
     /// By thread: its listener for each address.
     listeners: Vec<Vec<Listener>>,
-    /// Where the host listens, with the ports that the system chose.
-    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) hub: Arc<Hub>,
 }
 
 impl Threads {
-    /// Binds all addresses for `count` threads; with TLS if there is some.
-    pub(crate) fn bind(
-        listen: &[SocketAddr],
-        count: usize,
+    /// Polls for the service threads that are to have these listeners.
+    pub(crate) fn prepare(
+        listeners: Vec<Vec<Listener>>,
         limits: &Limits,
-        tls: Option<&Tls>,
     ) -> Result<Self, StartError> {
-        let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for &address in listen {
-            let fail = |source| StartError::Bind { address, source };
-            let bound = listener::bind(address, count).map_err(fail)?;
-            addresses.extend(bound[0].local_address());
-            for (thread, listener) in listeners.iter_mut().zip(bound) {
-                thread.push(match tls.cloned() {
-                    Some(tls) => listener.with_tls(tls),
-                    None => listener,
-                });
-            }
-        }
         let mut polls = Vec::new();
         let mut mailboxes = Vec::new();
-        for _ in 0..count {
+        for _ in 0..listeners.len() {
             let poll = Loop::new().map_err(StartError::Poll)?;
             let waker = poll.waker().map_err(StartError::Poll)?;
             let commands = usize::try_from(limits.commands_count).unwrap_or(usize::MAX);
@@ -67,7 +49,6 @@ impl Threads {
         Ok(Self {
             polls,
             listeners,
-            addresses,
             hub: Arc::new(Hub::new(mailboxes)),
         })
     }
@@ -108,52 +89,5 @@ fn outcome(serve: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("it panicked".into()),
-    }
-}
-
-/// Why a host does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address cannot be bound.
-    #[error("cannot listen on {address}; {}", bind_mend(source))]
-    Bind {
-        /// Which one.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system has no more of something.
-    #[error("cannot make a service thread; is the limit of open files or threads too low?")]
-    Poll(#[source] io::Error),
-}
-
-fn bind_mend(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "is another host running there? choose another address with --listen"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "no network interface of this machine has it; choose another address with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 are for privileged processes; choose another port with --listen"
-        }
-        _ => "choose another address with --listen",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_is_not_ours_is_not_blamed_on_another_host() {
-        let address = "192.0.2.1:1".parse().unwrap();
-        let error = Threads::bind(&[address], 1, &Limits::default(), None).err();
-        assert_eq!(
-            error.unwrap().to_string(),
-            "cannot listen on 192.0.2.1:1; no network interface of this machine has it; choose another address with \
-             --listen"
-        );
     }
 }
