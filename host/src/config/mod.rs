@@ -14,9 +14,9 @@ use crate::access_log;
 use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
-use crate::context::vhosts::HostPattern;
 use crate::limits::Limits;
 use crate::net::tls::TlsSettings;
+use crate::wire::host_pattern::HostPattern;
 
 mod diff;
 mod error;

@@ -84,15 +84,28 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     if let Some(root) = &overrides.www {
         default.mounts.put(www(root.clone()));
     }
-    let vhosts = written.vhosts.into_iter();
-    let vhosts = vhosts.map(|written| vhost(written, reader)).collect();
+    let mut tls = tls::overridden(written.tls, overrides, reader);
+    let mut vhosts = Vec::new();
+    for mut written in written.vhosts {
+        let certificate = written.tls.take();
+        vhosts.push(vhost(written, reader));
+        match (certificate, &mut tls) {
+            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
+            (Some(certificate), None) => reader.refuse(
+                certificate.range,
+                "a vhost has a certificate, and nothing is served over TLS",
+                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
+            ),
+            (None, _) => {}
+        }
+    }
     Config {
         listen: overrides
             .listen
             .clone()
             .or(listen)
             .unwrap_or_else(|| vec![DEFAULT_LISTEN]),
-        tls: tls::overridden(written.tls, overrides, reader),
+        tls,
         plugins: overrides
             .plugins
             .clone()
