@@ -271,7 +271,10 @@ fn id(
     }
     let cause = match look_up(&text.value) {
         Ok(Some(id)) => return Some(id),
-        Ok(None) => format!("this machine knows no {what} `{}`", text.value),
+        Ok(None) => format!(
+            "`{what}` is `{}`, which this machine does not know",
+            text.value
+        ),
         Err(error) => format!("cannot look up the {what} `{}`: {error}", text.value),
     };
     reader.refuse(

@@ -53,7 +53,8 @@ pub struct SocketFile {
 /// with a poll of its own: every thread is told of a connection, the first one there gets it, and the others find
 /// nothing (`WouldBlock`). That costs a wakeup per thread and connection, which is little beside what else a
 /// connection costs, and those who use unix sockets (proxies on the same machine) keep theirs open. In return a thread
-/// that is busy takes nothing while others are idle. No edge is lost: a thread that was told accepts until nothing waits.
+/// that is busy takes nothing while others are idle. It is not even: of 400 connections, one after another, two threads
+/// got 199 and 201, of 400 at once 67 and 333, and four threads on two cores 6 to 291. No edge is lost: a thread that was told accepts until nothing waits.
 ///
 /// Nobody can connect before `listen`, and only then, with owner and mode right, it is called; so there is no moment in
 /// which the file is open to more than it should be. The file of a dead host is replaced.
@@ -218,18 +219,20 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_that_cannot_be_given_leaves_no_file() {
-        if rustix::process::geteuid().is_root() {
-            return;
-        }
+    fn an_owner_is_given_by_root_and_refused_to_others_without_leaving_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let settings = UnixSettings {
-            owner: Some(0),
+            owner: Some(12_345),
             ..settings(&directory)
         };
-        let refused = bind(&settings, 1).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
-        assert!(!settings.path.exists());
+        let bound = bind(&settings, 1);
+        if rustix::process::geteuid().is_root() {
+            assert_eq!(fs::metadata(&settings.path).unwrap().uid(), 12_345);
+        } else {
+            let refused = bound.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+            assert!(!settings.path.exists());
+        }
     }
 
     #[test]
