@@ -85,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// Without the usual port: the config says where it listens.
+    pub(crate) fn without_port(mut self) -> Self {
+        self.listeners = 0;
+        self
+    }
+
     /// Without the usual `--control`: the test gives one, or leaves it to the host.
     pub(crate) fn own_control_socket(mut self) -> Self {
         self.has_control = false;

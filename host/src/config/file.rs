@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
+use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls::tls;
@@ -17,7 +18,7 @@ use crate::net::tls::TlsSettings;
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) listen: Option<Vec<Located<String>>>,
+    pub(super) listen: Option<Vec<ListenAddress>>,
     pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
@@ -97,18 +98,6 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
         }
     }
     file
-}
-
-fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
-    if let Some(list) = value.as_array().filter(|list| list.elements.is_empty()) {
-        let mend = "write for example [\"127.0.0.1:7681\"], or leave the key out";
-        reader.refuse(
-            list.range,
-            "`listen` names no address, so nobody could connect",
-            mend,
-        );
-    }
-    reader.strings(value, "listen", "127.0.0.1:7681")
 }
 
 pub(super) fn protocols(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, ProtocolConfig)> {

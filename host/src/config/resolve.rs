@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
+use super::listen::ListenAddress;
 use super::mounts::www;
 use super::origin::parse_origin;
-use super::overrides::{MOST_THREADS, Overrides, parse_address};
+use super::overrides::{MOST_THREADS, Overrides};
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls;
@@ -77,7 +77,6 @@ pub fn resolve(path: &Path, text: &str, overrides: &Overrides) -> Result<Config,
 
 /// `directory` is where the file lies. What is wrong goes to `reader`; something usable takes its place meanwhile.
 fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Reader<'_>) -> Config {
-    let listen = written.listen.map(|list| listen(&list, reader));
     let threads = written.threads.and_then(|count| threads(&count, reader));
     let mut default = vhost(written.default, reader);
     default.name = super::DEFAULT_VHOST.to_owned();
@@ -103,8 +102,8 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         listen: overrides
             .listen
             .clone()
-            .or(listen)
-            .unwrap_or_else(|| vec![DEFAULT_LISTEN]),
+            .or(written.listen)
+            .unwrap_or_else(|| vec![ListenAddress::usual()]),
         tls,
         plugins: overrides
             .plugins
@@ -145,26 +144,6 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
         own_fields: http.own_fields,
         access_log: http.access_log,
     }
-}
-
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7681);
-
-fn listen(written: &[Located<String>], reader: &Reader<'_>) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
-    for text in written {
-        match parse_address(&text.value) {
-            Ok(address) if address.port() != 0 && addresses.contains(&address) => {
-                reader.refuse(
-                    text.range,
-                    format!("`{address}` is listed twice"),
-                    "leave one of them out",
-                );
-            }
-            Ok(address) => addresses.push(address),
-            Err(bad) => reader.refuse(text.range, bad.cause, bad.mend),
-        }
-    }
-    addresses
 }
 
 fn threads(written: &Located<u64>, reader: &Reader<'_>) -> Option<usize> {

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::net::{peer::Peer, tls::Tls, transport::Transport};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// A socket that connections are accepted from.
 #[derive(Debug)]

@@ -17,10 +17,10 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     cli::{self, signals},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, ListenAddress},
     control::ControlServer,
     limits::Limits,
-    logging::LogControl,
+    logging::{LogControl, escaped},
     net::tls::TlsKeeper,
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
@@ -53,7 +53,9 @@ pub fn serve(
     let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
     let tls = keeper.as_ref().map(TlsKeeper::tls);
-    let threads = Threads::bind(&config.listen, config.threads, &config.limits, tls.as_ref())?;
+    let mut threads = Threads::bind(&config.listen, config.threads, &config.limits, tls.as_ref())?;
+    // Removed when the host ends, however it ends.
+    let _socket_files = std::mem::take(&mut threads.socket_files);
     let (errands, inbox) = mpsc::channel();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
@@ -105,17 +107,38 @@ pub fn serve(
     let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
         end(Errand::Ended(result));
     })?;
-    let (ws, http) = match tls {
-        Some(_) => ("wss", "https"),
-        None => ("ws", "http"),
-    };
-    for address in addresses {
-        cli::line(&format!("listening on {ws}://{address}"));
-        if conductor.deployment.config().has_page() {
-            tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
-        }
+    for address in &addresses {
+        tell_address(
+            address,
+            tls.is_some(),
+            conductor.deployment.config().has_page(),
+        );
     }
     conductor.run(running)
+}
+
+/// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
+/// absolute path of a socket; so a script cuts the line there, whatever it finds.
+fn tell_address(address: &ListenAddress, has_tls: bool, has_page: bool) {
+    let (ws, http) = if has_tls {
+        ("wss", "https")
+    } else {
+        ("ws", "http")
+    };
+    match address {
+        ListenAddress::Inet(address) => {
+            cli::line(&format!("listening on {ws}://{address}"));
+            if has_page {
+                tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
+            }
+        }
+        // No browser can open a page there.
+        ListenAddress::Unix(socket) => {
+            let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
+            let path = escaped(&path.to_string_lossy());
+            cli::line(&format!("listening on {ws}+unix://{path}"));
+        }
+    }
 }
 
 /// Raises the limit of open files as far as it goes, and lets the number of connections follow from it.

@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::JoinHandle,
 };
 
 use crate::{
+    config::ListenAddress,
     context::{hub::Hub, offload::FileThreads, serving::Context, vhosts::Vhosts},
     limits::Limits,
     net::{
@@ -18,6 +18,7 @@ use crate::{
         mailbox::Mailbox,
         settings::Settings,
         tls::Tls,
+        unix_socket::{self, SocketFile},
     },
 };
 
@@ -30,24 +31,41 @@ pub(crate) struct Threads {
     /// By thread: its listener for each address.
     listeners: Vec<Vec<Listener>>,
     /// Where the host listens, with the ports that the system chose.
-    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<ListenAddress>,
+    /// The files of its unix sockets; dropped, they are removed.
+    pub(crate) socket_files: Vec<SocketFile>,
     pub(crate) hub: Arc<Hub>,
 }
 
 impl Threads {
     /// Binds all addresses for `count` threads; with TLS if there is some.
     pub(crate) fn bind(
-        listen: &[SocketAddr],
+        listen: &[ListenAddress],
         count: usize,
         limits: &Limits,
         tls: Option<&Tls>,
     ) -> Result<Self, StartError> {
         let mut listeners: Vec<Vec<Listener>> = (0..count).map(|_| Vec::new()).collect();
         let mut addresses = Vec::new();
-        for &address in listen {
-            let fail = |source| StartError::Bind { address, source };
-            let bound = listener::bind(address, count).map_err(fail)?;
-            addresses.extend(bound[0].local_address());
+        let mut socket_files = Vec::new();
+        for address in listen {
+            let fail = |source| StartError::Bind {
+                address: address.clone(),
+                source,
+            };
+            let bound = match address {
+                ListenAddress::Inet(address) => {
+                    let bound = listener::bind(*address, count).map_err(fail)?;
+                    addresses.extend(bound[0].local_address().map(ListenAddress::Inet));
+                    bound
+                }
+                ListenAddress::Unix(settings) => {
+                    let (bound, file) = unix_socket::bind(settings, count).map_err(fail)?;
+                    addresses.push(address.clone());
+                    socket_files.push(file);
+                    bound
+                }
+            };
             for (thread, listener) in listeners.iter_mut().zip(bound) {
                 thread.push(match tls.cloned() {
                     Some(tls) => listener.with_tls(tls),
@@ -68,6 +86,7 @@ impl Threads {
             polls,
             listeners,
             addresses,
+            socket_files,
             hub: Arc::new(Hub::new(mailboxes)),
         })
     }
@@ -115,10 +134,10 @@ fn outcome(serve: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot listen on {address}; {}", bind_mend(source))]
+    #[error("cannot listen on {address}; {}", bind_mend(address, source))]
     Bind {
         /// Which one.
-        address: SocketAddr,
+        address: ListenAddress,
         /// What the system says.
         source: io::Error,
     },
@@ -127,7 +146,33 @@ pub enum StartError {
     Poll(#[source] io::Error),
 }
 
-fn bind_mend(error: &io::Error) -> &'static str {
+fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
+    match address {
+        ListenAddress::Inet(_) => inet_mend(error),
+        ListenAddress::Unix(_) => unix_mend(error),
+    }
+}
+
+fn unix_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another host is live there; end it, or choose another path with --listen"
+        }
+        io::ErrorKind::AlreadyExists => {
+            "what lies there is no socket; remove it, or choose another path with --listen"
+        }
+        io::ErrorKind::NotFound => {
+            "is its directory missing? make it, or choose another path with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "may this user read and write its directory, and give files away? choose another path with --listen, or \
+             leave out `owner` and `group`"
+        }
+        _ => "choose another path with --listen",
+    }
+}
+
+fn inet_mend(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "is another host running there? choose another address with --listen"
