@@ -55,6 +55,14 @@ fn what_each_mistake_is_answered_is_what_operators_have_read_before() {
             "unknown owner",
             "{ \"listen\": [{ \"unix\": \"a.sock\", \"owner\": \"no-such-user\" }] }",
         ),
+        (
+            "keepalive without end",
+            "{ \"listen\": [{ \"address\": \"127.0.0.1:0\", \"keepalive_s\": 86400 }] }",
+        ),
+        (
+            "keepalive of a socket file",
+            "{ \"listen\": [{ \"unix\": \"a.sock\", \"keepalive_s\": 60 }] }",
+        ),
         ("no path", "{ \"listen\": [\"unix:\"] }"),
         (
             "negative limit",

@@ -10,13 +10,14 @@ use jsonc_parser::common::{Range, Ranged};
 use nix::unistd::{Group, User};
 
 use super::reader::{Located, Reader};
+use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
 /// One place to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// An address and port; port 0 is a free one.
-    Inet(SocketAddr),
+    Inet(InetSettings),
     /// A unix socket.
     Unix(UnixSettings),
 }
@@ -25,7 +26,11 @@ impl ListenAddress {
     /// Where a host listens that nobody told where.
     #[must_use]
     pub fn usual() -> Self {
-        Self::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7681))
+        Self::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7681).into())
+    }
+
+    fn inet(address: SocketAddr) -> Self {
+        Self::Inet(address.into())
     }
 
     fn unix(path: PathBuf) -> Self {
@@ -40,7 +45,9 @@ impl ListenAddress {
     /// Whether only one of the two could be bound.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Inet(one), Self::Inet(other)) => one.port() != 0 && one == other,
+            (Self::Inet(one), Self::Inet(other)) => {
+                one.address.port() != 0 && one.address == other.address
+            }
             (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
             _ => false,
         }
@@ -51,7 +58,7 @@ impl fmt::Display for ListenAddress {
     /// As `--listen` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Inet(address) => address.fmt(f),
+            Self::Inet(settings) => settings.address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
         }
     }
@@ -81,7 +88,7 @@ pub struct BadAddress {
 pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
     match text.strip_prefix("unix:") {
         Some(path) => unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix),
-        None => parse_inet(text).map(ListenAddress::Inet),
+        None => parse_inet(text).map(ListenAddress::inet),
     }
 }
 
@@ -135,7 +142,7 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
-const KEYS: &[&str] = &["address", "unix", "mode", "owner", "group"];
+const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
 
 /// The part `listen`. What is no address is left out, and noted.
 pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
@@ -207,6 +214,12 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
             }
+            "keepalive_s" if is_unix => {
+                let cause =
+                    "`keepalive_s` is for addresses; a peer on this machine does not vanish";
+                reader.refuse(key.range, cause, "leave it out");
+            }
+            "keepalive_s" => set.keepalive_s = keepalive(value, reader),
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
@@ -220,7 +233,10 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
             group: set.group,
             ..socket
         })),
-        address => Some(address),
+        ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
+            keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
+            ..inet
+        })),
     }
 }
 
@@ -230,6 +246,7 @@ struct Set {
     mode: Option<u32>,
     owner: Option<u32>,
     group: Option<u32>,
+    keepalive_s: Option<u64>,
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -240,7 +257,18 @@ fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
 
 fn inet(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
     let text = reader.string(value, "address", EXAMPLE)?;
-    accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::Inet)
+    accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::inet)
+}
+
+fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {
+    let seconds = reader.whole(value, "keepalive_s")?;
+    if seconds.value > MOST_KEEPALIVE_S {
+        let cause = format!("`keepalive_s` cannot be {}", seconds.value);
+        let mend = format!("write seconds from 1 to {MOST_KEEPALIVE_S}, or 0 for no keepalive");
+        reader.refuse(seconds.range, cause, mend);
+        return None;
+    }
+    Some(seconds.value)
 }
 
 /// Permission bits in octal, as `chmod` takes them. No number: JSON has no octal ones, and 660 would be something else.

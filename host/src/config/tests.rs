@@ -411,3 +411,19 @@ fn the_owner_of_a_unix_socket_is_looked_up_by_name() {
     };
     assert_eq!((socket.owner, socket.group), (Some(0), Some(0)));
 }
+
+#[test]
+fn keepalive_is_set_for_each_address() {
+    let config = good(
+        r#"{"listen": ["127.0.0.1:1", {"address": "127.0.0.1:2", "keepalive_s": 5}, {"address": "[::1]:3", "keepalive_s": 0}]}"#,
+    );
+    let seconds: Vec<_> = config
+        .listen
+        .iter()
+        .map(|address| match address {
+            ListenAddress::Inet(settings) => settings.keepalive_s,
+            ListenAddress::Unix(_) => panic!("{address}"),
+        })
+        .collect();
+    assert_eq!(seconds, [60, 5, 0]);
+}

@@ -126,7 +126,8 @@ fn tell_address(address: &ListenAddress, has_tls: bool, has_page: bool) {
         ("ws", "http")
     };
     match address {
-        ListenAddress::Inet(address) => {
+        ListenAddress::Inet(settings) => {
+            let address = settings.address;
             cli::line(&format!("listening on {ws}://{address}"));
             if has_page {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");

@@ -14,7 +14,7 @@ use crate::{
     net::{
         event_loop::{EventLoop, Loop},
         io::Shared,
-        listener::{self, Listener},
+        listener::{self, InetSettings, Listener},
         mailbox::Mailbox,
         settings::Settings,
         tls::Tls,
@@ -54,9 +54,13 @@ impl Threads {
                 source,
             };
             let bound = match address {
-                ListenAddress::Inet(address) => {
-                    let bound = listener::bind(*address, count).map_err(fail)?;
-                    addresses.extend(bound[0].local_address().map(ListenAddress::Inet));
+                ListenAddress::Inet(settings) => {
+                    let bound = listener::bind(settings, count).map_err(fail)?;
+                    let chosen = bound[0].local_address().unwrap_or(settings.address);
+                    addresses.push(ListenAddress::Inet(InetSettings {
+                        address: chosen,
+                        ..*settings
+                    }));
                     bound
                 }
                 ListenAddress::Unix(settings) => {
