@@ -42,6 +42,28 @@ fn what_each_mistake_is_answered_is_what_operators_have_read_before() {
         ("no threads", "{ \"threads\": 0 }"),
         ("no address", "{ \"listen\": [\"localhost\"] }"),
         ("no port", "{ \"listen\": [\"127.0.0.1:70000\"] }"),
+        ("neither place", "{ \"listen\": [{ \"mode\": \"0660\" }] }"),
+        (
+            "mode in decimal",
+            "{ \"listen\": [{ \"unix\": \"a.sock\", \"mode\": 660 }] }",
+        ),
+        (
+            "mode of a port",
+            "{ \"listen\": [{ \"address\": \"127.0.0.1:0\", \"mode\": \"0660\" }] }",
+        ),
+        (
+            "unknown owner",
+            "{ \"listen\": [{ \"unix\": \"a.sock\", \"owner\": \"no-such-user\" }] }",
+        ),
+        (
+            "keepalive without end",
+            "{ \"listen\": [{ \"address\": \"127.0.0.1:0\", \"keepalive_s\": 86400 }] }",
+        ),
+        (
+            "keepalive of a socket file",
+            "{ \"listen\": [{ \"unix\": \"a.sock\", \"keepalive_s\": 60 }] }",
+        ),
+        ("no path", "{ \"listen\": [\"unix:\"] }"),
         (
             "negative limit",
             "{ \"limits\": { \"message_bytes\": -1 } }",

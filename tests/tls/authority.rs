@@ -53,7 +53,12 @@ impl Authority {
     }
 
     pub(super) fn sign(&self, serial: u64) -> (Certificate, KeyPair) {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        self.sign_for(&["localhost", "127.0.0.1"], serial)
+    }
+
+    /// A certificate for these names, and its key.
+    pub(super) fn sign_for(&self, names: &[&str], serial: u64) -> (Certificate, KeyPair) {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("good names");
         params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().expect("random numbers");
@@ -94,11 +99,16 @@ impl Authority {
 
     /// A connection of such a client.
     pub(super) fn connect(&self, address: SocketAddr) -> Secured {
+        self.connect_to(address, "localhost")
+    }
+
+    /// A connection of such a client, which asks for this name and no other.
+    pub(super) fn connect_to(&self, address: SocketAddr, name: &'static str) -> Secured {
         let transport = TcpStream::connect(address).expect("the server accepts");
         transport
             .set_read_timeout(Some(DEADLINE))
             .expect("a valid time");
-        let name = ServerName::try_from("localhost").expect("a name");
+        let name = ServerName::try_from(name).expect("a name");
         let tls = ClientConnection::new(Arc::new(self.client()), name).expect("a good config");
         StreamOwned::new(tls, transport)
     }

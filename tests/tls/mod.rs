@@ -3,6 +3,7 @@
 mod authority;
 mod clients;
 mod files;
+mod names;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

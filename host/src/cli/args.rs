@@ -1,11 +1,10 @@
 //! What was typed.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Overrides, parse_address, parse_level, parse_threads};
+use crate::config::{ListenAddress, Overrides, parse_address, parse_level, parse_threads};
 
 /// A WebSocket and HTTP server whose protocols are plugins, swapped under live connections.
 #[derive(Clone, Debug, PartialEq, Parser)]
@@ -57,8 +56,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen, several times for several places [default: 127.0.0.1:7681]
-    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_address)]
-    pub listen: Vec<SocketAddr>,
+    #[arg(long, value_name = "ADDR:PORT|unix:PATH", value_parser = parse_address)]
+    pub listen: Vec<ListenAddress>,
     /// The directory of plugin files [default: ./plugins]
     #[arg(long, value_name = "DIR")]
     pub plugins: Option<PathBuf>,

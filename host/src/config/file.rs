@@ -6,6 +6,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
+use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls::tls;
@@ -17,7 +18,7 @@ use crate::net::tls::TlsSettings;
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) listen: Option<Vec<Located<String>>>,
+    pub(super) listen: Option<Vec<ListenAddress>>,
     pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
@@ -81,7 +82,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
     for (key, value) in reader.properties(value, "config") {
         match key.value {
             "$schema" => {}
-            "listen" => file.listen = Some(reader.strings(value, "listen", "127.0.0.1:7681")),
+            "listen" => file.listen = Some(listen(value, reader)),
             "tls" => file.tls = tls(value, reader),
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),

@@ -1,11 +1,10 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `overrides.rs` the flags and the environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
@@ -14,15 +13,16 @@ use crate::access_log;
 use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
-use crate::context::vhosts::HostPattern;
 use crate::limits::Limits;
 use crate::net::tls::TlsSettings;
+use crate::wire::host_pattern::HostPattern;
 
 mod diff;
 mod error;
 mod file;
 mod http;
 mod level;
+mod listen;
 mod mounts;
 mod origin;
 mod overrides;
@@ -35,7 +35,8 @@ mod vhost;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use overrides::{BadAddress, Overrides, parse_address, parse_threads};
+pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 
@@ -43,7 +44,7 @@ pub use resolve::{load, resolve};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
     /// The directory of plugin files.

@@ -1,19 +1,19 @@
 //! What flags and the environment say; both win over the file.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
 use super::level::parse_level;
+use super::listen::{BadAddress, ListenAddress, parse_address};
 
 /// What was said outside of the file. `None` and empty lists say nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// Replaces the whole list `listen`.
-    pub listen: Option<Vec<SocketAddr>>,
+    pub listen: Option<Vec<ListenAddress>>,
     /// Replaces `plugins`.
     pub plugins: Option<PathBuf>,
     /// Replaces `threads`.
@@ -146,50 +146,8 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
 /// More service threads than any machine has cores for: a slip of the finger.
 pub(super) const MOST_THREADS: usize = 4096;
 
-/// Why a text is no address to listen on, and what to write.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{cause}; {mend}")]
-pub struct BadAddress {
-    pub(super) cause: String,
-    pub(super) mend: String,
-}
-
-/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`.
-///
-/// # Errors
-///
-/// Why it is none. Names are not looked up: what a name means could change between two starts.
-pub fn parse_address(text: &str) -> Result<SocketAddr, BadAddress> {
-    let bad = |mend: String| BadAddress {
-        cause: format!("`{text}` is no address and port to listen on"),
-        mend,
-    };
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Err(bad(format!(
-            "add the port: `{}`",
-            SocketAddr::new(address, 7681)
-        )));
-    }
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, "7681"));
-    if port.parse::<u16>().is_err() {
-        return Err(bad(
-            "a port is a number from 0 to 65535; 0 takes a free one".to_owned(),
-        ));
-    }
-    Err(bad(match host {
-        "localhost" => format!("write `127.0.0.1:{port}` or `[::1]:{port}`"),
-        "" | "*" => format!("write `0.0.0.0:{port}` or `[::]:{port}` for all addresses"),
-        _ => format!(
-            "write a numeric address, as in `127.0.0.1:{port}` or `[::1]:{port}`; names are not looked up"
-        ),
-    }))
-}
-
 /// The addresses of a list separated by commas, and what is wrong with the others.
-fn addresses(list: &str) -> (Vec<SocketAddr>, Vec<BadAddress>) {
+fn addresses(list: &str) -> (Vec<ListenAddress>, Vec<BadAddress>) {
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for text in list.split(',') {

@@ -224,7 +224,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn refuse_type(&self, value: &Value<'_>, what: &str, wanted: &str, example: &str) {
+    /// Notes that `what` is of the wrong type.
+    pub(super) fn refuse_type(&self, value: &Value<'_>, what: &str, wanted: &str, example: &str) {
         let found = match value {
             Value::StringLit(_) => "a string",
             Value::NumberLit(_) => "a number",

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
+use super::listen::ListenAddress;
 use super::mounts::www;
 use super::origin::parse_origin;
-use super::overrides::{MOST_THREADS, Overrides, parse_address};
+use super::overrides::{MOST_THREADS, Overrides};
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls;
@@ -77,22 +77,34 @@ pub fn resolve(path: &Path, text: &str, overrides: &Overrides) -> Result<Config,
 
 /// `directory` is where the file lies. What is wrong goes to `reader`; something usable takes its place meanwhile.
 fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Reader<'_>) -> Config {
-    let listen = written.listen.map(|list| listen(&list, reader));
     let threads = written.threads.and_then(|count| threads(&count, reader));
     let mut default = vhost(written.default, reader);
     default.name = super::DEFAULT_VHOST.to_owned();
     if let Some(root) = &overrides.www {
         default.mounts.put(www(root.clone()));
     }
-    let vhosts = written.vhosts.into_iter();
-    let vhosts = vhosts.map(|written| vhost(written, reader)).collect();
+    let mut tls = tls::overridden(written.tls, overrides, reader);
+    let mut vhosts = Vec::new();
+    for mut written in written.vhosts {
+        let certificate = written.tls.take();
+        vhosts.push(vhost(written, reader));
+        match (certificate, &mut tls) {
+            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
+            (Some(certificate), None) => reader.refuse(
+                certificate.range,
+                "a vhost has a certificate, and nothing is served over TLS",
+                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
+            ),
+            (None, _) => {}
+        }
+    }
     Config {
         listen: overrides
             .listen
             .clone()
-            .or(listen)
-            .unwrap_or_else(|| vec![DEFAULT_LISTEN]),
-        tls: tls::overridden(written.tls, overrides, reader),
+            .or(written.listen)
+            .unwrap_or_else(|| vec![ListenAddress::usual()]),
+        tls,
         plugins: overrides
             .plugins
             .clone()
@@ -132,26 +144,6 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
         own_fields: http.own_fields,
         access_log: http.access_log,
     }
-}
-
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7681);
-
-fn listen(written: &[Located<String>], reader: &Reader<'_>) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
-    for text in written {
-        match parse_address(&text.value) {
-            Ok(address) if address.port() != 0 && addresses.contains(&address) => {
-                reader.refuse(
-                    text.range,
-                    format!("`{address}` is listed twice"),
-                    "leave one of them out",
-                );
-            }
-            Ok(address) => addresses.push(address),
-            Err(bad) => reader.refuse(text.range, bad.cause, bad.mend),
-        }
-    }
-    addresses
 }
 
 fn threads(written: &Located<u64>, reader: &Reader<'_>) -> Option<usize> {

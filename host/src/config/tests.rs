@@ -4,8 +4,9 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Config, LogFormat, Overrides, load, resolve};
+use super::{Config, ListenAddress, LogFormat, Overrides, load, resolve};
 use crate::limits::Limits;
+use crate::net::unix_socket::UnixSettings;
 
 fn good(text: &str) -> Config {
     resolve(
@@ -201,7 +202,7 @@ fn an_unknown_key_is_answered_with_the_nearest_right_one() {
 fn a_wrong_type_says_what_is_expected() {
     assert_eq!(
         fault(r#"{"listen": "127.0.0.1:7681"}"#),
-        "hotsocket.json:1:12: `listen` is a list of strings, not a string
+        "hotsocket.json:1:12: `listen` is a list of addresses, not a string
   {\"listen\": \"127.0.0.1:7681\"}
              ^^^^^^^^^^^^^^^^
   write for example [\"127.0.0.1:7681\"]"
@@ -374,4 +375,55 @@ fn a_long_line_is_shown_near_the_fault() {
         lines[2].find("^^^^^^^"),
         "{said}"
     );
+}
+
+#[test]
+fn unix_sockets_are_written_as_strings_and_as_objects() {
+    let config = good(
+        r#"{"listen": ["unix:a.sock", "127.0.0.1:80", {"unix": "/run/b.sock", "mode": "0600", "owner": "7", "group": "8"}]}"#,
+    );
+    let socket = |path: &str, mode, owner, group| {
+        ListenAddress::Unix(UnixSettings {
+            path: path.into(),
+            mode,
+            owner,
+            group,
+        })
+    };
+    assert_eq!(
+        config.listen,
+        [
+            socket("conf/a.sock", 0o660, None, None),
+            "127.0.0.1:80".parse().unwrap(),
+            socket("/run/b.sock", 0o600, Some(7), Some(8)),
+        ]
+    );
+    let flag: ListenAddress = "unix:a.sock".parse().unwrap();
+    assert_eq!(flag, socket("a.sock", 0o660, None, None));
+    assert_eq!(flag.to_string(), "unix:a.sock");
+}
+
+#[test]
+fn the_owner_of_a_unix_socket_is_looked_up_by_name() {
+    let config = good(r#"{"listen": [{"unix": "a", "owner": "root", "group": "root"}]}"#);
+    let ListenAddress::Unix(socket) = &config.listen[0] else {
+        panic!("{config:?}");
+    };
+    assert_eq!((socket.owner, socket.group), (Some(0), Some(0)));
+}
+
+#[test]
+fn keepalive_is_set_for_each_address() {
+    let config = good(
+        r#"{"listen": ["127.0.0.1:1", {"address": "127.0.0.1:2", "keepalive_s": 5}, {"address": "[::1]:3", "keepalive_s": 0}]}"#,
+    );
+    let seconds: Vec<_> = config
+        .listen
+        .iter()
+        .map(|address| match address {
+            ListenAddress::Inet(settings) => settings.keepalive_s,
+            ListenAddress::Unix(_) => panic!("{address}"),
+        })
+        .collect();
+    assert_eq!(seconds, [60, 5, 0]);
 }

@@ -7,8 +7,10 @@ use jsonc_parser::common::Ranged;
 
 use super::error::Fault;
 use super::overrides::Overrides;
-use super::reader::Reader;
-use crate::net::tls::{ClientCertificates, IS_BUILT_IN, TlsSettings, TlsVersion, nearest_suites};
+use super::reader::{Located, Reader};
+use crate::net::tls::{
+    ClientCertificates, IS_BUILT_IN, NamedCertificate, TlsSettings, TlsVersion, nearest_suites,
+};
 
 const KEYS: &[&str] = &[
     "cert",
@@ -65,6 +67,36 @@ pub(super) fn tls(value: &Value<'_>, reader: &Reader<'_>) -> Option<TlsSettings>
         }
     }
     written.resolve()
+}
+
+/// The part `tls` of a vhost that has a name: its certificate and nothing else. Versions, suites and what is asked of
+/// clients stand at the top.
+pub(super) fn certificate(
+    value: &Value<'_>,
+    reader: &Reader<'_>,
+) -> Option<Located<NamedCertificate>> {
+    let (mut cert, mut key_file) = (None, None);
+    for (key, value) in reader.properties(value, "tls") {
+        match key.value {
+            "cert" => cert = reader.path(value, "cert", "chain.pem"),
+            "key" => key_file = reader.path(value, "key", "key.pem"),
+            _ => reader.refuse_key(&key, &["cert", "key"]),
+        }
+    }
+    let (Some(cert), Some(key_file)) = (cert, key_file) else {
+        let cause = "`tls` of a vhost names both a `cert` and its `key`";
+        let mend = "write \"cert\": \"chain.pem\" and \"key\": \"key.pem\"";
+        reader.refuse(value.range(), cause, mend);
+        return None;
+    };
+    Some(Located {
+        value: NamedCertificate {
+            hosts: Vec::new(),
+            cert: reader.beside(&cert),
+            key: reader.beside(&key_file),
+        },
+        range: value.range(),
+    })
 }
 
 /// What was written of it.

@@ -6,8 +6,10 @@ use super::file::{extensions, protocols};
 use super::http::{self, WrittenHttp};
 use super::mounts::mounts;
 use super::reader::{Located, Reader};
+use super::tls::certificate;
 use super::{ExtensionConfig, ProtocolConfig};
-use crate::context::vhosts::HostPattern;
+use crate::net::tls::NamedCertificate;
+use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
 pub(super) const KEYS: &[&str] = &[
@@ -26,6 +28,7 @@ pub(super) const KEYS: &[&str] = &[
 /// The keys of a vhost that is not the default one.
 const NAMED_KEYS: &[&str] = &[
     "hosts",
+    "tls",
     "default_protocol",
     "allowed_origins",
     "protocols",
@@ -43,6 +46,8 @@ const NAMED_KEYS: &[&str] = &[
 pub(super) struct WrittenVhost {
     pub(super) name: String,
     pub(super) hosts: Vec<HostPattern>,
+    /// Its own certificate, and where that was written.
+    pub(super) tls: Option<Located<NamedCertificate>>,
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
@@ -101,6 +106,8 @@ pub(super) fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenVhost
             if key.value == "hosts" {
                 has_hosts = true;
                 vhost.hosts = hosts(value, reader, &vhosts);
+            } else if key.value == "tls" {
+                vhost.tls = certificate(value, reader);
             } else if !vhost.take(key.value, value, reader) {
                 reader.refuse_key(&key, NAMED_KEYS);
             }
@@ -112,6 +119,9 @@ pub(super) fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenVhost
             );
             let mend = "write for example \"hosts\": [\"example.org\", \"*.example.org\"]";
             reader.refuse(name.range, cause, mend);
+        }
+        if let Some(tls) = &mut vhost.tls {
+            tls.value.hosts = vhost.hosts.clone();
         }
         vhosts.push(vhost);
     }

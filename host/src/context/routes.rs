@@ -84,20 +84,6 @@ pub struct Bound<'a> {
 }
 
 impl Routes {
-    /// A vhost that serves nothing.
-    #[cfg(test)]
-    pub(crate) fn empty(vhost: &str) -> Self {
-        Self {
-            vhost: vhost.into(),
-            protocols: HashMap::new(),
-            site: Arc::default(),
-            extensions: Vec::new(),
-            default_protocol: None,
-            allowed_origins: AllowedOrigins::default(),
-            has_warned: AtomicBool::new(false),
-        }
-    }
-
     /// A path that names a protocol, or lies below the mount of one, wins, and selects its name if that was offered. At
     /// other paths it is the first offered name that is known, then the default protocol.
     #[must_use]

@@ -286,7 +286,7 @@ impl Bench {
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });
-        let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let listeners = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
         let address = listeners[0].local_address().unwrap();
         let context = Context::new(
             0,

@@ -1,17 +1,49 @@
 //! Listening sockets: one per address and service thread, so that the kernel spreads the connections.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use mio::{
     Interest, Registry, Token,
     net::{TcpListener, UnixListener},
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::net::{peer::Peer, tls::Tls, transport::Transport};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
+
+/// After so many seconds of silence a peer is asked whether it is still there, unless somebody says otherwise.
+///
+/// On, because one that vanished (its power, its network, a router that forgot it) under an event stream that has
+/// nothing to tell has no other deadline. WebSocket pings and answers that are being sent come earlier, so it costs no
+/// packet where they are.
+pub const DEFAULT_KEEPALIVE_S: u64 = 60;
+
+/// The most seconds that the system takes.
+pub const MOST_KEEPALIVE_S: u64 = 32_767;
+
+/// Questions without an answer after which the peer is given up.
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// An address to listen at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InetSettings {
+    /// The address; port 0 is a free one.
+    pub address: SocketAddr,
+    /// Seconds of silence after which TCP asks the peer whether it is there; as many again without an answer, and the
+    /// connection fails. 0 asks never. At most [`MOST_KEEPALIVE_S`].
+    pub keepalive_s: u64,
+}
+
+impl From<SocketAddr> for InetSettings {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            keepalive_s: DEFAULT_KEEPALIVE_S,
+        }
+    }
+}
 
 /// A socket that connections are accepted from.
 #[derive(Debug)]
@@ -69,7 +101,7 @@ impl Listener {
     }
 }
 
-/// Binds `address` once for each of `count` service threads.
+/// Binds the address once for each of `count` service threads.
 ///
 /// The first socket is bound without SO_REUSEPORT and gets it afterwards; only then may the others join. So a second
 /// host on the port fails with *address in use* instead of silently taking half the clients.
@@ -77,29 +109,29 @@ impl Listener {
 /// # Errors
 ///
 /// What the operating system says of the first socket that could not be bound.
-pub fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
-    bind_first(socket(address)?, address, count)
+pub fn bind(settings: &InetSettings, count: usize) -> io::Result<Vec<Listener>> {
+    bind_first(socket(settings)?, settings, count)
 }
 
-/// As [`bind`], for a port that this host listens on already: on all addresses where `address` is one of them, or on one
-/// of them where it is all. So the kernel lets no process of another user on that port.
+/// As [`bind`], for a port that this host listens on already: there, or on all addresses where this is one of them, or on
+/// one of them where this is all. So the kernel lets no process of another user on that port.
 ///
 /// # Errors
 ///
 /// As [`bind`].
-pub fn bind_beside_own(address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
-    let first = socket(address)?;
+pub fn bind_beside_own(settings: &InetSettings, count: usize) -> io::Result<Vec<Listener>> {
+    let first = socket(settings)?;
     first.set_reuse_port(true)?;
-    bind_first(first, address, count)
+    bind_first(first, settings, count)
 }
 
-fn bind_first(first: Socket, address: SocketAddr, count: usize) -> io::Result<Vec<Listener>> {
-    first.bind(&address.into())?;
+fn bind_first(first: Socket, settings: &InetSettings, count: usize) -> io::Result<Vec<Listener>> {
+    first.bind(&settings.address.into())?;
     first.set_reuse_port(true)?;
     let bound = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..count {
-        let next = socket(address)?;
+        let next = socket(settings)?;
         next.set_reuse_port(true)?;
         next.bind(&bound)?;
         sockets.push(next);
@@ -113,7 +145,11 @@ fn bind_first(first: Socket, address: SocketAddr, count: usize) -> io::Result<Ve
         .collect()
 }
 
-fn socket(address: SocketAddr) -> io::Result<Socket> {
+fn socket(settings: &InetSettings) -> io::Result<Socket> {
+    let InetSettings {
+        address,
+        keepalive_s,
+    } = *settings;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -126,7 +162,19 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     }
     // Inherited by accepted sockets: a small message is not held back to be joined by another.
     socket.set_tcp_nodelay(true)?;
+    if keepalive_s > 0 {
+        // Inherited too, so it costs no call per connection.
+        socket.set_tcp_keepalive(&keepalive(keepalive_s))?;
+    }
     Ok(socket)
+}
+
+fn keepalive(seconds: u64) -> TcpKeepalive {
+    let interval = (seconds / u64::from(KEEPALIVE_PROBES)).max(1);
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(seconds))
+        .with_interval(Duration::from_secs(interval))
+        .with_retries(KEEPALIVE_PROBES)
 }
 
 fn into_mio(socket: Socket) -> Listener {
@@ -137,13 +185,49 @@ fn into_mio(socket: Socket) -> Listener {
 mod tests {
     use super::*;
 
-    fn loopback() -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
+    fn loopback() -> InetSettings {
+        SocketAddr::from(([127, 0, 0, 1], 0)).into()
+    }
+
+    /// Whether keepalive is on at an accepted socket, after how many seconds, how many apart, and how often.
+    fn accepted_keepalive(keepalive_s: u64) -> (bool, u64, u64, u32) {
+        let settings = InetSettings {
+            keepalive_s,
+            ..loopback()
+        };
+        let listener = bind(&settings, 1).unwrap().remove(0);
+        // A connection waits as soon as the client has it.
+        let _client = std::net::TcpStream::connect(listener.local_address().unwrap()).unwrap();
+        let (Transport::Tcp(stream), _) = listener.accept().unwrap() else {
+            panic!("a TCP listener accepts TCP");
+        };
+        let socket = socket2::SockRef::from(&stream);
+        (
+            socket.keepalive().unwrap(),
+            socket.tcp_keepalive_time().unwrap().as_secs(),
+            socket.tcp_keepalive_interval().unwrap().as_secs(),
+            socket.tcp_keepalive_retries().unwrap(),
+        )
+    }
+
+    #[test]
+    fn accepted_sockets_ask_a_silent_peer_and_give_it_up_after_as_long_again() {
+        assert_eq!(accepted_keepalive(60), (true, 60, 15, 4));
+        assert_eq!(accepted_keepalive(1), (true, 1, 1, 4));
+        assert_eq!(
+            accepted_keepalive(MOST_KEEPALIVE_S),
+            (true, MOST_KEEPALIVE_S, MOST_KEEPALIVE_S / 4, 4)
+        );
+    }
+
+    #[test]
+    fn without_keepalive_nobody_is_asked() {
+        assert!(!accepted_keepalive(0).0);
     }
 
     #[test]
     fn all_service_threads_share_the_port_that_the_first_was_given() {
-        let listeners = bind(loopback(), 3).unwrap();
+        let listeners = bind(&loopback(), 3).unwrap();
         let addresses: Vec<_> = listeners
             .iter()
             .map(|l| l.local_address().unwrap())
@@ -154,8 +238,9 @@ mod tests {
 
     #[test]
     fn a_second_host_on_the_port_is_refused() {
-        let first = bind(loopback(), 2).unwrap();
+        let first = bind(&loopback(), 2).unwrap();
         let taken = first[0].local_address().unwrap();
-        assert_eq!(bind(taken, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let refused = bind(&taken.into(), 2).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 }

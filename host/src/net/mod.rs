@@ -29,3 +29,4 @@ mod timers;
 pub mod tls;
 pub mod token;
 mod transport;
+pub mod unix_socket;

@@ -5,7 +5,6 @@ use std::{
     error::Error,
     fs,
     io::ErrorKind,
-    net::SocketAddr,
     ops::ControlFlow,
     path::Path,
     sync::{Arc, mpsc::Receiver},
@@ -16,8 +15,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    cli::{self, signals::Signal},
-    config::{Config, ConfigError, diff},
+    cli::signals::Signal,
+    config::{Config, ConfigError, ListenAddress, diff},
     context::{
         handler::Label,
         hub::{Command, Hub},
@@ -30,7 +29,7 @@ use crate::{
     },
     server::{
         deployment::Deployment,
-        listeners::{Listeners, PreparedListeners},
+        listeners::{self, Listeners, PreparedListeners},
     },
 };
 
@@ -310,16 +309,13 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
     }
 
     /// Tells scripts on standard output where the host listens, and eyes where its page is.
-    pub(crate) fn tell_listening(&self, addresses: &[SocketAddr]) {
-        let (ws, http) = match self.tls {
-            Some(_) => ("wss", "https"),
-            None => ("ws", "http"),
-        };
+    pub(crate) fn tell_listening(&self, addresses: &[ListenAddress]) {
         for address in addresses {
-            cli::line(&format!("listening on {ws}://{address}"));
-            if self.deployment.config().has_page() {
-                tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
-            }
+            listeners::tell(
+                address,
+                self.tls.is_some(),
+                self.deployment.config().has_page(),
+            );
         }
         if self.deployment.config().listen.is_empty() {
             tracing::warn!(target: "hotsocket",

@@ -1,13 +1,19 @@
 //! Where the host listens. A changed config keeps the listeners whose address stays, opens those that are new, and gives
 //! up the rest; when one of the new ones cannot be bound, nothing changes.
 
-use std::{io, net::SocketAddr};
+use std::{io, sync::Arc};
 
-use crate::net::{
-    listener::{self, Listener},
-    listening::{ListenChange, ListenerNumber},
-    tls::Tls,
-    token::MAX_LISTENERS,
+use crate::{
+    cli,
+    config::ListenAddress,
+    logging::escaped,
+    net::{
+        listener::{self, InetSettings, Listener},
+        listening::{ListenChange, ListenerNumber},
+        tls::Tls,
+        token::MAX_LISTENERS,
+        unix_socket::{self, SocketFile},
+    },
 };
 
 /// The listeners of the host.
@@ -26,9 +32,11 @@ pub(crate) struct Listeners {
 struct Bound {
     number: ListenerNumber,
     /// As it was written; the port may be 0.
-    written: SocketAddr,
+    written: ListenAddress,
     /// With the port that the system chose.
-    address: SocketAddr,
+    address: ListenAddress,
+    /// That of a unix socket; removed with the last copy of this.
+    file: Option<Arc<SocketFile>>,
 }
 
 /// Listeners that are bound and not used yet.
@@ -56,14 +64,17 @@ impl Listeners {
     /// # Errors
     ///
     /// The first address that cannot be bound; nothing is left of the others then.
-    pub(crate) fn prepare(&self, listen: &[SocketAddr]) -> Result<PreparedListeners, StartError> {
+    pub(crate) fn prepare(
+        &self,
+        listen: &[ListenAddress],
+    ) -> Result<PreparedListeners, StartError> {
         if listen.len() > MAX_LISTENERS {
             return Err(StartError::Many(listen.len()));
         }
         let mut gone = self.bound.clone();
         let places: Vec<_> = listen
             .iter()
-            .map(|&written| (written, take(&mut gone, written)))
+            .map(|written| (written, take(&mut gone, written)))
             .collect();
         let mut prepared = PreparedListeners {
             bound: Vec::new(),
@@ -73,29 +84,47 @@ impl Listeners {
         };
         for (written, kept) in places {
             match kept {
-                Some(kept) => prepared.bound.push(Bound { written, ..kept }),
+                Some(kept) => prepared.bound.push(Bound {
+                    written: written.clone(),
+                    ..kept
+                }),
                 None => self.bind(written, &mut prepared)?,
             }
         }
         Ok(prepared)
     }
 
-    fn bind(&self, written: SocketAddr, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let bind = match to.gone.iter().any(|gone| overlap(gone.address, written)) {
-            true => listener::bind_beside_own,
-            false => listener::bind,
-        };
+    fn bind(&self, written: &ListenAddress, to: &mut PreparedListeners) -> Result<(), StartError> {
         let fail = |source| StartError::Bind {
-            address: written,
+            address: written.clone(),
             source,
         };
-        let sockets = bind(written, self.threads).map_err(fail)?;
+        let (sockets, address, file) = match written {
+            ListenAddress::Inet(settings) => {
+                let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
+                    true => listener::bind_beside_own,
+                    false => listener::bind,
+                };
+                let sockets = bind(settings, self.threads).map_err(fail)?;
+                let address = sockets[0].local_address().unwrap_or(settings.address);
+                let address = ListenAddress::Inet(InetSettings {
+                    address,
+                    ..*settings
+                });
+                (sockets, address, None)
+            }
+            ListenAddress::Unix(settings) => {
+                let (sockets, file) = unix_socket::bind(settings, self.threads).map_err(fail)?;
+                (sockets, written.clone(), Some(Arc::new(file)))
+            }
+        };
         let number = to.next;
         to.next += 1;
         to.bound.push(Bound {
             number,
-            written,
-            address: sockets[0].local_address().unwrap_or(written),
+            written: written.clone(),
+            address,
+            file,
         });
         for (thread, socket) in to.new.iter_mut().zip(sockets) {
             let socket = match self.tls.clone() {
@@ -109,10 +138,27 @@ impl Listeners {
 
     /// Goes by what was prepared; gives what the service threads are to be told.
     pub(crate) fn install(&mut self, prepared: PreparedListeners) -> ListenChange {
+        for bound in &prepared.bound {
+            self.settle_file(bound);
+        }
         self.bound = prepared.bound;
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
         ListenChange::new(gone, prepared.new)
+    }
+
+    /// Gives the file of a unix socket that stays the owner and mode that are written now.
+    fn settle_file(&self, bound: &Bound) {
+        let (ListenAddress::Unix(settings), Some(file)) = (&bound.written, &bound.file) else {
+            return;
+        };
+        let mut before = self.bound.iter().filter(|was| was.number == bound.number);
+        if before.any(|was| was.written != bound.written)
+            && let Err(error) = file.settle(settings)
+        {
+            tracing::error!(target: "hotsocket", path = %settings.path.display(), %error,
+                "the mode and owner of a unix socket stay as they are; restart the host to set them");
+        }
     }
 }
 
@@ -123,42 +169,85 @@ impl PreparedListeners {
     }
 
     /// Where the host is going to listen, and did not before.
-    pub(crate) fn new_addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn new_addresses(&self) -> Vec<ListenAddress> {
         let new = self.new.first().into_iter().flatten();
         let bound = |number| self.bound.iter().find(move |bound| bound.number == number);
         new.filter_map(|(number, _)| bound(*number))
-            .map(|bound| bound.address)
+            .map(|bound| bound.address.clone())
             .collect()
     }
 
     /// Where it is going to listen no longer.
-    pub(crate) fn gone_addresses(&self) -> Vec<SocketAddr> {
-        self.gone.iter().map(|gone| gone.address).collect()
+    pub(crate) fn gone_addresses(&self) -> Vec<ListenAddress> {
+        self.gone.iter().map(|gone| gone.address.clone()).collect()
     }
 }
 
 /// Takes out the one that was written like this, or has this address by chance.
-fn take(bound: &mut Vec<Bound>, written: SocketAddr) -> Option<Bound> {
-    let same = bound.iter().position(|bound| bound.written == written);
-    let at = same.or_else(|| bound.iter().position(|bound| bound.address == written))?;
+fn take(bound: &mut Vec<Bound>, written: &ListenAddress) -> Option<Bound> {
+    let same = bound.iter().position(|bound| bound.written == *written);
+    let at = same.or_else(|| {
+        bound
+            .iter()
+            .position(|bound| stays(&bound.address, written))
+    })?;
     Some(bound.remove(at))
 }
 
-/// Whether one of them is all addresses of a port that the other has one of: `0.0.0.0:80` and `127.0.0.1:80`.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether a listener at `bound` can be the one that is written now. Another keepalive takes another socket; another
+/// mode or owner is given to the file that is there.
+fn stays(bound: &ListenAddress, written: &ListenAddress) -> bool {
+    match (bound, written) {
+        (ListenAddress::Unix(bound), ListenAddress::Unix(written)) => bound.path == written.path,
+        (bound, written) => bound == written,
+    }
+}
+
+/// Whether they are the same address, or one of them is all addresses of a port that the other has one of, as
+/// `0.0.0.0:80` and `127.0.0.1:80`.
+fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
+    let (ListenAddress::Inet(InetSettings { address: one, .. }), other) = (bound, written.address)
+    else {
+        return false;
+    };
     one.port() == other.port()
         && one.is_ipv4() == other.is_ipv4()
-        && (one.ip().is_unspecified() || other.ip().is_unspecified())
+        && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
+}
+
+/// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
+/// absolute path of a socket; so a script cuts the line there, whatever it finds.
+pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
+    let (ws, http) = if has_tls {
+        ("wss", "https")
+    } else {
+        ("ws", "http")
+    };
+    match address {
+        ListenAddress::Inet(settings) => {
+            let address = settings.address;
+            cli::line(&format!("listening on {ws}://{address}"));
+            if has_page {
+                tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
+            }
+        }
+        // No browser can open a page there.
+        ListenAddress::Unix(socket) => {
+            let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
+            let path = escaped(&path.to_string_lossy());
+            cli::line(&format!("listening on {ws}+unix://{path}"));
+        }
+    }
 }
 
 /// Why a host does not start, or does not take another list of addresses.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be bound.
-    #[error("cannot listen on {address}; {}", bind_mend(source))]
+    #[error("cannot listen on {address}; {}", bind_mend(address, source))]
     Bind {
         /// Which one.
-        address: SocketAddr,
+        address: ListenAddress,
         /// What the system says.
         source: io::Error,
     },
@@ -173,7 +262,33 @@ pub enum StartError {
     Poll(#[source] io::Error),
 }
 
-fn bind_mend(error: &io::Error) -> &'static str {
+fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
+    match address {
+        ListenAddress::Inet(_) => inet_mend(error),
+        ListenAddress::Unix(_) => unix_mend(error),
+    }
+}
+
+fn unix_mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another host is live there; end it, or choose another path with --listen"
+        }
+        io::ErrorKind::AlreadyExists => {
+            "what lies there is no socket; remove it, or choose another path with --listen"
+        }
+        io::ErrorKind::NotFound => {
+            "is its directory missing? make it, or choose another path with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "may this user read and write its directory, and give files away? choose another path with --listen, or \
+             leave out `owner` and `group`"
+        }
+        _ => "choose another path with --listen",
+    }
+}
+
+fn inet_mend(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "is another host running there? choose another address with --listen"
@@ -190,15 +305,30 @@ fn bind_mend(error: &io::Error) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::{
+        net::{SocketAddr, TcpListener, TcpStream},
+        os::unix::fs::PermissionsExt,
+    };
 
     use super::*;
+    use crate::net::unix_socket::UnixSettings;
 
-    fn address(text: &str) -> SocketAddr {
+    fn address(text: &str) -> ListenAddress {
         text.parse().unwrap()
     }
 
-    fn listening(listen: &[SocketAddr]) -> (Listeners, Vec<SocketAddr>, ListenChange) {
+    fn inet(address: &ListenAddress) -> SocketAddr {
+        match address {
+            ListenAddress::Inet(settings) => settings.address,
+            ListenAddress::Unix(_) => panic!("a unix socket"),
+        }
+    }
+
+    fn at(address: impl Into<SocketAddr>) -> ListenAddress {
+        ListenAddress::Inet(address.into().into())
+    }
+
+    fn listening(listen: &[ListenAddress]) -> (Listeners, Vec<ListenAddress>, ListenChange) {
         let mut listeners = Listeners::new(2, None);
         let prepared = listeners.prepare(listen).unwrap();
         let addresses = prepared.new_addresses();
@@ -225,12 +355,12 @@ mod tests {
     #[test]
     fn an_address_that_stays_keeps_its_sockets_and_the_port_that_the_system_chose() {
         let any = address("127.0.0.1:0");
-        let (listeners, was, _sockets) = listening(&[any, any]);
-        let prepared = listeners.prepare(&[any]).unwrap();
+        let (listeners, was, _sockets) = listening(&[any.clone(), any.clone()]);
+        let prepared = listeners.prepare(std::slice::from_ref(&any)).unwrap();
         assert_eq!(prepared.new_addresses(), []);
-        assert_eq!(prepared.gone_addresses(), [was[1]]);
+        assert_eq!(prepared.gone_addresses(), was[1..]);
         // Whoever writes the port down that was chosen means the same listener.
-        let prepared = listeners.prepare(&[was[1], any]).unwrap();
+        let prepared = listeners.prepare(&[was[1].clone(), any]).unwrap();
         assert!(!prepared.is_change());
     }
 
@@ -239,22 +369,29 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let free = {
             let closed = TcpListener::bind("127.0.0.2:0").unwrap();
-            closed.local_addr().unwrap()
+            at(closed.local_addr().unwrap())
         };
         let (listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
-        let wanted = [was[0], free, taken.local_addr().unwrap()];
+        let taken_address = at(taken.local_addr().unwrap());
+        let wanted = [was[0].clone(), free.clone(), taken_address];
         let error = listeners.prepare(&wanted).err().unwrap();
         assert!(matches!(error, StartError::Bind { address, .. } if address == wanted[2]));
-        assert!(TcpStream::connect(free).is_err(), "nobody listens there");
-        assert!(TcpStream::connect(was[0]).is_ok(), "it is listened there");
+        assert!(
+            TcpStream::connect(inet(&free)).is_err(),
+            "nobody listens there"
+        );
+        assert!(
+            TcpStream::connect(inet(&was[0])).is_ok(),
+            "it is listened there"
+        );
     }
 
     // Nothing else can overlap than all addresses; nobody is accepted there.
     #[test]
     fn one_address_of_a_port_can_take_the_place_of_all_of_them() {
         let (mut listeners, was, _sockets) = listening(&[address("0.0.0.0:0")]);
-        let one = SocketAddr::from(([127, 0, 0, 1], was[0].port()));
-        let prepared = listeners.prepare(&[one]).unwrap();
+        let one = at(([127, 0, 0, 1], inet(&was[0]).port()));
+        let prepared = listeners.prepare(std::slice::from_ref(&one)).unwrap();
         assert_eq!(prepared.new_addresses(), [one]);
         let _narrow = listeners.install(prepared);
         assert!(listeners.prepare(&was).is_ok(), "and all of them of one");
@@ -263,7 +400,46 @@ mod tests {
     #[test]
     fn a_port_is_shared_with_nobody_but_a_listener_that_is_given_up() {
         let (listeners, was, _sockets) = listening(&[address("0.0.0.0:0")]);
-        let one = SocketAddr::from(([127, 0, 0, 1], was[0].port()));
-        assert!(listeners.prepare(&[was[0], one]).is_err());
+        let one = at(([127, 0, 0, 1], inet(&was[0]).port()));
+        assert!(listeners.prepare(&[was[0].clone(), one]).is_err());
+    }
+
+    #[test]
+    fn another_keepalive_takes_other_sockets_at_the_same_address() {
+        let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
+        let other = ListenAddress::Inet(InetSettings {
+            keepalive_s: 7,
+            address: inet(&was[0]),
+        });
+        let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
+        assert_eq!(prepared.gone_addresses(), was);
+        assert_eq!(prepared.new_addresses(), [other]);
+        listeners.install(prepared);
+    }
+
+    #[test]
+    fn a_unix_socket_that_stays_gets_another_mode_and_one_that_is_given_up_leaves_no_file() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let settings = |mode| UnixSettings {
+            path: directory.path().join("a.sock"),
+            mode,
+            owner: None,
+            group: None,
+        };
+        let (mut listeners, _, _sockets) = listening(&[ListenAddress::Unix(settings(0o600))]);
+        let mode = |expected| {
+            let found = std::fs::metadata(directory.path().join("a.sock")).unwrap();
+            assert_eq!(found.permissions().mode() & 0o777, expected);
+        };
+        mode(0o600);
+        let other = [ListenAddress::Unix(settings(0o666))];
+        let prepared = listeners.prepare(&other).unwrap();
+        assert!(!prepared.is_change());
+        mode(0o600);
+        listeners.install(prepared);
+        mode(0o666);
+        let prepared = listeners.prepare(&[]).unwrap();
+        listeners.install(prepared);
+        assert!(!directory.path().join("a.sock").exists());
     }
 }

@@ -18,6 +18,7 @@ pub mod fields;
 pub mod frame_header;
 pub mod handshake;
 pub mod header_list;
+pub mod host_pattern;
 pub mod http_date;
 pub mod mask;
 pub mod opcode;

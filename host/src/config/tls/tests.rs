@@ -31,6 +31,7 @@ fn all_of_it_is_read_and_paths_are_relative_to_the_file() {
             is_required: false,
             revoked: vec![PathBuf::from("etc/r.pem")],
         }),
+        named: Vec::new(),
     };
     assert_eq!(
         read(text, &Overrides::default()).unwrap().tls,

@@ -14,7 +14,7 @@ impl Bench {
 
     /// Adds a listener of this number; its address.
     fn listen(&mut self, number: u32) -> SocketAddr {
-        let new = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let new = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
         let new: Vec<_> = new.into_iter().map(|socket| (number, socket)).collect();
         let address = new[0].1.local_address().unwrap();
         let change = ListenChange::new(Vec::new(), vec![new]);

@@ -303,7 +303,7 @@ impl Bench {
             ..Limits::default()
         };
         change(&mut limits);
-        let bound = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let bound = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
         let listeners: Vec<_> = bound.into_iter().map(with).collect();
         let address = listeners[0].local_address().unwrap();
         let shared = Shared::default();

@@ -51,8 +51,8 @@ pub struct TlsKeeper {
     stamps: Vec<Stamp>,
     material: Material,
     tls: Tls,
-    /// The last number of days that was told.
-    told: Option<u64>,
+    /// The last number of days that was told, of each certificate.
+    told: Vec<Option<u64>>,
 }
 
 /// What TLS may be spoken with from now on.
@@ -80,7 +80,7 @@ impl TlsKeeper {
             stamps,
             material,
             tls,
-            told: None,
+            told: Vec::new(),
         };
         keeper.tell_expiry(SystemTime::now());
         Ok(keeper)
@@ -136,27 +136,31 @@ impl TlsKeeper {
     fn take(&mut self, material: Material) {
         self.tls.set(&material.config);
         self.material = material;
-        self.told = None;
+        self.told.clear();
     }
 
-    /// Tells of the end of the certificate, once for each number of days.
+    /// Tells of the ends of certificates, once for each number of days.
     fn tell_expiry(&mut self, now: SystemTime) {
-        let Some(end) = self.material.not_after else {
-            return;
-        };
-        let due = days_told(end, now);
-        if due == self.told {
-            return;
+        let ends = &self.material.ends;
+        self.told.resize(ends.len(), None);
+        for ((cert, end), told) in ends.iter().zip(&mut self.told) {
+            let due = end.and_then(|end| days_told(end, now));
+            if std::mem::replace(told, due) != due {
+                tell_days(cert, due);
+            }
         }
-        self.told = due;
-        let cert = self.settings.cert.display();
-        match due {
-            Some(0) => tracing::warn!(target: "hotsocket::tls", %cert,
-                "the certificate has expired: clients refuse it; put a new one into the file"),
-            Some(days) => tracing::warn!(target: "hotsocket::tls", %cert,
-                "the certificate expires within {days} days; put a new one into the file in time"),
-            None => {}
-        }
+    }
+}
+
+/// Tells how many days a certificate has left.
+fn tell_days(cert: &Path, due: Option<u64>) {
+    let cert = cert.display();
+    match due {
+        Some(0) => tracing::warn!(target: "hotsocket::tls", %cert,
+            "the certificate has expired: clients refuse it; put a new one into the file"),
+        Some(days) => tracing::warn!(target: "hotsocket::tls", %cert,
+            "the certificate expires within {days} days; put a new one into the file in time"),
+        None => {}
     }
 }
 
@@ -175,8 +179,11 @@ fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
         let revoked = clients.revoked.iter().map(PathBuf::as_path);
         revoked.chain([&*clients.authorities])
     });
+    let named = settings.named.iter();
+    let named = named.flat_map(|named| [&*named.cert, &*named.key]);
     [&*settings.cert, &*settings.key]
         .into_iter()
+        .chain(named)
         .chain(of_clients)
         .map(stamp)
         .collect()

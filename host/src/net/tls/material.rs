@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::Read,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
@@ -24,8 +24,11 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-use crate::net::tls::{
-    ClientCertificates, TlsFault, TlsSettings, TlsVersion, suites, validity::not_after,
+use crate::{
+    net::tls::{
+        ClientCertificates, TlsFault, TlsSettings, TlsVersion, suites, validity::not_after,
+    },
+    wire::host_pattern::HostMap,
 };
 
 /// A larger file is refused unread: it is the wrong file.
@@ -38,8 +41,8 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 /// All that new connections need.
 pub(super) struct Material {
     pub(super) config: Arc<ServerConfig>,
-    /// The time after which the host's own certificate does not hold.
-    pub(super) not_after: Option<SystemTime>,
+    /// The files of the host's own certificates, and when these do not hold any more.
+    pub(super) ends: Vec<(PathBuf, Option<SystemTime>)>,
     tickets: Arc<dyn ProducesTickets>,
     /// What clients are judged by, as it stands in the files.
     judged_by: Vec<Vec<u8>>,
@@ -53,8 +56,17 @@ pub(super) fn load(
 ) -> Result<Material, TlsFault> {
     let provider = suites::provider(&settings.suites).map_err(unknown_suite)?;
     let provider = Arc::new(provider);
-    let own = certified_key(settings, &provider)?;
-    let not_after = own.cert.first().and_then(|leaf| not_after(leaf));
+    let own = certified_key(&settings.cert, &settings.key, &provider)?;
+    let mut ends = vec![end_of(&settings.cert, &own)];
+    let mut named = HostMap::default();
+    for certificate in &settings.named {
+        let own = certified_key(&certificate.cert, &certificate.key, &provider)?;
+        ends.push(end_of(&certificate.cert, &own));
+        let own = Arc::new(own);
+        for host in &certificate.hosts {
+            named.insert(host.clone(), Arc::clone(&own));
+        }
+    }
     let mut judged_by = Vec::new();
     let builder = builder(settings, &provider)?;
     let builder = match &settings.clients {
@@ -64,7 +76,10 @@ pub(super) fn load(
         }
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(Certificates { usual: own.into() }));
+    let mut config = builder.with_cert_resolver(Arc::new(Certificates {
+        usual: own.into(),
+        named,
+    }));
     let tickets = match previous {
         Some(previous) if previous.judged_by == judged_by => Arc::clone(&previous.tickets),
         _ => Ticketer::new().map_err(|error| TlsFault {
@@ -80,7 +95,7 @@ pub(super) fn load(
     config.alpn_protocols = vec![HTTP_1_1.to_vec()];
     Ok(Material {
         config: Arc::new(config),
-        not_after,
+        ends,
         tickets,
         judged_by,
     })
@@ -89,14 +104,22 @@ pub(super) fn load(
 /// Which certificate a client is shown.
 #[derive(Debug)]
 struct Certificates {
-    /// The one for all names: there is one vhost. Further ones go beside it and are found by the name in the hello.
+    /// For clients that name no host, or one that is not here.
     usual: Arc<CertifiedKey>,
+    named: HostMap<Arc<CertifiedKey>>,
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.usual))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let named = hello.server_name().and_then(|name| self.named.find(name));
+        Some(Arc::clone(named.unwrap_or(&self.usual)))
     }
+}
+
+/// When a certificate does not hold any more.
+fn end_of(path: &Path, key: &CertifiedKey) -> (PathBuf, Option<SystemTime>) {
+    let end = key.cert.first().and_then(|leaf| not_after(leaf));
+    (path.to_owned(), end)
 }
 
 fn builder(
@@ -131,10 +154,10 @@ fn unknown_suite(name: &str) -> TlsFault {
 
 /// The chain and the key to it.
 fn certified_key(
-    settings: &TlsSettings,
+    cert: &Path,
+    key: &Path,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, TlsFault> {
-    let (cert, key) = (&*settings.cert, &*settings.key);
     let chain = certificates("tls.cert", cert)?;
     let pem = read_key(key)?;
     let parsed = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {

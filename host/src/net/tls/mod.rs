@@ -6,6 +6,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use crate::wire::host_pattern::HostPattern;
+
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
@@ -48,6 +50,19 @@ pub struct TlsSettings {
     pub suites: Vec<String>,
     /// What is asked of clients, if anything.
     pub clients: Option<ClientCertificates>,
+    /// Further certificates, for clients that ask for these names.
+    pub named: Vec<NamedCertificate>,
+}
+
+/// A certificate for clients that ask for certain names (SNI, RFC 6066 section 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// The names.
+    pub hosts: Vec<HostPattern>,
+    /// As [`TlsSettings::cert`].
+    pub cert: PathBuf,
+    /// As [`TlsSettings::key`].
+    pub key: PathBuf,
 }
 
 impl TlsSettings {
@@ -60,6 +75,7 @@ impl TlsSettings {
             min_version: TlsVersion::Tls12,
             suites: Vec::new(),
             clients: None,
+            named: Vec::new(),
         }
     }
 }

@@ -358,7 +358,7 @@ impl Bench {
         let hub = Arc::new(Hub::new(vec![mailbox]));
         let handler = obedient(&hub, 1, body_bytes);
         let routes = Arc::new(routes(1, &handler));
-        let listeners = listener::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let listeners = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
         let address = listeners[0].local_address().unwrap();
         let files = FileThreads::new(&limits);
         let vhosts = Arc::new(Vhosts::only(routes));

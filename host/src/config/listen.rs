@@ -1,0 +1,317 @@
+//! Where to listen: addresses and unix sockets, as flags, the environment and the file write them.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use jsonc_parser::ast::Value;
+use jsonc_parser::common::{Range, Ranged};
+use nix::unistd::{Group, User};
+
+use super::reader::{Located, Reader};
+use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
+use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
+
+/// One place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// An address and port; port 0 is a free one.
+    Inet(InetSettings),
+    /// A unix socket.
+    Unix(UnixSettings),
+}
+
+impl ListenAddress {
+    /// Where a host listens that nobody told where.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self::Inet(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7681).into())
+    }
+
+    fn inet(address: SocketAddr) -> Self {
+        Self::Inet(address.into())
+    }
+
+    fn unix(path: PathBuf) -> Self {
+        Self::Unix(UnixSettings {
+            path,
+            mode: DEFAULT_MODE,
+            owner: None,
+            group: None,
+        })
+    }
+
+    /// Whether only one of the two could be bound.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inet(one), Self::Inet(other)) => {
+                one.address.port() != 0 && one.address == other.address
+            }
+            (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    /// As `--listen` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(settings) => settings.address.fmt(f),
+            Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        parse_address(text)
+    }
+}
+
+/// Why a text is no address to listen on, and what to write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}; {mend}")]
+pub struct BadAddress {
+    pub(super) cause: String,
+    pub(super) mend: String,
+}
+
+/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`, or `unix:` and the path of a socket.
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
+    match text.strip_prefix("unix:") {
+        Some(path) => unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix),
+        None => parse_inet(text).map(ListenAddress::inet),
+    }
+}
+
+/// The path of a unix socket, which `beside` puts in its directory.
+fn unix_path(text: &str, beside: impl Fn(&str) -> PathBuf) -> Result<PathBuf, BadAddress> {
+    let path = beside(text);
+    let bytes = path.as_os_str().len();
+    let cause = if text.is_empty() || text.contains('\0') || path.file_name().is_none() {
+        format!("`{text}` is no path of a unix socket")
+    } else if bytes > MOST_PATH_BYTES {
+        format!(
+            "`{}` has {bytes} bytes, and the path of a unix socket at most {MOST_PATH_BYTES}",
+            path.display()
+        )
+    } else {
+        return Ok(path);
+    };
+    let mend = format!("write a path such as `{UNIX_EXAMPLE}`");
+    Err(BadAddress { cause, mend })
+}
+
+/// Names are not looked up: what a name means could change between two starts.
+fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
+    let bad = |mend: String| BadAddress {
+        cause: format!("`{text}` is no address and port to listen on"),
+        mend,
+    };
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Err(bad(format!(
+            "add the port: `{}`",
+            SocketAddr::new(address, 7681)
+        )));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, "7681"));
+    if port.parse::<u16>().is_err() {
+        return Err(bad(
+            "a port is a number from 0 to 65535; 0 takes a free one".to_owned(),
+        ));
+    }
+    Err(bad(match host {
+        "localhost" => format!("write `127.0.0.1:{port}` or `[::1]:{port}`"),
+        "" | "*" => format!("write `0.0.0.0:{port}` or `[::]:{port}` for all addresses"),
+        _ => format!(
+            "write a numeric address, as in `127.0.0.1:{port}` or `[::1]:{port}`; names are not looked up"
+        ),
+    }))
+}
+
+const EXAMPLE: &str = "127.0.0.1:7681";
+const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
+const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
+
+/// The part `listen`. What is no address is left out, and noted.
+pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
+    let Some(list) = value.as_array() else {
+        let example = format!("[\"{EXAMPLE}\"]");
+        reader.refuse_type(value, "listen", "a list of addresses", &example);
+        return Vec::new();
+    };
+    let mut addresses: Vec<ListenAddress> = Vec::new();
+    for element in &list.elements {
+        let found = match element {
+            Value::Object(_) => object(element, reader),
+            _ => reader
+                .string(element, "listen", EXAMPLE)
+                .and_then(|text| address(&text, reader)),
+        };
+        let Some(address) = found else {
+            continue;
+        };
+        if addresses.iter().any(|seen| seen.is_same_place(&address)) {
+            let cause = format!("`{address}` is listed twice");
+            reader.refuse(element.range(), cause, "leave one of them out");
+        } else {
+            addresses.push(address);
+        }
+    }
+    addresses
+}
+
+/// A string: an address, or a unix socket whose path is relative to the file.
+fn address(text: &Located<String>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let parsed = match text.value.strip_prefix("unix:") {
+        Some(path) => unix_path(path, |path| reader.beside(path)).map(ListenAddress::unix),
+        None => parse_address(&text.value),
+    };
+    accepted(parsed, text.range, reader)
+}
+
+fn accepted<T>(parsed: Result<T, BadAddress>, range: Range, reader: &Reader<'_>) -> Option<T> {
+    parsed
+        .map_err(|bad| reader.refuse(range, bad.cause, bad.mend))
+        .ok()
+}
+
+/// An object: one of the two kinds, and what is set for it.
+fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let properties = reader.properties(value, "listen");
+    let has = |name: &str| properties.iter().any(|(key, _)| key.value == name);
+    if has("unix") == has("address") {
+        let cause = "a listener has either an `address` or the path of a `unix` socket";
+        let mend =
+            format!("write {{\"address\": \"{EXAMPLE}\"}} or {{\"unix\": \"{UNIX_EXAMPLE}\"}}");
+        reader.refuse(value.range(), cause, mend);
+        return None;
+    }
+    let is_unix = has("unix");
+    let mut found = None;
+    let mut set = Set::default();
+    for (key, value) in properties {
+        match key.value {
+            "unix" => found = unix(value, reader),
+            "address" => found = inet(value, reader),
+            "mode" | "owner" | "group" if !is_unix => {
+                let cause = format!("`{}` is for unix sockets", key.value);
+                reader.refuse(key.range, cause, "leave it out");
+            }
+            "keepalive_s" if is_unix => {
+                let cause =
+                    "`keepalive_s` is for addresses; a peer on this machine does not vanish";
+                reader.refuse(key.range, cause, "leave it out");
+            }
+            "keepalive_s" => set.keepalive_s = keepalive(value, reader),
+            "mode" => set.mode = mode(value, reader),
+            "owner" => set.owner = id(value, "owner", reader, user_id),
+            "group" => set.group = id(value, "group", reader, group_id),
+            _ => reader.refuse_key(&key, KEYS),
+        }
+    }
+    match found? {
+        ListenAddress::Unix(socket) => Some(ListenAddress::Unix(UnixSettings {
+            mode: set.mode.unwrap_or(socket.mode),
+            owner: set.owner,
+            group: set.group,
+            ..socket
+        })),
+        ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
+            keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
+            ..inet
+        })),
+    }
+}
+
+/// What is set beside the place.
+#[derive(Default)]
+struct Set {
+    mode: Option<u32>,
+    owner: Option<u32>,
+    group: Option<u32>,
+    keepalive_s: Option<u64>,
+}
+
+fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, "unix", UNIX_EXAMPLE)?;
+    let path = unix_path(&text.value, |path| reader.beside(path));
+    accepted(path, text.range, reader).map(ListenAddress::unix)
+}
+
+fn inet(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, "address", EXAMPLE)?;
+    accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::inet)
+}
+
+fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {
+    let seconds = reader.whole(value, "keepalive_s")?;
+    if seconds.value > MOST_KEEPALIVE_S {
+        let cause = format!("`keepalive_s` cannot be {}", seconds.value);
+        let mend = format!("write seconds from 1 to {MOST_KEEPALIVE_S}, or 0 for no keepalive");
+        reader.refuse(seconds.range, cause, mend);
+        return None;
+    }
+    Some(seconds.value)
+}
+
+/// Permission bits in octal, as `chmod` takes them. No number: JSON has no octal ones, and 660 would be something else.
+fn mode(value: &Value<'_>, reader: &Reader<'_>) -> Option<u32> {
+    let text = reader.string(value, "mode", "0660")?;
+    let is_octal = text.value.bytes().all(|digit| digit.is_ascii_digit());
+    let mode = u32::from_str_radix(&text.value, 8).ok();
+    let mode = mode.filter(|mode| is_octal && *mode <= 0o777);
+    if mode.is_none() {
+        let cause = format!("`mode` cannot be `{}`", text.value);
+        let mend =
+            "write three octal digits, as in \"0660\" for user and group or \"0666\" for all";
+        reader.refuse(text.range, cause, mend);
+    }
+    mode
+}
+
+/// The id of a user or group, given by name or in digits.
+fn id(
+    value: &Value<'_>,
+    what: &str,
+    reader: &Reader<'_>,
+    look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
+) -> Option<u32> {
+    let text = reader.string(value, what, "www-data")?;
+    if let Ok(id) = text.value.parse() {
+        return Some(id);
+    }
+    let cause = match look_up(&text.value) {
+        Ok(Some(id)) => return Some(id),
+        Ok(None) => format!(
+            "`{what}` is `{}`, which this machine does not know",
+            text.value
+        ),
+        Err(error) => format!("cannot look up the {what} `{}`: {error}", text.value),
+    };
+    reader.refuse(
+        text.range,
+        cause,
+        "write a name that it knows, or the id in digits",
+    );
+    None
+}
+
+fn user_id(name: &str) -> Result<Option<u32>, nix::Error> {
+    Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
+}
+
+fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
+    Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
+}
