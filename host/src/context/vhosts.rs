@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::routes::Routes;
+use crate::net::network::Network;
 
 /// A name that leads to a vhost, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,7 @@ pub struct Vhosts {
     /// Places in `others`.
     exact: HashMap<String, usize>,
     below: HashMap<String, usize>,
+    trusted_proxies: Vec<Network>,
 }
 
 impl Vhosts {
@@ -54,6 +56,7 @@ impl Vhosts {
             others: Vec::with_capacity(others.len()),
             exact: HashMap::new(),
             below: HashMap::new(),
+            trusted_proxies: Vec::new(),
         };
         for (hosts, routes) in others {
             let at = vhosts.others.len();
@@ -72,6 +75,21 @@ impl Vhosts {
     #[must_use]
     pub fn only(default: Arc<Routes>) -> Self {
         Self::new(default, Vec::new())
+    }
+
+    /// The same, where peers of these networks are believed when they say whom they ask for.
+    #[must_use]
+    pub fn trusting(self, trusted_proxies: Vec<Network>) -> Self {
+        Self {
+            trusted_proxies,
+            ..self
+        }
+    }
+
+    /// See [`Self::trusting`].
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &[Network] {
+        &self.trusted_proxies
     }
 
     /// The one for requests that name none.

@@ -421,7 +421,7 @@ impl<T, E> Io<T, E> {
         }
         self.buffers.budget().give(link.queue.len() as u64);
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
-            self.end_session(id, link.peer, *open);
+            self.end_session(id, link.client(), *open);
         }
         self.shared.addresses.leave(link.peer);
         self.shared

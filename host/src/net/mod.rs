@@ -13,6 +13,7 @@ pub mod io;
 mod link;
 pub mod listener;
 pub mod mailbox;
+pub mod network;
 pub mod peer;
 pub mod port;
 mod serve;
