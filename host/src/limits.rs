@@ -77,6 +77,9 @@ limits! {
 
     /// Connections in all. One more is closed at once. 0 lets it follow from the limit of open files.
     max_connections = 0;
+    /// Connections of one address, of IPv6 its /64. One more is closed at once. 0 sets no bound. So many are more than a
+    /// network behind one address needs, and a small part of what the usual limit of open files allows.
+    max_connections_per_address = 16_384;
     /// Connections accepted per listener in one turn of the service loop; the rest waits for the next turn.
     accept_count = 64;
     /// Steps of TLS handshakes done in one turn of the service loop, and as many of handshakes that had to wait; the rest

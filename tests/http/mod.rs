@@ -10,6 +10,7 @@ mod methods;
 mod mounts;
 mod odd_files;
 pub(crate) mod peer;
+mod proxies;
 mod site;
 mod splits;
 mod stalled;

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use super::DEADLINE;
 use super::frame::{CLOSE, Frame, PING};
 
@@ -40,7 +42,22 @@ pub(crate) struct RawPeer {
 impl RawPeer {
     /// Connects and sends nothing.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let transport = TcpStream::connect(address).expect("the server accepts");
+        Self::of(
+            TcpStream::connect(address).expect("the server accepts"),
+            address,
+        )
+    }
+
+    /// Connects from another address of this machine and sends nothing.
+    pub(crate) fn connect_from(own: [u8; 4], address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let own = SocketAddr::from((own, 0));
+        socket.bind(&own.into()).expect("all of 127/8 is loopback");
+        socket.connect(&address.into()).expect("the server accepts");
+        Self::of(socket.into(), address)
+    }
+
+    fn of(transport: TcpStream, address: SocketAddr) -> Self {
         transport.set_nodelay(true).expect("an option of TCP");
         transport
             .set_write_timeout(Some(DEADLINE))

@@ -102,6 +102,28 @@ fn a_connection_above_the_limit_is_closed_at_once_and_the_others_stay() {
 }
 
 #[test]
+fn an_address_above_its_limit_is_closed_at_once_and_others_connect() {
+    let server = with_limit("max_connections_per_address", 2);
+    let mut peers: Vec<RawPeer> = (0..2).map(|_| server.open("/echo")).collect();
+    server.connect().expect_end_somehow();
+    let mut other = RawPeer::connect_from([127, 0, 0, 2], server.address());
+    assert_eq!(other.handshake("/echo", &[]).status, 101);
+    for peer in peers.iter_mut().chain([&mut other]) {
+        assert_eq!(peer.ask("here"), "here");
+    }
+    let mut left = peers.remove(0);
+    left.frames(&[Frame::close(1000, "")]);
+    left.expect_close(1000);
+    left.expect_end();
+    crate::support::process::eventually("there is room again", Duration::from_secs(10), || {
+        let mut next = server.connect();
+        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", server.address());
+        next.bytes_until_refused(request.as_bytes(), Duration::from_secs(1));
+        next.receives_anything()
+    });
+}
+
+#[test]
 fn a_session_can_have_only_so_many_timers() {
     let config = Config::new().limit("session_timers_count", 3);
     let setup = Setup::new().plugin(&plugin("probe")).config(&config);

@@ -28,6 +28,8 @@ pub enum Change {
     Listen,
     /// Another access log, another format of it, or none.
     AccessLog,
+    /// Other peers that are believed when they say whom they ask for, from the next request on.
+    TrustedProxies,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
     /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
@@ -122,6 +124,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::OwnFields, was.own_fields != is.own_fields),
         (Change::AccessLog, was.access_log != is.access_log),
         (Change::Listen, running.listen != new.listen),
+        (
+            Change::TrustedProxies,
+            running.trusted_proxies != new.trusted_proxies,
+        ),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
@@ -164,6 +170,7 @@ mod tests {
             r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
+                "trusted_proxies": ["10.0.0.0/8"],
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
@@ -176,6 +183,7 @@ mod tests {
             Change::OwnFields,
             Change::AccessLog,
             Change::Listen,
+            Change::TrustedProxies,
             Change::Limits,
             Change::Log,
         ];

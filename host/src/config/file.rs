@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
+    pub(super) trusted_proxies: Vec<Located<String>>,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
@@ -42,7 +43,16 @@ pub(super) struct WrittenLog {
 
 /// The keys at the top; `$schema` is for editors and means nothing here.
 const KEYS: &[&str] = &[
-    "$schema", "listen", "tls", "plugins", "threads", "control", "vhosts", "limits", "log",
+    "$schema",
+    "listen",
+    "tls",
+    "plugins",
+    "threads",
+    "control",
+    "trusted_proxies",
+    "vhosts",
+    "limits",
+    "log",
 ];
 
 /// Comments and trailing commas, and nothing else beyond JSON.
@@ -87,6 +97,9 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),
+            "trusted_proxies" => {
+                file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
+            }
             "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),

@@ -14,6 +14,7 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
+use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub threads: usize,
     /// The control socket; `None` for the usual place.
     pub control: Option<PathBuf>,
+    /// Peers that are believed when they say whom they ask for.
+    pub trusted_proxies: Vec<Network>,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.

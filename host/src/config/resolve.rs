@@ -18,6 +18,7 @@ use super::tls;
 use super::vhost::WrittenVhost;
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
+use crate::net::network::{BadNetwork, Network};
 
 /// A larger config file is refused unread: it is the wrong file.
 const MOST_FILE_BYTES: u64 = 16 << 20;
@@ -118,6 +119,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .control
             .clone()
             .or_else(|| written.control.map(|path| directory.join(path))),
+        trusted_proxies: networks(&written.trusted_proxies, reader),
         default,
         vhosts,
         limits: limits(&written.limits, reader),
@@ -161,6 +163,29 @@ fn threads(written: &Located<u64>, reader: &Reader<'_>) -> Option<usize> {
         );
     }
     count
+}
+
+fn networks(written: &[Located<String>], reader: &Reader<'_>) -> Vec<Network> {
+    let network = |text: &Located<String>| {
+        let (what, mend) = match Network::parse(&text.value) {
+            Ok(network) => return Some(network),
+            Err(BadNetwork::Address) => (
+                "does not begin with an IP address",
+                "write a network like \"10.0.0.0/8\" or \"2001:db8::/32\", or a single address; no names".into(),
+            ),
+            Err(BadNetwork::Bits) => (
+                "does not end with a number of bits",
+                "write 0 to 32 behind the slash, for IPv6 0 to 128".into(),
+            ),
+            Err(BadNetwork::Within(network)) => (
+                "is an address within a network",
+                format!("write \"{network}\", or the address without slash for it alone"),
+            ),
+        };
+        reader.refuse(text.range, format!("`{}` {what}", text.value), mend);
+        None
+    };
+    written.iter().filter_map(network).collect()
 }
 
 fn allowed_origin(written: &Located<String>, reader: &Reader<'_>) -> Option<String> {

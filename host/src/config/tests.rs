@@ -427,3 +427,26 @@ fn keepalive_is_set_for_each_address() {
         .collect();
     assert_eq!(seconds, [60, 5, 0]);
 }
+
+#[test]
+fn trusted_proxies_are_networks_and_what_is_none_is_refused_with_its_place() {
+    let config = good(r#"{"trusted_proxies": ["10.0.0.0/8", "::1"]}"#);
+    let written: Vec<_> = config
+        .trusted_proxies
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(written, ["10.0.0.0/8", "::1/128"]);
+    for (network, told) in [
+        ("proxy", "`proxy` does not begin with an IP address"),
+        (
+            "10.0.0.0/64",
+            "`10.0.0.0/64` does not end with a number of bits",
+        ),
+        ("10.1.2.3/8", "write \"10.0.0.0/8\""),
+    ] {
+        let said = fault(&format!("{{\n  \"trusted_proxies\": [\"{network}\"]\n}}"));
+        assert!(said.contains("hotsocket.json:2:23"), "{said}");
+        assert!(said.contains(told), "{said}");
+    }
+}

@@ -4,6 +4,7 @@
 //! their hooks; or has a protocol answer them, each as an exchange of its own. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
 mod broadcast;
+mod client;
 mod commands;
 pub mod error_pages;
 pub mod exchange;

@@ -6,6 +6,7 @@ use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
     context::{
         broadcast::Set,
+        client,
         exchange::{Doing, Exchange},
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
@@ -117,6 +118,8 @@ impl Service for Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
+        let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
+        port.asks_for(client);
         let routes = Arc::clone(self.vhosts.find(head.host()));
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
@@ -133,6 +136,8 @@ impl Service for Context {
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
+        // What a request before it said is over.
+        port.asks_for(None);
         let site = &self.vhosts.default_one().site;
         site.complete(port);
         site.refuse(port, why.status, why.why.clone());

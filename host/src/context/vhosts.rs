@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     context::routes::Routes,
+    net::network::Network,
     wire::host_pattern::{HostMap, HostPattern},
 };
 
@@ -13,6 +14,7 @@ pub struct Vhosts {
     default: Arc<Routes>,
     others: Vec<Arc<Routes>>,
     named: HostMap<Arc<Routes>>,
+    trusted_proxies: Vec<Network>,
 }
 
 impl Vhosts {
@@ -23,6 +25,7 @@ impl Vhosts {
             default,
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
+            trusted_proxies: Vec::new(),
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -37,6 +40,21 @@ impl Vhosts {
     #[must_use]
     pub fn only(default: Arc<Routes>) -> Self {
         Self::new(default, Vec::new())
+    }
+
+    /// The same, where peers of these networks are believed when they say whom they ask for.
+    #[must_use]
+    pub fn trusting(self, trusted_proxies: Vec<Network>) -> Self {
+        Self {
+            trusted_proxies,
+            ..self
+        }
+    }
+
+    /// See [`Self::trusting`].
+    #[must_use]
+    pub fn trusted_proxies(&self) -> &[Network] {
+        &self.trusted_proxies
     }
 
     /// The one for requests that name none.

@@ -294,7 +294,14 @@ impl<S: Service> EventLoop<S> {
                 "connection refused: limits.max_connections is reached, or the host is draining");
             return;
         }
+        let most = io.settings.limits.max_connections_per_address;
+        if !io.shared.addresses.enter(peer, most) {
+            tracing::debug!(target: "hotsocket::net", %peer, most,
+                "connection refused: its address has limits.max_connections_per_address");
+            return;
+        }
         let Ok(id) = io.slots.insert(Link::new(transport, peer, listener)) else {
+            io.shared.addresses.leave(peer);
             return;
         };
         io.shared.connections.fetch_add(1, Relaxed);

@@ -438,7 +438,7 @@ impl<T, E> Io<T, E> {
         if let Some(exchange) = running.kept
             && let Some(link) = self.slots.get_mut(id)
         {
-            let peer = link.peer;
+            let peer = link.client();
             self.ended_exchanges.push_back(EndedExchange {
                 exchange,
                 id,

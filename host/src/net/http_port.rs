@@ -64,6 +64,7 @@ pub struct HttpPort<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) listener: u8,
     pub(crate) peer: Peer,
+    pub(crate) asks_for: &'a mut Option<Box<Peer>>,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) gathered: &'a mut Vec<u8>,
@@ -101,10 +102,21 @@ impl HttpPort<'_> {
         self.number
     }
 
-    /// Who is at the other end.
+    /// Who asks: the other end, or whom it asks for.
     #[must_use]
     pub fn peer(&self) -> Peer {
+        self.asks_for.as_deref().copied().unwrap_or(self.peer)
+    }
+
+    /// Who is at the other end of the transport.
+    #[must_use]
+    pub fn transport_peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The other end asks for somebody else, or for itself, until the next request says otherwise. A session keeps it.
+    pub(crate) fn asks_for(&mut self, client: Option<Peer>) {
+        *self.asks_for = client.map(Box::new);
     }
 
     /// Whether TLS is spoken.

@@ -22,6 +22,7 @@ use crate::{
     },
     limits::Limits,
     net::{
+        addresses::Addresses,
         date_clock::DateClock,
         link::{Lent, Link, Open, Stage},
         listener::Listener,
@@ -46,6 +47,8 @@ const READ_BYTES: usize = 256 << 10;
 pub struct Shared {
     /// Connections.
     pub connections: Arc<AtomicUsize>,
+    /// Connections by address.
+    pub addresses: Arc<Addresses>,
     /// Memory, see [`crate::limits::Limits::buffered_total_bytes`].
     pub buffered: Arc<AtomicU64>,
 }
@@ -413,8 +416,9 @@ impl<T, E> Io<T, E> {
         }
         self.buffers.budget().give(link.queue.len() as u64);
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
-            self.end_session(id, link.peer, *open);
+            self.end_session(id, link.client(), *open);
         }
+        self.shared.addresses.leave(link.peer);
         self.shared
             .connections
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

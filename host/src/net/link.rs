@@ -38,6 +38,8 @@ const SLICES: usize = 32;
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
     pub(crate) peer: Peer,
+    /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
+    pub(crate) asks_for: Option<Box<Peer>>,
     /// The place of the listener that accepted it.
     pub(crate) listener: u8,
     pub(crate) stage: Stage<T, E>,
@@ -169,6 +171,7 @@ impl<T, E> Link<T, E> {
         Self {
             transport,
             peer,
+            asks_for: None,
             listener,
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
@@ -303,15 +306,21 @@ impl<T, E> Link<T, E> {
         self.transport.shut_down();
     }
 
+    /// Who asks: the peer, or whom it asks for.
+    pub(crate) fn client(&self) -> Peer {
+        self.asks_for.as_deref().copied().unwrap_or(self.peer)
+    }
+
     /// The WebSocket and what its session may ask; none before and after.
     pub(crate) fn port<'a>(&'a mut self, lent: Lent<'a>) -> Option<(&'a mut T, Port<'a>)> {
+        let peer = self.client();
         let Stage::Open(open) = &mut self.stage else {
             return None;
         };
         let port = Port {
             id: lent.id,
             transport: &self.transport,
-            peer: self.peer,
+            peer,
             now: lent.now,
             sending: open.websocket.sending(),
             out: lent.out,
@@ -342,6 +351,7 @@ impl<T, E> Link<T, E> {
             transport: &self.transport,
             listener: self.listener,
             peer: self.peer,
+            asks_for: &mut self.asks_for,
             now: lent.now,
             exchange: &mut running.exchange,
             gathered: &mut running.gathered,

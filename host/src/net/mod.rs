@@ -3,6 +3,7 @@
 //! A service thread is an [`EventLoop`](event_loop::EventLoop) over an [`Io`](io::Io) of its own: its poll, its
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
+pub mod addresses;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;
@@ -13,6 +14,7 @@ mod link;
 pub mod listener;
 pub mod listening;
 pub mod mailbox;
+pub mod network;
 pub mod peer;
 pub mod port;
 mod serve;

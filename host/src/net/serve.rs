@@ -282,6 +282,7 @@ impl<T, E> Io<T, E> {
         let Some(link) = slots.get_mut(id) else {
             return input.len();
         };
+        let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
             Stage::Http(_) => return 0,
@@ -305,7 +306,7 @@ impl<T, E> Io<T, E> {
             let mut port = Port {
                 id,
                 transport: &link.transport,
-                peer: link.peer,
+                peer,
                 now: *now,
                 sending: turn.sending,
                 out,

@@ -142,7 +142,7 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
-        let peer = link.peer;
+        let peer = link.client();
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
             link.deadlines = Deadlines::default();
             if !link.queue.is_empty() {

@@ -99,7 +99,8 @@ impl Deployment {
         let others = self.config.vhosts.iter();
         let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
         let default = self.routes(&self.config.default);
-        Arc::new(Vhosts::new(default, others.collect()))
+        let vhosts = Vhosts::new(default, others.collect());
+        Arc::new(vhosts.trusting(self.config.trusted_proxies.clone()))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {

@@ -15,6 +15,7 @@ mod extension_chain;
 #[cfg(test)]
 pub(crate) mod extension_toys;
 pub mod fields;
+pub mod forwarded;
 pub mod frame_header;
 pub mod handshake;
 pub mod header_list;

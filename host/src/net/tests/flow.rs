@@ -189,3 +189,31 @@ fn above_the_total_a_send_behind_waiting_output_is_refused_and_nobody_dies() {
         other.texts() == ["hello"]
     });
 }
+
+#[test]
+fn an_address_that_has_its_connections_gets_no_more_until_one_has_ended_and_others_get_theirs() {
+    let mut bench = Bench::new(|limits| limits.max_connections_per_address = 2);
+    let mut first = bench.open();
+    let _second = bench.open();
+    let mut refused = Peer::connect(bench.address);
+    bench.until("the refusal", |_| {
+        refused.read();
+        refused.ended
+    });
+    assert!(refused.heard.is_empty());
+    let mut other = bench.connect_from([127, 0, 0, 2]);
+    other.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    bench.until("the other address", |_| {
+        other.read();
+        other.take_head()
+    });
+    first.send(b"\x88\x80\0\0\0\0");
+    bench.closed(1);
+    bench.until("its end", |event_loop| event_loop.io.connections() == 2);
+    let mut next = bench.open();
+    next.text("here");
+    bench.until("its echo", |_| {
+        next.read();
+        next.texts() == ["here"]
+    });
+}

@@ -338,6 +338,15 @@ impl Bench {
         peer
     }
 
+    /// A peer with another address of this machine.
+    fn connect_from(&self, address: [u8; 4]) -> Peer {
+        use socket2::{Domain, Socket, Type};
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        Peer::of(socket.into())
+    }
+
     /// Turns until all sessions are told.
     fn closed(&mut self, count: usize) -> &[CloseReport] {
         self.until("close", |event_loop| {
