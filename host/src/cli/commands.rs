@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -19,9 +20,16 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
         .or(Overrides::from_environment(|name| env::var_os(name))?);
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
-    let log = logging::init(&config.log)?;
-    server::serve(config, &log, read)
+    let log = logging::init(&config.log, &config.limits)?;
+    let served = server::serve(config, &log, read);
+    if !log.finish(LAST_LINES) {
+        print::warning("the last lines of `log.file` could not be written; look at its disk");
+    }
+    served
 }
+
+/// How long the end of the host waits for the last lines of the log.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// `plugin list`.
 pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {

@@ -27,7 +27,7 @@ use crate::{
     plugin::{
         extension_calls::HookContext,
         handshake_calls::HANDSHAKE_CALLS,
-        host_calls::Services,
+        host_calls::{Services, within},
         http_adapter::Http,
         instance::{self, InstancePlan, outcome, pointer},
         library::ProtocolBlocks,
@@ -85,7 +85,7 @@ impl Protocol {
             context: ptr::from_mut(call).cast(),
             calls: &SESSION_CALLS,
         };
-        let status = hook(block, &session);
+        let status = within(call.id, || hook(block, &session));
         if status == STATUS_OK {
             return Ok(());
         }
