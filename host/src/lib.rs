@@ -27,7 +27,10 @@ pub mod logging;
 pub mod net;
 pub mod plugin;
 pub mod server;
+mod version;
 pub mod wire;
+
+pub use version::{Version, version};
 
 #[cfg(test)]
 mod floors;

@@ -133,14 +133,21 @@ pub(super) fn level_lines(log: &Value) -> String {
 }
 
 /// `version`.
-pub(super) fn version() {
-    print::line(&format!("hotsocket {}", env!("CARGO_PKG_VERSION")));
-    print::line(&format!("git {}", env!("HOTSOCKET_COMMIT")));
-    print::line(&format!(
-        "abi {}.{}",
-        hotsocket_abi::ABI_MAJOR,
-        hotsocket_abi::ABI_MINOR
-    ));
+pub(super) fn version(json: bool) {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    let abi = format!("{major}.{minor}");
+    if json {
+        let object = serde_json::json!({"version": number, "git": commit, "abi": abi});
+        print::line(&object.to_string());
+        return;
+    }
+    print::line(&format!("hotsocket {number}"));
+    print::line(&format!("git {commit}"));
+    print::line(&format!("abi {abi}"));
 }
 
 /// The host has understood, and does not do it.

@@ -140,8 +140,11 @@ impl ProtocolHandler for Protocol {
             context: ptr::from_mut(call).cast(),
             calls: &HANDSHAKE_CALLS,
         };
-        // SAFETY: see the module; the handshake is lent for the call, and `learnt` is a place for one pointer.
-        let status = unsafe { (block.request)(self.instance.pointer(), &handshake, &mut learnt) };
+        let connection = call.facts().connection;
+        let status = within(connection, || {
+            // SAFETY: see the module; the handshake is lent for the call, and `learnt` is a place for one pointer.
+            unsafe { (block.request)(self.instance.pointer(), &handshake, &mut learnt) }
+        });
         match status {
             STATUS_OK => {
                 let learnt = NonZeroUsize::new(learnt.expose_provenance());
