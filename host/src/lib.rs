@@ -34,3 +34,5 @@ pub use version::{Version, version};
 
 #[cfg(test)]
 mod floors;
+#[cfg(doctest)]
+mod must_use;

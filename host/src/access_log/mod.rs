@@ -39,6 +39,7 @@ pub enum Format {
 
 /// An access log that is open. Ends with [`AccessLog::finish`].
 #[derive(Debug)]
+#[must_use = "the log ends when it is dropped"]
 pub struct AccessLog {
     lines: LineFile,
     shape: Shape,

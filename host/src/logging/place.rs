@@ -127,7 +127,6 @@ impl Place {
                 if let Some(open) = file.as_ref() {
                     open.lines.reopen();
                 }
-                return;
             }
             Change::None => {
                 self.send_to(None);
