@@ -184,7 +184,7 @@ fn seed_11_1_errors_warnings_and_information_go_to_standard_error_until_a_level_
     quiet.await_log(0, |line| line.text("level") == "warn");
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
-    let mut levels = |peer: &mut RawPeer| -> Vec<String> {
+    let levels = |peer: &mut RawPeer| -> Vec<String> {
         let mark = server.log().mark();
         have_logged(peer);
         // The host logs at error level itself when it refuses, which shows that all before it is there.
@@ -205,7 +205,12 @@ fn seed_11_1_errors_warnings_and_information_go_to_standard_error_until_a_level_
 
 #[test]
 fn seed_11_1_a_line_of_a_plugin_names_plugin_version_generation_and_connection() {
-    let server = Server::with([&plugin("probe"), &plugin("doorkeeper")]);
+    let config = Config::new().mount("/answers", json!({"protocol": "answers"}));
+    let plugins = ["probe", "doorkeeper", "answers"].map(plugin);
+    let setup = plugins
+        .iter()
+        .fold(Setup::new(), |setup, file| setup.plugin(file));
+    let server = setup.config(&config).start();
     let mut connections = Vec::new();
     for mut peer in [server.open("/probe"), server.open("/probe")] {
         let mark = server.log().mark();
@@ -219,6 +224,12 @@ fn seed_11_1_a_line_of_a_plugin_names_plugin_version_generation_and_connection()
         connections.push(line.text("connection"));
     }
     assert_ne!(connections[0], connections[1]);
+    let mut client = server.connect();
+    client.bytes(b"GET /answers/x HTTP/1.1\r\nHost: x\r\n\r\n");
+    let line = server.await_log(0, |line| line.mentions("for /answers/x"));
+    assert!(line.text("connection").parse::<u64>().is_ok(), "{line:?}");
+    assert!(!connections.contains(&line.text("connection")));
+    drop(server.open("/doorkeeper"));
     let line = server.await_log(0, |line| line.mentions("a desk is set up"));
     assert_eq!(
         line.text("connection"),
