@@ -1,6 +1,6 @@
 //! The access log: one line for each HTTP exchange.
 //!
-//! `line.rs` makes the line, on the thread that served; a [`LineFile`] writes it, on a thread of its own.
+//! `line.rs` makes the line, on the thread that served; a `LineFile` writes it, on a thread of its own.
 
 use std::{
     path::{Path, PathBuf},
