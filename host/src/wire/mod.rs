@@ -9,6 +9,7 @@ pub mod chunked;
 pub mod client_handshake;
 pub mod close_code;
 pub mod content_coding;
+pub mod credentials;
 pub mod entity_tag;
 pub mod extension;
 mod extension_chain;
@@ -26,6 +27,8 @@ pub mod opcode;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;
+pub mod url;
+pub mod url_host;
 pub mod utf8;
 
 pub use opcode::{MessageKind, Opcode};
