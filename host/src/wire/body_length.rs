@@ -70,7 +70,7 @@ impl BodyLength {
 }
 
 /// Digits only: no sign, no blank, nothing that does not fit.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

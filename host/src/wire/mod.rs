@@ -3,6 +3,8 @@
 //! Knows no connection, no clock and no policy. What must outlive one call (a half-read code point, the phase of a
 //! mask) is a small value that the caller keeps.
 
+pub mod answer_head;
+pub mod answer_length;
 pub mod body_length;
 pub mod byte_range;
 pub mod chunked;
@@ -23,6 +25,7 @@ pub mod header_list;
 pub mod host_pattern;
 pub mod http_date;
 pub mod mask;
+pub mod network;
 pub mod opcode;
 pub mod request_head;
 pub mod request_path;
