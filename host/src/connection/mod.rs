@@ -2,8 +2,10 @@
 //!
 //! Knows no socket and no clock (it is told `now`), no plugin and no path on disk.
 
+pub mod answer_body;
 pub mod budget;
 pub mod buffers;
+pub mod client_exchange;
 pub mod content;
 pub mod deadline;
 pub mod event;
@@ -15,6 +17,8 @@ pub mod sending;
 pub mod websocket;
 pub mod write_queue;
 
+#[cfg(test)]
+mod client_exchange_tests;
 #[cfg(test)]
 mod exchange_tests;
 #[cfg(test)]

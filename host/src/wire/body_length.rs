@@ -22,7 +22,7 @@ pub enum LengthError {
     #[error("Content-Length beside Transfer-Encoding")]
     Both,
     /// Section 6.1.
-    #[error("Transfer-Encoding in an HTTP/1.0 request")]
+    #[error("Transfer-Encoding in HTTP/1.0")]
     Version,
     /// Section 6.1: a coding other than `chunked`, once.
     #[error("a transfer coding other than chunked")]

@@ -8,6 +8,7 @@ pub mod answer_length;
 pub mod body_length;
 pub mod byte_range;
 pub mod chunked;
+pub mod client_fields;
 pub mod client_handshake;
 pub mod close_code;
 pub mod content_coding;
