@@ -12,6 +12,7 @@ pub mod event;
 pub mod exchange;
 pub mod extended;
 pub mod inbound;
+pub mod opening;
 pub mod outbound;
 pub mod sending;
 pub mod websocket;
@@ -23,5 +24,7 @@ mod client_exchange_tests;
 mod exchange_tests;
 #[cfg(test)]
 mod extended_tests;
+#[cfg(test)]
+mod opening_tests;
 #[cfg(test)]
 mod stream_tests;

@@ -28,6 +28,7 @@ pub mod http_date;
 pub mod mask;
 pub mod network;
 pub mod opcode;
+pub mod proxy;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;

@@ -329,7 +329,7 @@ fn parse_authority(authority: &str, scheme: Scheme) -> Result<Authority, UrlErro
 }
 
 /// Host and port; the colons of an IPv6 address stand in brackets.
-pub(crate) fn split_port(place: &str) -> (&str, Option<&str>) {
+pub(super) fn split_port(place: &str) -> (&str, Option<&str>) {
     match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (place, None),
@@ -337,7 +337,7 @@ pub(crate) fn split_port(place: &str) -> (&str, Option<&str>) {
 }
 
 /// Digits only, and not 0, at which nobody can be reached.
-fn parse_port(digits: &str) -> Result<u16, UrlError> {
+pub(super) fn parse_port(digits: &str) -> Result<u16, UrlError> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let port = is_number.then(|| digits.parse().ok()).flatten();
     port.filter(|port| *port != 0)
