@@ -329,7 +329,7 @@ fn parse_authority(authority: &str, scheme: Scheme) -> Result<Authority, UrlErro
 }
 
 /// Host and port; the colons of an IPv6 address stand in brackets.
-pub(super) fn split_port(place: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_port(place: &str) -> (&str, Option<&str>) {
     match place.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (place, None),
