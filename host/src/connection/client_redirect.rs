@@ -54,13 +54,13 @@ pub enum RedirectError {
     },
     /// From TLS to none.
     #[error("the server redirects to {0}, which is not encrypted: allow that if it is meant")]
-    Downgrade(Url),
+    Downgrade(String),
     /// With name and password, which are then the server's choice and not the caller's.
     #[error("the server redirects to {0} with a name and a password of its own")]
-    Credentials(Url),
+    Credentials(String),
     /// From HTTP to a WebSocket.
     #[error("the server redirects a request in HTTP to {0}")]
-    WebSocket(Url),
+    WebSocket(String),
 }
 
 impl Redirects {
@@ -94,7 +94,7 @@ impl Redirects {
         };
         let next = resolve(url, to)?;
         if url.scheme().is_secure() && !next.scheme().is_secure() && !self.may_downgrade {
-            return Err(RedirectError::Downgrade(next));
+            return Err(RedirectError::Downgrade(next.to_string()));
         }
         self.left = self.left.checked_sub(1).ok_or(RedirectError::TooMany)?;
         self.is_at_home &= url.is_same_origin(&next);
@@ -142,13 +142,15 @@ fn resolve(url: &Url, to: &str) -> Result<Url, RedirectError> {
     let to_there = to.split('#').next().unwrap_or_default();
     let next = url.resolve(to_there).map_err(bad)?;
     if next.credentials().is_some() {
-        return Err(RedirectError::Credentials(next));
+        return Err(RedirectError::Credentials(next.to_string()));
     }
     match next.scheme() {
         Scheme::Http | Scheme::Https if wants_websocket => {
             next.with_scheme(next.scheme().to_websocket()).map_err(bad)
         }
-        Scheme::Ws | Scheme::Wss if !wants_websocket => Err(RedirectError::WebSocket(next)),
+        Scheme::Ws | Scheme::Wss if !wants_websocket => {
+            Err(RedirectError::WebSocket(next.to_string()))
+        }
         _ => Ok(next),
     }
 }

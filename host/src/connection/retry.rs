@@ -37,7 +37,7 @@ impl RetryPolicy {
         let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
         let longest = self.first_ms.saturating_mul(factor).min(self.most_ms);
         // The high half of the product: the number as a part of the longest wait.
-        let part = u128::from(random) * (u128::from(longest) + 1) >> 64;
+        let part = (u128::from(random) * (u128::from(longest) + 1)) >> 64;
         Some(part as u64)
     }
 }

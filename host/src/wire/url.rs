@@ -143,7 +143,7 @@ impl Url {
             scheme,
             credentials,
             host,
-            port: port.unwrap_or(scheme.default_port()),
+            port: port.unwrap_or_else(|| scheme.default_port()),
             path: behind.start..mark.unwrap_or(behind.end),
             query: mark.map(|mark| mark + 1..behind.end),
         })

@@ -107,7 +107,9 @@ fn is_label(label: &str) -> bool {
 
 /// What the last number of an IPv4 address may look like to a resolver: `1`, `017`, `0x7f`.
 fn is_number(label: &str) -> bool {
-    let hexadecimal = label.strip_prefix("0x").or(label.strip_prefix("0X"));
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
     match hexadecimal {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
         None => label.bytes().all(|byte| byte.is_ascii_digit()),

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports)] // each target uses one of them
 
+mod client;
 mod deflate_offer;
 mod http;
 mod http_connection;
@@ -24,6 +25,7 @@ use hotsocket::{
     },
 };
 
+pub(crate) use client::{answer_head, client_exchange, opening, url};
 pub(crate) use deflate_offer::deflate_offer;
 pub(crate) use http::{chunked_body, ranges, request_head};
 pub(crate) use http_connection::http_connection;
