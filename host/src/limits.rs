@@ -132,6 +132,23 @@ limits! {
     /// On TERM and INT sessions are closed with 1001; after so many milliseconds the host ends all the same.
     drain_host_ms = 5_000;
 
+    /// Client: status line and fields of one response, in bytes. Above it the connection fails.
+    response_head_bytes = 64 << 10;
+    /// Client: fields of one response. Above it the connection fails.
+    response_field_count = 200;
+    /// Client: responses with a status below 200 that come before the final one. One more fails the connection.
+    interim_responses_count = 16;
+    /// Client: what is kept of the content of an answer that refuses an opening handshake or a tunnel, in bytes. The rest
+    /// is left out.
+    refusal_content_bytes = 4 << 10;
+    /// Client: redirects that are followed for one request. One more fails it.
+    redirects_count = 10;
+    /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time
+    /// after it.
+    retry_first_ms = 500;
+    /// Client: connecting again is never waited for longer, in milliseconds.
+    retry_most_ms = 30_000;
+
     /// One request on the control socket, in bytes. A longer one is refused.
     control_request_bytes = 64 << 10;
     /// How long a client of the control socket may take to send its request, in milliseconds.

@@ -14,9 +14,9 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
-use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
+use crate::wire::network::Network;
 
 mod diff;
 mod error;

@@ -18,7 +18,7 @@ use super::tls;
 use super::vhost::WrittenVhost;
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
-use crate::net::network::{BadNetwork, Network};
+use crate::wire::network::{BadNetwork, Network};
 
 /// A larger config file is refused unread: it is the wrong file.
 const MOST_FILE_BYTES: u64 = 16 << 20;
