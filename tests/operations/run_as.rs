@@ -227,6 +227,30 @@ fn seed_1_13_what_root_may_bind_is_bound_before_and_a_reload_that_needs_root_say
     }
 }
 
+// Of two sockets that share a port the kernel wants that one user has made them, so this cannot work.
+#[test]
+fn seed_1_13_a_listener_that_would_share_a_port_with_one_of_root_takes_a_restart() {
+    let user = User::nobody();
+    if !geteuid().is_root() {
+        return assert_barred(&user);
+    }
+    let config = as_user(&user).key("listen", json!(["127.0.0.1:0"]));
+    let setup = setup(&user).config(&config).listens_by_config(1);
+    let server = setup.start();
+    let mark = server.log().mark();
+    let wide = format!("0.0.0.0:{}", server.address().port());
+    let config = as_user(&user).key("listen", json!([wide]));
+    fs::write(server.config_file(), config.text()).expect("ours");
+    server.signal(Signal::HUP);
+    let line = server.await_log(mark, |line| line.is_error());
+    assert!(
+        line.mentions(&format!("cannot listen on {wide}, since")),
+        "{line:?}"
+    );
+    assert!(line.mentions("restart the host"), "{line:?}");
+    server.assert_echoes();
+}
+
 #[test]
 fn seed_1_13_another_user_at_a_reload_takes_a_restart() {
     let user = User::nobody();
