@@ -191,8 +191,8 @@ fn seed_1_13_what_root_may_bind_is_bound_before_and_a_reload_that_needs_root_say
     let roots = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(roots.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     let places = for_root_only(roots.path());
-    let usual = "127.0.0.1:0".to_owned();
-    let listen = |more: &[String]| json!([&[usual.clone()], more].concat());
+    let usual = ["127.0.0.1:0".to_owned()];
+    let listen = |more: &[String]| json!([&usual, more].concat());
 
     let config = as_user(&user).key("listen", listen(&places));
     let server = setup(&user).config(&config).listens_by_config(1).start();

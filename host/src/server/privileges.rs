@@ -3,14 +3,14 @@
 //! It happens on the only thread that there is then, so every thread of the host is that user. The calls go through the C
 //! library all the same, which would change all threads.
 
-use std::{ffi::CString, io, path::Path};
+use std::{ffi::CString, fs, io, path::Path};
 
 use nix::unistd::{
     Gid, Uid, User, getgrouplist, getresgid, getresuid, setgroups, setresgid, setresuid, setuid,
 };
 use rustix::{
     fs::{Access, access},
-    process::geteuid,
+    process::{Pid, geteuid},
     thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities},
 };
 
@@ -122,10 +122,19 @@ fn kept(run_as: &RunAs, none: CapabilitySets) -> Option<&'static str> {
     if capabilities(None) != Ok(none) {
         return Some("a capability");
     }
+    if threads().any(|thread| capabilities(Some(thread)).is_ok_and(|sets| sets != none)) {
+        return Some("a capability of another thread");
+    }
     // Where this succeeds it does no harm: the host ends.
     setuid(Uid::from_raw(0))
         .is_ok()
         .then_some("the way back to root")
+}
+
+/// The threads of the process, ours among them; none where the system does not list them.
+fn threads() -> impl Iterator<Item = Pid> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks.filter_map(|task| Pid::from_raw(task.ok()?.file_name().to_str()?.parse().ok()?))
 }
 
 /// Whether all of its ids are those.
