@@ -10,6 +10,7 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
+use super::run_as::{WrittenRunAs, run_as};
 use super::source::Source;
 use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
@@ -26,6 +27,7 @@ pub(super) struct File {
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
+    pub(super) run_as: WrittenRunAs,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
@@ -54,6 +56,7 @@ const KEYS: &[&str] = &[
     "threads",
     "control",
     "trusted_proxies",
+    "run_as",
     "vhosts",
     "limits",
     "log",
@@ -104,6 +107,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }
+            "run_as" => file.run_as = run_as(value, reader),
             "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),
