@@ -122,7 +122,10 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         trusted_proxies: networks(&written.trusted_proxies, reader),
         default,
         vhosts,
-        limits: limits(&written.limits, reader),
+        limits: Limits {
+            per_field_bytes: written.per_field_bytes,
+            ..limits(&written.limits, reader)
+        },
         log: log(written.log, overrides),
     }
 }
