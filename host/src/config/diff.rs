@@ -12,6 +12,8 @@ pub enum Change {
     Options(String),
     /// Other options for extensions, others of them, or another order: new instances, old sessions keep theirs.
     Extensions,
+    /// Another bound of the connections of the default vhost, or none; those that are there stay.
+    MaxConnections,
     /// Another default protocol, or none.
     DefaultProtocol,
     /// Other origins.
@@ -111,6 +113,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
     let rest = [
         (Change::Extensions, was.extensions != is.extensions),
         (
+            Change::MaxConnections,
+            was.max_connections != is.max_connections,
+        ),
+        (
             Change::DefaultProtocol,
             was.default_protocol != is.default_protocol,
         ),
@@ -167,7 +173,8 @@ mod tests {
     #[test]
     fn what_a_running_host_can_take_is_named() {
         let new = config(
-            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
+            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "max_connections": 7, "default_protocol": "echo",
+                "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
                 "trusted_proxies": ["10.0.0.0/8"],
@@ -175,6 +182,7 @@ mod tests {
         );
         let all = vec![
             Change::Options("echo".to_owned()),
+            Change::MaxConnections,
             Change::DefaultProtocol,
             Change::AllowedOrigins,
             Change::Mounts,

@@ -104,6 +104,8 @@ pub struct VhostConfig {
     pub name: String,
     /// The names that lead to it; none for the default one.
     pub hosts: Vec<HostPattern>,
+    /// How many connections it may have at once; 0: as many as the host.
+    pub max_connections: u64,
     /// The protocol of an opening handshake whose path and offers name none.
     pub default_protocol: Option<String>,
     /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without

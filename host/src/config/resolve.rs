@@ -135,6 +135,7 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
     VhostConfig {
         name: written.name,
         hosts: written.hosts,
+        max_connections: written.max_connections,
         default_protocol: written.default_protocol,
         allowed_origins: written
             .allowed_origins

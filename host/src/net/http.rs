@@ -319,6 +319,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         let (kept, mut port) = link.http_port(lent)?;
         Some(action(kept, &mut port))

@@ -17,6 +17,7 @@ use crate::{
         date_clock::DateClock,
         peer::Peer,
         port::{Sent, Wants},
+        seats::{Full, Seat, SeatBound, Seats},
         service::EndedBy,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
@@ -79,6 +80,8 @@ pub struct HttpPort<'a> {
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
+    pub(crate) seat: &'a mut Seat,
+    pub(crate) seats: &'a Seats,
 }
 
 impl<'a> HttpPort<'a> {
@@ -117,6 +120,12 @@ impl HttpPort<'_> {
     /// The other end asks for somebody else, or for itself, until the next request says otherwise. A session keeps it.
     pub(crate) fn asks_for(&mut self, client: Option<Peer>) {
         *self.asks_for = client.map(Box::new);
+    }
+
+    /// Counts the connection for the vhost that it asks for, and no longer for the one before, unless that vhost has all
+    /// that it may.
+    pub(crate) fn enter(&mut self, bound: SeatBound) -> Result<(), Full> {
+        self.seats.enter(self.seat, bound)
     }
 
     /// Whether TLS is spoken.

@@ -18,6 +18,7 @@ pub mod network;
 pub mod peer;
 pub mod port;
 mod serve;
+pub mod seats;
 pub mod service;
 pub mod settings;
 mod settle;

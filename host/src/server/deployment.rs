@@ -18,6 +18,7 @@ use crate::{
         routes::{ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
+    net::seats::{SeatBound, Seats},
     plugin::{
         generation::Generation,
         host_calls::Services,
@@ -41,6 +42,7 @@ pub(crate) struct Deployment {
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    seats: Arc<Seats>,
     pub(super) last_instance: u64,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
@@ -79,6 +81,7 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        seats: Arc<Seats>,
     ) -> Self {
         Self {
             hub: Arc::clone(&services.hub),
@@ -89,6 +92,7 @@ impl Deployment {
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            seats,
             last_instance: 0,
             drains: Vec::new(),
         }
@@ -119,6 +123,10 @@ impl Deployment {
                 .collect(),
             site: site.unwrap_or_default(),
             has_warned: AtomicBool::new(false),
+            seats: SeatBound {
+                vhost: self.seats.number(&vhost.name),
+                most: vhost.max_connections,
+            },
             extensions: self.offered(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
