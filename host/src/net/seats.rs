@@ -188,7 +188,12 @@ mod tests {
         for seat in &mut held {
             seats.enter(seat, bound).unwrap();
         }
-        let full = || seats.enter(&mut Seat::default(), bound).unwrap_err().is_news;
+        let full = || {
+            seats
+                .enter(&mut Seat::default(), bound)
+                .unwrap_err()
+                .is_news
+        };
         assert!(full());
         assert!(!full());
         seats.leave(&mut held[0]);

@@ -109,9 +109,14 @@ pub fn serve(
     }
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
-    let running = threads.run(&limits, &conductor.deployment.vhosts(), seats, move |result| {
-        end(Errand::Ended(result));
-    })?;
+    let running = threads.run(
+        &limits,
+        &conductor.deployment.vhosts(),
+        seats,
+        move |result| {
+            end(Errand::Ended(result));
+        },
+    )?;
     conductor.tell_listening(&addresses);
     conductor.run(running)
 }

@@ -48,7 +48,9 @@ pub enum HeadError {
     #[error("request field too large: see limits.request_field_bytes")]
     FieldTooLarge,
     /// Above what `limits.per_field_bytes` has for fields of this name.
-    #[error("request field `{name}` too large: see limits.per_field_bytes, which is {bytes} for it")]
+    #[error(
+        "request field `{name}` too large: see limits.per_field_bytes, which is {bytes} for it"
+    )]
     FieldAboveItsOwn {
         /// As the limit writes it.
         name: Arc<str>,
