@@ -109,6 +109,16 @@ limits! {
     /// `...`.
     access_log_text_bytes = 2_048;
 
+    /// Names of peers that are kept where `reverse_names` is on, and addresses that have none. Above it the oldest is
+    /// forgotten.
+    peer_names_count = 4_096;
+    /// How long such a name, or that there is none, is believed, in milliseconds. After it: looked up again.
+    peer_name_ms = 600_000;
+    /// Threads that wait for the resolver.
+    peer_name_threads_count = 2;
+    /// Connections that wait for the name of their peer. One more does without.
+    peer_name_jobs_count = 256;
+
     /// Threads that open and read files which are not in memory.
     file_threads_count = 4;
     /// Requests for such files that wait for one of these threads. Above it: 503.

@@ -4,5 +4,6 @@ mod cli;
 mod config_errors;
 mod control;
 mod listen;
+mod peer_names;
 mod signals;
 mod zero_config;

@@ -32,6 +32,8 @@ pub enum Change {
     AccessLog,
     /// Other peers that are believed when they say whom they ask for, from the next request on.
     TrustedProxies,
+    /// Names of peers are looked up from now on, or no longer.
+    ReverseNames,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
     /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
@@ -134,6 +136,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             Change::TrustedProxies,
             running.trusted_proxies != new.trusted_proxies,
         ),
+        (
+            Change::ReverseNames,
+            running.reverse_names != new.reverse_names,
+        ),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
@@ -177,7 +183,7 @@ mod tests {
                 "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
-                "trusted_proxies": ["10.0.0.0/8"],
+                "trusted_proxies": ["10.0.0.0/8"], "reverse_names": true,
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
@@ -192,6 +198,7 @@ mod tests {
             Change::AccessLog,
             Change::Listen,
             Change::TrustedProxies,
+            Change::ReverseNames,
             Change::Limits,
             Change::Log,
         ];

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
+    pub(super) reverse_names: bool,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
@@ -52,6 +53,7 @@ const KEYS: &[&str] = &[
     "threads",
     "control",
     "trusted_proxies",
+    "reverse_names",
     "vhosts",
     "limits",
     "log",
@@ -101,6 +103,9 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
+            }
+            "reverse_names" => {
+                file.reverse_names = reader.flag(value, "reverse_names").unwrap_or_default();
             }
             "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => limits(value, &mut file, reader),

@@ -56,6 +56,8 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// Whether the names of peers are looked up.
+    pub reverse_names: bool,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.

@@ -119,6 +119,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .control
             .clone()
             .or_else(|| written.control.map(|path| directory.join(path))),
+        reverse_names: written.reverse_names,
         trusted_proxies: networks(&written.trusted_proxies, reader),
         default,
         vhosts,

@@ -88,6 +88,12 @@ impl Context {
 }
 
 impl Context {
+    /// The name of who asks, where names are looked up and if it is known.
+    fn peer_name(&self, port: &HttpPort<'_>) -> Option<Arc<str>> {
+        let names = self.vhosts.peer_names()?;
+        names.ask(port.id(), port.peer().address()?.ip())
+    }
+
     /// What a request gets.
     fn answer(
         &mut self,
@@ -145,6 +151,7 @@ impl Service for Context {
     ) -> Answer<Session, Exchange> {
         let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
         port.asks_for(client);
+        port.note_peer_name(self.peer_name(port));
         let routes = Arc::clone(self.vhosts.find(head.host()));
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
@@ -153,7 +160,12 @@ impl Service for Context {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
             upgrade => {
                 if let (Some(log), Some(told)) = (log, told) {
-                    told.tell(log, port.peer(), &ExchangeEnd::upgraded());
+                    let peer_name = port.peer_name().cloned();
+                    let end = ExchangeEnd {
+                        peer_name,
+                        ..ExchangeEnd::upgraded()
+                    };
+                    told.tell(log, port.peer(), &end);
                 }
                 upgrade
             }

@@ -443,6 +443,7 @@ impl<T, E> Io<T, E> {
             why,
             rule: running.notes.rule.take(),
             mount: running.notes.mount.take(),
+            peer_name: running.notes.peer_name.take(),
         };
         if by != EndedBy::Done || !exchange.persists() {
             self.finish(id);

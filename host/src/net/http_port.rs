@@ -46,6 +46,7 @@ pub(crate) struct Notes {
     pub(crate) fields: Vec<Arc<Fields>>,
     pub(crate) rule: Option<Cow<'static, str>>,
     pub(crate) mount: Option<Arc<str>>,
+    pub(crate) peer_name: Option<Arc<str>>,
 }
 
 impl Notes {
@@ -196,6 +197,17 @@ impl HttpPort<'_> {
     /// Which mount took the request, for whoever is told of the end.
     pub fn note_mount(&mut self, mount: &Arc<str>) {
         self.notes.mount = Some(Arc::clone(mount));
+    }
+
+    /// The name of who asks, or that it is not known.
+    pub(crate) fn note_peer_name(&mut self, name: Option<Arc<str>>) {
+        self.notes.peer_name = name;
+    }
+
+    /// The name of who asks, if it is known.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&Arc<str>> {
+        self.notes.peer_name.as_ref()
     }
 
     /// Begins the answer, and ends it unless its content is streamed.

@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod network;
 pub mod peer;
 pub mod port;
+pub mod reverse_name;
 pub mod seats;
 mod serve;
 pub mod service;

@@ -14,11 +14,15 @@ use crate::{
     context::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
+        peer_names::{Bounds, PeerNames},
         roster::SetId,
         routes::{ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
-    net::seats::{SeatBound, Seats},
+    net::{
+        reverse_name::reverse_name,
+        seats::{SeatBound, Seats},
+    },
     plugin::{
         generation::Generation,
         host_calls::Services,
@@ -43,6 +47,7 @@ pub(crate) struct Deployment {
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
     seats: Arc<Seats>,
+    peer_names: Option<Arc<PeerNames>>,
     pub(super) last_instance: u64,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
@@ -83,6 +88,7 @@ impl Deployment {
         sites: BTreeMap<String, OpenSite>,
         seats: Arc<Seats>,
     ) -> Self {
+        let peer_names = peer_names(&config, &services.hub, None);
         Self {
             hub: Arc::clone(&services.hub),
             services,
@@ -93,6 +99,7 @@ impl Deployment {
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
             seats,
+            peer_names,
             last_instance: 0,
             drains: Vec::new(),
         }
@@ -104,7 +111,8 @@ impl Deployment {
         let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
-        Arc::new(vhosts.trusting(self.config.trusted_proxies.clone()))
+        let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
+        Arc::new(vhosts.naming(self.peer_names.clone()))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -184,6 +192,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -407,6 +416,26 @@ impl Installer for Deployment {
         let place = (DEFAULT_VHOST.to_owned(), protocol.to_owned());
         self.protocols.contains_key(&place)
     }
+}
+
+/// The names of peers, if the config has them looked up. Those of `before` are kept if their bounds are to be the same.
+fn peer_names(
+    config: &Config,
+    hub: &Arc<Hub>,
+    before: Option<Arc<PeerNames>>,
+) -> Option<Arc<PeerNames>> {
+    if !config.reverse_names {
+        return None;
+    }
+    let bounds = Bounds::from(&config.limits);
+    let same = before.filter(|names| names.bounds() == bounds);
+    Some(same.unwrap_or_else(|| {
+        let hub = Arc::clone(hub);
+        PeerNames::new(bounds, reverse_name, move |id, address, name| {
+            // Those that wait are bounded, so this needs no bound of its own.
+            hub.tell(id, Command::PeerName(id, address, name));
+        })
+    }))
 }
 
 /// Opens what the vhosts of a config name. The access logs of `before` go on where they are to be the same.
