@@ -23,7 +23,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::tls::TlsKeeper,
+    net::{seats::Seats, tls::TlsKeeper},
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
@@ -72,6 +72,7 @@ pub fn serve(
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
+    let seats = Arc::<Seats>::default();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
         plugin_levels(log),
@@ -103,7 +104,7 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config, sites);
+    let deployment = Deployment::new(services, finished, config, sites, Arc::clone(&seats));
     let mut conductor = Conductor {
         inbox,
         watch,
@@ -121,9 +122,14 @@ pub fn serve(
     }
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
-    let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
-        end(Errand::Ended(result));
-    })?;
+    let running = threads.run(
+        &limits,
+        &conductor.deployment.vhosts(),
+        seats,
+        move |result| {
+            end(Errand::Ended(result));
+        },
+    )?;
     conductor.tell_listening(&addresses);
     conductor.run(running)
 }
