@@ -93,6 +93,9 @@ limits! {
     file_turn_bytes = 256 << 10;
     /// Size of the file of an error page, in bytes. A larger one is refused.
     error_page_bytes = 64 << 10;
+    /// Lines that wait to be written to `log.file`, at most 1048576. Above it lines are left out, and standard error tells
+    /// how many.
+    log_lines_count = 8_192;
     /// Lines of the access log that wait to be written, at most 1048576. Above it lines are left out, and the log tells
     /// how many.
     access_log_lines_count = 8_192;

@@ -306,6 +306,7 @@ fn log(written: WrittenLog, overrides: &Overrides) -> LogConfig {
     LogConfig {
         level: overrides.log_level.or(written.level).unwrap_or(usual.level),
         format: written.format.unwrap_or(usual.format),
+        file: written.file,
         targets: merge(written.targets, &overrides.log_targets),
         plugins: merge(written.plugins, &overrides.log_plugins),
     }

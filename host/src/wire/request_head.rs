@@ -21,6 +21,7 @@ pub struct RequestHead<'a> {
 
 /// What the input turned out to be.
 #[derive(Debug)]
+#[must_use = "it may be an error, or ask for more bytes"]
 pub enum HeadParsed<'a> {
     /// A request head.
     Done(RequestHead<'a>),
