@@ -1,6 +1,7 @@
 //! What was typed.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -8,7 +9,7 @@ use crate::config::{ListenAddress, Overrides, parse_address, parse_level, parse_
 
 /// A WebSocket and HTTP server whose protocols are plugins, swapped under live connections.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = "hotsocket", version)]
+#[command(name = "hotsocket", version = version())]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -36,7 +37,17 @@ pub enum Command {
     /// Show the log levels of a running host, or change one
     Log(LogArgs),
     /// Print the versions of the program and of its plugin ABI
-    Version,
+    Version {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `--version` says behind the name.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| crate::version().to_string());
+    &TEXT
 }
 
 const ENVIRONMENT: &str = "\

@@ -13,7 +13,7 @@ use crate::config::{self, Config, Overrides, VhostConfig, meant};
 use crate::context::error_pages::ErrorPages;
 use crate::context::mounts::{MountKind, open_files};
 use crate::limits::Limits;
-use crate::logging::escaped;
+use crate::logging::{self, escaped};
 use crate::net::tls::TlsKeeper;
 
 /// Looks at a plugin file without running it.
@@ -67,7 +67,7 @@ struct RefusedFiles(usize);
 
 /// The same of what HTTP needs.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} of the files and directories that the config names for HTTP and TLS cannot be used")]
+#[error("{0} of the files and directories that the config names cannot be used")]
 struct UnusablePlaces(usize);
 
 /// `check`.
@@ -122,6 +122,9 @@ fn tell_unusable(config: &Config) -> usize {
         && let Err(fault) = TlsKeeper::open(settings)
     {
         errors.push(fault.into());
+    }
+    if let Err(error) = logging::check(config.log.file.as_deref()) {
+        errors.push(error.into());
     }
     for vhost in config.vhosts() {
         find_unusable(vhost, &config.limits, &mut errors);

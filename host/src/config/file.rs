@@ -1,5 +1,7 @@
 //! Exactly what may be written in a config file: JSON with comments and trailing commas.
 
+use std::path::PathBuf;
+
 use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
@@ -40,6 +42,8 @@ pub(super) struct File {
 pub(super) struct WrittenLog {
     pub(super) level: Option<LevelFilter>,
     pub(super) format: Option<LogFormat>,
+    /// Relative to the working directory already.
+    pub(super) file: Option<PathBuf>,
     pub(super) targets: Vec<(String, LevelFilter)>,
     pub(super) plugins: Vec<(String, LevelFilter)>,
 }
@@ -209,9 +213,15 @@ fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {
                         },
                     );
             }
+            "file" => {
+                let file = reader.path(value, "file", "hotsocket.log");
+                log.file = file
+                    .filter(|file| file != "-")
+                    .map(|file| reader.beside(&file));
+            }
             "targets" => log.targets = levels(value, reader, "targets"),
             "plugins" => log.plugins = levels(value, reader, "plugins"),
-            _ => reader.refuse_key(&key, &["level", "format", "targets", "plugins"]),
+            _ => reader.refuse_key(&key, &["level", "format", "file", "targets", "plugins"]),
         }
     }
     log

@@ -14,9 +14,9 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
-use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
+use crate::wire::network::Network;
 
 mod diff;
 mod error;
@@ -198,13 +198,15 @@ impl Default for ExtensionConfig {
     }
 }
 
-/// Levels and format of the log.
+/// Levels, format and place of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The level of what is not named below.
     pub level: LevelFilter,
     /// How a line is written.
     pub format: LogFormat,
+    /// The file; `None` is standard error.
+    pub file: Option<PathBuf>,
     /// Levels by target; the longest one that is a path prefix of an event's target decides.
     pub targets: BTreeMap<String, LevelFilter>,
     /// Levels of the lines of single plugins, by plugin name.
@@ -216,6 +218,7 @@ impl Default for LogConfig {
         Self {
             level: LevelFilter::INFO,
             format: LogFormat::Auto,
+            file: None,
             targets: BTreeMap::new(),
             plugins: BTreeMap::new(),
         }
@@ -225,7 +228,7 @@ impl Default for LogConfig {
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Human when standard error is a terminal, else JSON.
+    /// Human on standard error when that is a terminal, else JSON.
     #[default]
     Auto,
     /// One line for eyes.

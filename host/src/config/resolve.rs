@@ -18,7 +18,7 @@ use super::tls;
 use super::vhost::WrittenVhost;
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
-use crate::net::network::{BadNetwork, Network};
+use crate::wire::network::{BadNetwork, Network};
 
 /// A larger config file is refused unread: it is the wrong file.
 const MOST_FILE_BYTES: u64 = 16 << 20;
@@ -311,6 +311,7 @@ fn log(written: WrittenLog, overrides: &Overrides) -> LogConfig {
     LogConfig {
         level: overrides.log_level.or(written.level).unwrap_or(usual.level),
         format: written.format.unwrap_or(usual.format),
+        file: written.file,
         targets: merge(written.targets, &overrides.log_targets),
         plugins: merge(written.plugins, &overrides.log_plugins),
     }

@@ -198,7 +198,7 @@ fn an_unknown_key_is_answered_with_the_nearest_right_one() {
         "hotsocket.json:1:10: unknown key `colour`
   {\"log\": {\"colour\": true}}
            ^^^^^^^^
-  known here are `level`, `format`, `targets` and `plugins`"
+  known here are `level`, `format`, `file`, `targets` and `plugins`"
     );
 }
 

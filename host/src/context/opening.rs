@@ -31,6 +31,7 @@ impl Context {
         let target = origin_form(head);
         let peer_name = port.peer_name().cloned();
         let mut facts = RequestFacts {
+            connection: port.id(),
             vhost: &routes.vhost,
             target: &target,
             peer: port.peer(),

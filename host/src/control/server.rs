@@ -54,6 +54,7 @@ pub enum ControlError {
 
 /// The control socket of this host. Dropped, it takes no more requests and removes its file.
 #[derive(Debug)]
+#[must_use = "the socket closes when it is dropped"]
 pub struct ControlServer {
     path: PathBuf,
     /// Device and inode of the file: another host may have taken the path since.

@@ -51,6 +51,7 @@ pub fn serve(
     log: &LogControl,
     reload: impl FnMut() -> Result<Config, ConfigError>,
 ) -> Result<(), Box<dyn Error>> {
+    tell_version();
     derive_max_connections(&mut config.limits);
     let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
@@ -119,6 +120,17 @@ pub fn serve(
     )?;
     conductor.tell_listening(&addresses);
     conductor.run(running)
+}
+
+/// Tells which build this is, for whoever reads the log later.
+fn tell_version() {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    tracing::info!(target: "hotsocket", version = number, git = commit, abi = %format_args!("{major}.{minor}"),
+        "hotsocket starts");
 }
 
 /// Raises the limit of open files as far as it goes, and lets the number of connections follow from it.

@@ -56,6 +56,7 @@ pub struct TlsKeeper {
 }
 
 /// What TLS may be spoken with from now on.
+#[must_use = "nothing changes before it is installed"]
 pub struct PreparedTls {
     settings: TlsSettings,
     stamps: Vec<Stamp>,
