@@ -169,7 +169,7 @@ fn facts_are_readable_in_a_hook() {
         session.sent(),
         texts([
             "test /a/b Some(\"room=1\")",
-            "Some([::1]:80) Some(\"obedient\")",
+            "Some([::1]:80) Some(\"one.example.org\") Some(\"obedient\")",
             "obedient 42",
         ])
     );
