@@ -5,5 +5,6 @@ mod config_errors;
 mod control;
 mod listen;
 mod peer_names;
+mod run_as;
 mod signals;
 mod zero_config;

@@ -67,6 +67,7 @@ Environment, which flags override and which overrides the config file:
   HOTSOCKET_CONTROL  the control socket
   HOTSOCKET_WWW      the directory whose files are served at /
   HOTSOCKET_TLS_CERT, HOTSOCKET_TLS_KEY  a certificate and its private key
+  HOTSOCKET_USER, HOTSOCKET_GROUP  whom the host becomes
   HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
 
 /// What `serve` takes.
@@ -96,6 +97,12 @@ pub struct ServeArgs {
     /// The private key to it in PEM, readable by the host and its group only
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Become this user when the listeners are bound and the keys are read; only root may
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The group to go with it [default: the primary group of the user]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
 }
 
 impl ServeArgs {
@@ -110,6 +117,8 @@ impl ServeArgs {
             www: self.www,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
+            user: self.user,
+            group: self.group,
             ..Overrides::default()
         }
     }

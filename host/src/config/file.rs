@@ -10,6 +10,7 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
+use super::run_as::{WrittenRunAs, run_as};
 use super::source::Source;
 use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
@@ -27,6 +28,7 @@ pub(super) struct File {
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
+    pub(super) run_as: WrittenRunAs,
     pub(super) reverse_names: bool,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
@@ -57,6 +59,7 @@ const KEYS: &[&str] = &[
     "threads",
     "control",
     "trusted_proxies",
+    "run_as",
     "reverse_names",
     "vhosts",
     "limits",
@@ -108,6 +111,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }
+            "run_as" => file.run_as = run_as(value, reader),
             "reverse_names" => {
                 file.reverse_names = reader.flag(value, "reverse_names").unwrap_or_default();
             }

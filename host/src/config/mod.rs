@@ -1,7 +1,7 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -29,6 +29,7 @@ mod origin;
 mod overrides;
 mod reader;
 mod resolve;
+mod run_as;
 mod source;
 mod tls;
 mod vhost;
@@ -40,6 +41,7 @@ pub use listen::{BadAddress, ListenAddress, parse_address};
 pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
+pub use run_as::RunAs;
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
+    pub run_as: Option<RunAs>,
     /// Whether the names of peers are looked up.
     pub reverse_names: bool,
     /// The vhost of requests that name no other.

@@ -13,6 +13,7 @@ use super::mounts::www;
 use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides};
 use super::reader::{Located, Reader};
+use super::run_as;
 use super::source::Source;
 use super::tls;
 use super::vhost::WrittenVhost;
@@ -99,12 +100,19 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             (None, _) => {}
         }
     }
+    let run_as = run_as::resolve(written.run_as, overrides, reader);
+    let mut listen = overrides
+        .listen
+        .clone()
+        .or(written.listen)
+        .unwrap_or_else(|| vec![ListenAddress::usual()]);
+    if let Some(run_as) = &run_as {
+        for address in &mut listen {
+            address.belong_to(run_as);
+        }
+    }
     Config {
-        listen: overrides
-            .listen
-            .clone()
-            .or(written.listen)
-            .unwrap_or_else(|| vec![ListenAddress::usual()]),
+        listen,
         tls,
         plugins: overrides
             .plugins
@@ -121,6 +129,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .or_else(|| written.control.map(|path| directory.join(path))),
         reverse_names: written.reverse_names,
         trusted_proxies: networks(&written.trusted_proxies, reader),
+        run_as,
         default,
         vhosts,
         limits: Limits {

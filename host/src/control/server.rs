@@ -43,13 +43,23 @@ pub enum ControlError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot open the control socket {path}; name another place with --control")]
+    #[error("cannot open the control socket {path}; {}", mend(source))]
     Refused {
         /// Its path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "let the user of the host (that of `run_as`, if there is one) write to its directory, or name another place \
+             with --control"
+        }
+        _ => "name another place with --control",
+    }
 }
 
 /// The control socket of this host. Dropped, it takes no more requests and removes its file.
