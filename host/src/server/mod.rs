@@ -23,7 +23,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{seats::Seats, tls::TlsKeeper},
+    net::{io::Shared, tls::TlsKeeper},
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
@@ -72,7 +72,7 @@ pub fn serve(
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
-    let seats = Arc::<Seats>::default();
+    let shared = Shared::default();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
         plugin_levels(log),
@@ -104,7 +104,7 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config, sites, Arc::clone(&seats));
+    let deployment = Deployment::new(services, finished, config, sites, Arc::clone(&shared.seats));
     let mut conductor = Conductor {
         inbox,
         watch,
@@ -115,6 +115,7 @@ pub fn serve(
         log: log.clone(),
         reload,
         hub: Arc::clone(&threads.hub),
+        shared: shared.clone(),
     };
     if conductor.first_scan().is_break() {
         conductor.farewell();
@@ -125,7 +126,7 @@ pub fn serve(
     let running = threads.run(
         &limits,
         &conductor.deployment.vhosts(),
-        seats,
+        &shared,
         move |result| {
             end(Errand::Ended(result));
         },
