@@ -1,5 +1,6 @@
 //! A peer whose every byte is written by the test.
 
+use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -33,11 +34,12 @@ impl Response {
 }
 
 /// What bytes are read from and written to.
-pub(crate) trait Stream: Read + Write + Send {}
+pub(crate) trait Stream: Read + Write + Send + Debug {}
 
-impl<T: Read + Write + Send> Stream for T {}
+impl<T: Read + Write + Send + Debug> Stream for T {}
 
 /// One TCP connection to the server.
+#[derive(Debug)]
 pub(crate) struct RawPeer {
     transport: TcpStream,
     /// The same connection with what is written there encrypted.
