@@ -247,14 +247,15 @@ impl<O: Opener> Registry<O> {
         installer: &mut I,
     ) -> Result<Arc<Generation>, Refusal> {
         let manifest = &opened.manifest;
-        let generation = Arc::new(Generation::new(
+        let generation = Generation::new(
             manifest.plugin.clone(),
             manifest.version.clone(),
             number,
             file.to_owned(),
             hash,
             manifest.answering_http(),
-        ));
+        );
+        let generation = Arc::new(generation.linked(opened.linked));
         let prepared = installer.prepare(&generation, opened)?;
         self.withdraw(installer, |rival| {
             let is_other = rival.generation.plugin != manifest.plugin;
