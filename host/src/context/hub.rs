@@ -76,8 +76,8 @@ pub enum Command {
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
-    /// The service thread ends, whatever is still open.
-    Stop,
+    /// The service thread ends after so many milliseconds, whatever is still open then.
+    Stop(u64),
 }
 
 impl Weight for Command {
@@ -244,6 +244,13 @@ impl Hub {
     pub fn tell_all(&self, command: &Command) {
         for thread in &self.threads {
             thread.mailbox.post_always(command.clone());
+        }
+    }
+
+    /// Makes the turn of one service thread return at once.
+    pub(crate) fn wake(&self, thread: usize) {
+        if let Some(thread) = self.threads.get(thread) {
+            thread.mailbox.wake();
         }
     }
 

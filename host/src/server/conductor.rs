@@ -188,7 +188,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                 Ok(Errand::Signal(Signal::Drain)) => {}
                 Ok(errand) => self.carry_out(errand),
                 Err(_) if !ending.is_stopped => {
-                    self.hub.tell_all(&Command::Stop);
+                    self.hub.tell_all(&Command::Stop(0));
                     ending.at = Instant::now() + STOPPING;
                     ending.is_stopped = true;
                 }

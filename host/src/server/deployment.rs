@@ -26,7 +26,7 @@ use crate::{
         refusal::{Refusal, Stage},
         registry::Installer,
     },
-    server::open_site::OpenSite,
+    server::open_site::{OpenSite, SiteError},
 };
 
 /// What the service threads serve, and from what it is made anew.
@@ -409,7 +409,7 @@ impl Installer for Deployment {
 pub(crate) fn open_sites(
     config: &Config,
     before: &BTreeMap<String, OpenSite>,
-) -> Result<BTreeMap<String, OpenSite>, Box<dyn Error>> {
+) -> Result<BTreeMap<String, OpenSite>, SiteError> {
     let open = |vhost: &VhostConfig| {
         let site = OpenSite::open(vhost, &config.limits, before.get(&vhost.name))?;
         Ok((vhost.name.clone(), site))
