@@ -6,7 +6,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -49,8 +49,8 @@ pub enum Format {
 #[derive(Debug)]
 pub struct AccessLog {
     shared: Arc<Shared>,
-    /// Told when the writer has written all.
-    written: Receiver<()>,
+    /// Told when the writer has written all. Locked so that whoever conducts may hold it on any thread.
+    written: Mutex<Receiver<()>>,
 }
 
 /// Takes entries, on any thread.
@@ -117,7 +117,10 @@ impl AccessLog {
                 let _ = done.try_send(());
             })
             .map_err(AccessLogError::Thread)?;
-        Ok(Self { shared, written })
+        Ok(Self {
+            shared,
+            written: written.into(),
+        })
     }
 
     /// A way to write to it.
@@ -138,7 +141,8 @@ impl AccessLog {
     pub fn finish(self, patience: Duration) -> bool {
         self.shared.ending.store(true, Ordering::SeqCst);
         self.shared.wake();
-        self.written.recv_timeout(patience).is_ok()
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.recv_timeout(patience).is_ok()
     }
 }
 

@@ -3,13 +3,16 @@
 use std::env;
 use std::path::PathBuf;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value};
 
 use super::args::{LogArgs, ServeArgs};
+use super::signals::{self, Signal};
 use super::{Done, print};
 use crate::config::{self, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
-use crate::{logging, server};
+use crate::logging;
+use crate::server::{self, Host};
 
 /// `serve`.
 pub(super) fn serve(mut args: ServeArgs) -> Done {
@@ -20,7 +23,29 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
     let log = logging::init(&config.log)?;
-    server::serve(config, &log, read)
+    raise_open_files();
+    let host = Host::builder()
+        .config(config)
+        .log(log)
+        .reload(read)
+        .announce(server::tell);
+    let handle = host.handle();
+    signals::listen(move |signal| match signal {
+        Signal::Drain => handle.drain(None),
+        Signal::Reload => handle.reload(),
+    })?;
+    Ok(host.build()?.run()?)
+}
+
+/// Raises the limit of open files as far as it goes: each connection takes one.
+fn raise_open_files() {
+    let files = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    // Without it there are fewer connections, as many as the limit allows.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// `plugin list`.

@@ -297,7 +297,10 @@ impl<T, E> Io<T, E> {
     pub fn stop_after(&mut self, after_ms: u64) {
         match after_ms {
             0 => self.stop(),
-            _ => drop(self.timers.insert(self.now + after_ms, Due::Stop)),
+            _ => drop(
+                self.timers
+                    .insert(self.now.saturating_add(after_ms), Due::Stop),
+            ),
         }
     }
 

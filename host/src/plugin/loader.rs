@@ -206,6 +206,28 @@ impl Opener for Loader {
     }
 }
 
+/// A host that was named no directory has no files, so nothing asks for one.
+impl<O: Opener> Opener for Option<O> {
+    fn inspect(&mut self, file: &Path, expected: Option<Hash>) -> Result<Inspected, Refusal> {
+        match self {
+            Some(opener) => opener.inspect(file, expected),
+            None => Err(no_directory(file)),
+        }
+    }
+
+    fn open(&mut self, inspected: Inspected, number: u64) -> Result<Opened, Refusal> {
+        match self {
+            Some(opener) => opener.open(inspected, number),
+            None => Err(no_directory(&inspected.file)),
+        }
+    }
+}
+
+fn no_directory(file: &Path) -> Refusal {
+    let cause = "the host serves linked plugins only";
+    Refusal::new(file, Stage::Read, cause, "name a plugin directory")
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

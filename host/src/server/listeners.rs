@@ -5,15 +5,18 @@ use std::{io, sync::Arc};
 
 use crate::{
     cli,
-    config::ListenAddress,
+    config::{ConfigError, ListenAddress},
+    control::ControlError,
     logging::escaped,
     net::{
         listener::{self, InetSettings, Listener},
         listening::{ListenChange, ListenerNumber},
-        tls::Tls,
+        tls::{Tls, TlsFault},
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
+    plugin::refusal::Refusal,
+    server::open_site::SiteError,
 };
 
 /// The listeners of the host.
@@ -147,6 +150,14 @@ impl Listeners {
         ListenChange::new(gone, prepared.new)
     }
 
+    /// Where the host listens, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        self.bound
+            .iter()
+            .map(|bound| bound.address.clone())
+            .collect()
+    }
+
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
     fn settle_file(&self, bound: &Bound) {
         let (ListenAddress::Unix(settings), Some(file)) = (&bound.written, &bound.file) else {
@@ -260,6 +271,21 @@ pub enum StartError {
     /// The system has no more of something.
     #[error("cannot make a service thread; is the limit of open files or threads too low?")]
     Poll(#[source] io::Error),
+    /// The parts of the config do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that the config names for HTTP cannot be opened.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// There is nowhere to copy plugin files to, or a plugin that is linked into the program does not start.
+    #[error(transparent)]
+    Plugin(#[from] Refusal),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] ControlError),
 }
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
