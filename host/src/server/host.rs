@@ -39,7 +39,6 @@ pub struct Host {
     workers: Vec<Worker>,
     conducting: Conducting,
     handle: HostHandle,
-    thread_count: usize,
     /// A copy of the descriptor of the first service thread.
     descriptor: OwnedFd,
 }
@@ -78,7 +77,6 @@ impl Host {
     ) -> Self {
         Self {
             thread: None,
-            thread_count: workers.len(),
             workers,
             conducting: Conducting::Here(conductor),
             handle,
@@ -140,6 +138,9 @@ impl Host {
     pub fn spawn(mut self) -> Result<HostThread, HostError> {
         if self.thread.is_some() {
             return Err(HostError::HasTurned);
+        }
+        if self.workers.is_empty() {
+            return Err(HostError::GivenAway);
         }
         let descriptor = self.descriptor.try_clone().map_err(HostError::Poll)?;
         let (workers, handle) = (std::mem::take(&mut self.workers), self.handle.clone());
@@ -266,8 +267,8 @@ impl Host {
     fn begun(&mut self) -> Result<&mut ServiceThread, HostError> {
         let thread = match self.thread.take() {
             Some(thread) => thread,
-            None if self.thread_count > 1 => {
-                return Err(HostError::SeveralThreads(self.thread_count));
+            None if self.workers.len() > 1 => {
+                return Err(HostError::SeveralThreads(self.workers.len()));
             }
             None => {
                 let worker = self.workers.pop().ok_or(HostError::GivenAway)?;
@@ -317,7 +318,6 @@ impl AsRawFd for Host {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host")
-            .field("threads", &self.thread_count)
             .field("listening", &self.listening())
             .finish_non_exhaustive()
     }
