@@ -39,6 +39,7 @@ pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
 pub use listen::{BadAddress, ListenAddress, parse_address};
 pub use overrides::{Overrides, parse_threads};
+#[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 

@@ -109,7 +109,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .plugins
             .clone()
             .or_else(|| written.plugins.map(|path| directory.join(path)))
-            .or_else(|| Some("plugins".into())),
+            .or_else(|| cfg!(feature = "plugin-files").then(|| "plugins".into())),
         threads: overrides
             .threads
             .or(threads)

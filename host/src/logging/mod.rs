@@ -19,6 +19,7 @@ use crate::config::{LogConfig, UnknownLevel, parse_level};
 mod levels;
 mod line;
 
+#[cfg(feature = "cli")]
 pub(crate) use line::escaped;
 
 /// The target of the events that stand for lines of plugins.

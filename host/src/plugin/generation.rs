@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::image::Hash;
+use super::hash::Hash;
 use crate::context::handler::Label;
 
 /// Where a generation is in its life.

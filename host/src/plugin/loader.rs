@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::image::{Hash, Image};
-use super::library::Opened;
+use super::hash::Hash;
+use super::image::Image;
 use super::permissions::Trust;
 use super::refusal::{Fault, Refusal, Stage};
 use super::staging::{Staging, discard};
 use super::stamp::Stamped;
+use super::tables::Opened;
 use super::{bounded, thread_keys, watch};
 use crate::limits::Limits;
 

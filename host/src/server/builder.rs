@@ -214,10 +214,10 @@ impl HostBuilder {
         conductor.first_scan();
         let limits = &conductor.deployment.config().limits;
         let workers = threads.workers(limits, &conductor.deployment.vhosts(), &handle);
-        let descriptor = workers
-            .first()
-            .map(|worker| worker.as_fd().try_clone_to_owned());
-        let descriptor = descriptor.ok_or(io::ErrorKind::NotFound.into()).flatten();
+        let descriptor = match workers.first() {
+            Some(first) => first.as_fd().try_clone_to_owned(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
         let descriptor = descriptor.map_err(StartError::Poll)?;
         Ok(Host::new(Box::new(conductor), workers, handle, descriptor))
     }
@@ -251,7 +251,7 @@ fn finished(handle: &HostHandle, limits: &Limits) -> Finished {
     let handle = handle.clone();
     let patience = Duration::from_millis(limits.plugin_start_ms);
     Arc::new(move |instance| {
-        if let Err(Errand::Finished(instance)) = handle.give(Errand::Finished(instance)) {
+        if let Some(Errand::Finished(instance)) = handle.give(Errand::Finished(instance)) {
             instance.destroy(patience);
         }
     })

@@ -222,7 +222,7 @@ impl Conductor {
 
     fn end_within(&mut self, within: Duration, failed: Option<String>) {
         let until = Instant::now().checked_add(within.saturating_add(STOPPING));
-        self.ending.get_or_insert(Ending {
+        self.ending.get_or_insert_with(|| Ending {
             until: until.unwrap_or_else(|| Instant::now() + LONGEST),
             failed,
         });

@@ -22,9 +22,9 @@ use crate::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
-        library::Opened,
         refusal::{Refusal, Stage},
         registry::Installer,
+        tables::Opened,
     },
     server::open_site::{OpenSite, SiteError},
 };

@@ -109,12 +109,13 @@ impl HostHandle {
         let _ = self.shared.hub.set(Arc::clone(hub));
     }
 
-    /// Nobody may take it any more; then it comes back.
-    pub(crate) fn give(&self, errand: Errand) -> Result<(), Errand> {
-        self.shared.errands.send(errand).map_err(|error| error.0)
+    /// Gives the host something to do; it comes back when the host has ended.
+    pub(crate) fn give(&self, errand: Errand) -> Option<Errand> {
+        let sent = self.shared.errands.send(errand);
+        sent.err().map(|error| error.0)
     }
 
-    /// Nobody takes errands any more once the host has ended.
+    /// The same, and nobody minds when it is too late.
     pub(crate) fn send(&self, errand: Errand) {
         drop(self.give(errand));
     }

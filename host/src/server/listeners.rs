@@ -4,10 +4,8 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    cli,
     config::{ConfigError, ListenAddress},
     control::ControlError,
-    logging::escaped,
     net::{
         listener::{self, InetSettings, Listener},
         listening::{ListenChange, ListenerNumber},
@@ -228,6 +226,7 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
+#[cfg(feature = "cli")]
 pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     let (ws, http) = if has_tls {
         ("wss", "https")
@@ -237,7 +236,7 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     match address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
-            cli::line(&format!("listening on {ws}://{address}"));
+            crate::cli::line(&format!("listening on {ws}://{address}"));
             if has_page {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
@@ -245,8 +244,8 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
         // No browser can open a page there.
         ListenAddress::Unix(socket) => {
             let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
-            let path = escaped(&path.to_string_lossy());
-            cli::line(&format!("listening on {ws}+unix://{path}"));
+            let path = crate::logging::escaped(&path.to_string_lossy());
+            crate::cli::line(&format!("listening on {ws}+unix://{path}"));
         }
     }
 }

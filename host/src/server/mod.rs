@@ -1,7 +1,8 @@
 //! Assembles the floors: [`Host`] for programs, and the thread that decides while it runs.
 //!
 //! `builder.rs` makes a host, `host.rs`, `worker.rs` and `handle.rs` are what a program has of it. `conductor.rs` does what
-//! is to be done beside serving: with `plugins.rs`, `deployment.rs`, `instances.rs` and `listeners.rs` it changes what is
+//! is to be done beside serving: with `plugins.rs` (`linked_plugins.rs` in a
+//! host without files), `deployment.rs`, `instances.rs` and `listeners.rs` it changes what is
 //! served, and `threads.rs` are those that serve.
 
 mod builder;
@@ -12,6 +13,10 @@ mod host;
 mod instances;
 mod listeners;
 mod open_site;
+#[cfg(feature = "plugin-files")]
+mod plugins;
+#[cfg(not(feature = "plugin-files"))]
+#[path = "linked_plugins.rs"]
 mod plugins;
 mod threads;
 mod worker;

@@ -8,8 +8,8 @@ use crate::{
     config::Config,
     limits::Limits,
     plugin::{
-        generation::Generation, library::Opened, loader::Loader, permissions::Trust,
-        refusal::Refusal, registry::Registry, staging::Staging, status::PluginRow, watch::Watch,
+        generation::Generation, loader::Loader, permissions::Trust, refusal::Refusal,
+        registry::Registry, staging::Staging, status::PluginRow, tables::Opened, watch::Watch,
     },
     server::{conductor::Errand, deployment::Deployment, handle::HostHandle},
 };

@@ -22,8 +22,8 @@ use crate::{
         routes::ExtensionRoute,
     },
     plugin::{
-        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation,
-        host_calls::Services, image::Hash, instance::InstancePlan, library::Opened,
+        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation, hash::Hash,
+        host_calls::Services, instance::InstancePlan, tables::Opened,
     },
     wire::{
         MessageKind, Role,
