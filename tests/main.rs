@@ -2,7 +2,7 @@
 //! speaks to it over loopback.
 //!
 //! `support` holds the tools; `websocket` what a peer sees; `extensions` what one with extensions sees; `http` what a
-//! client of HTTP sees; `listeners` what is seen at other places than a TCP port;
+//! client of HTTP sees; `listeners` what is seen at other places than a TCP port; `logging` what the host tells;
 //! `vhosts` that several hosts share a port; `plugins` what happens to plugin files; `operations`
 //! what an operator sees; `resources` what it costs and what it survives; `tls` what is seen of all that through TLS.
 //!
@@ -13,6 +13,7 @@
 mod extensions;
 mod http;
 mod listeners;
+mod logging;
 mod operations;
 mod plugins;
 mod resources;

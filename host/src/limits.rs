@@ -93,6 +93,9 @@ limits! {
     file_turn_bytes = 256 << 10;
     /// Size of the file of an error page, in bytes. A larger one is refused.
     error_page_bytes = 64 << 10;
+    /// Lines that wait to be written to `log.file`, at most 1048576. Above it lines are left out, and standard error tells
+    /// how many.
+    log_lines_count = 8_192;
     /// Lines of the access log that wait to be written, at most 1048576. Above it lines are left out, and the log tells
     /// how many.
     access_log_lines_count = 8_192;
@@ -128,6 +131,23 @@ limits! {
     drain_generation_ms = 0;
     /// On TERM and INT sessions are closed with 1001; after so many milliseconds the host ends all the same.
     drain_host_ms = 5_000;
+
+    /// Client: status line and fields of one response, in bytes. Above it the connection fails.
+    response_head_bytes = 64 << 10;
+    /// Client: fields of one response. Above it the connection fails.
+    response_field_count = 200;
+    /// Client: responses with a status below 200 that come before the final one. One more fails the connection.
+    interim_responses_count = 16;
+    /// Client: what is kept of the content of an answer that refuses an opening handshake or a tunnel, in bytes. The rest
+    /// is left out.
+    refusal_content_bytes = 4 << 10;
+    /// Client: redirects that are followed for one request. One more fails it.
+    redirects_count = 10;
+    /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time
+    /// after it.
+    retry_first_ms = 500;
+    /// Client: connecting again is never waited for longer, in milliseconds.
+    retry_most_ms = 30_000;
 
     /// One request on the control socket, in bytes. A longer one is refused.
     control_request_bytes = 64 << 10;

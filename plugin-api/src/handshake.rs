@@ -201,6 +201,7 @@ impl Handshake {
 
     /// The answer names this subprotocol, as does [`Session::subprotocol`](crate::Session::subprotocol) later. False
     /// when the peer does not offer it; then nothing changes.
+    #[must_use = "false says that the peer does not offer it"]
     pub fn choose(&self, subprotocol: &str) -> bool {
         // An empty name would choose none.
         !subprotocol.is_empty() && self.choose_raw(subprotocol)

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value};
@@ -9,9 +10,9 @@ use serde_json::{Map, Value};
 use super::args::{LogArgs, ServeArgs};
 use super::signals::{self, Signal};
 use super::{Done, print};
-use crate::config::{self, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
-use crate::logging;
+use crate::logging::{self, LogControl};
 use crate::server::{self, Host};
 
 /// `serve`.
@@ -22,19 +23,34 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
         .or(Overrides::from_environment(|name| env::var_os(name))?);
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
-    let log = logging::init(&config.log)?;
+    let log = logging::init(&config.log, &config.limits)?;
+    let served = run(config, &log, read);
+    if !log.finish(LAST_LINES) {
+        print::warning("the last lines of `log.file` could not be written; look at its disk");
+    }
+    served
+}
+
+/// Runs a host that signals drain and reload.
+fn run(
+    config: Config,
+    log: &LogControl,
+    read: impl FnMut() -> Result<Config, ConfigError> + Send + 'static,
+) -> Done {
     raise_open_files();
     let host = Host::builder()
         .config(config)
-        .log(log)
+        .log(log.clone())
         .reload(read)
         .announce(server::tell);
     let handle = host.handle();
+    let bound = host.bind()?;
+    // Not before: until then there is one thread, which gives up its privileges.
     signals::listen(move |signal| match signal {
         Signal::Drain => handle.drain(None),
         Signal::Reload => handle.reload(),
     })?;
-    Ok(host.build()?.run()?)
+    Ok(bound.start()?.run()?)
 }
 
 /// Raises the limit of open files as far as it goes: each connection takes one.
@@ -47,6 +63,9 @@ fn raise_open_files() {
     // Without it there are fewer connections, as many as the limit allows.
     let _ = setrlimit(Resource::Nofile, raised);
 }
+
+/// How long the end of the host waits for the last lines of the log.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// `plugin list`.
 pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {
@@ -150,14 +169,21 @@ pub(super) fn level_lines(log: &Value) -> String {
 }
 
 /// `version`.
-pub(super) fn version() {
-    print::line(&format!("hotsocket {}", env!("CARGO_PKG_VERSION")));
-    print::line(&format!("git {}", env!("HOTSOCKET_COMMIT")));
-    print::line(&format!(
-        "abi {}.{}",
-        hotsocket_abi::ABI_MAJOR,
-        hotsocket_abi::ABI_MINOR
-    ));
+pub(super) fn version(json: bool) {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    let abi = format!("{major}.{minor}");
+    if json {
+        let object = serde_json::json!({"version": number, "git": commit, "abi": abi});
+        print::line(&object.to_string());
+        return;
+    }
+    print::line(&format!("hotsocket {number}"));
+    print::line(&format!("git {commit}"));
+    print::line(&format!("abi {abi}"));
 }
 
 /// The host has understood, and does not do it.

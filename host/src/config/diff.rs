@@ -64,6 +64,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
+        ("run_as", !is_same_user(running, new)),
         (
             "limits.buffered_total_bytes",
             was.buffered_total_bytes != is.buffered_total_bytes,
@@ -141,6 +142,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         .collect())
 }
 
+/// Whether both run as the same user and group, or neither becomes anybody.
+fn is_same_user(running: &Config, new: &Config) -> bool {
+    match (&running.run_as, &new.run_as) {
+        (Some(was), Some(is)) => was.is_same(is),
+        (was, is) => was == is,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -206,6 +215,23 @@ mod tests {
         assert_eq!(diff(&one, &other), Ok(vec![Change::Tls]));
         let refused = diff(&config("{}"), &one).unwrap_err();
         assert_eq!(refused.keys, ["tls"]);
+    }
+
+    #[test]
+    fn another_user_takes_a_restart_and_another_name_of_the_same_does_not() {
+        let as_user = |user: &str| {
+            config(&format!(
+                r#"{{"run_as": {{"user": "{user}", "group": "7"}}}}"#
+            ))
+        };
+        for (was, is) in [
+            (config("{}"), as_user("12345")),
+            (as_user("12345"), as_user("12346")),
+            (as_user("12345"), config("{}")),
+        ] {
+            assert_eq!(diff(&was, &is).unwrap_err().keys, ["run_as"]);
+        }
+        assert_eq!(diff(&as_user("12345"), &as_user("012345")), Ok(vec![]));
     }
 
     #[test]

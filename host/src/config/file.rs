@@ -1,5 +1,7 @@
 //! Exactly what may be written in a config file: JSON with comments and trailing commas.
 
+use std::path::PathBuf;
+
 use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
@@ -8,6 +10,7 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
+use super::run_as::{WrittenRunAs, run_as};
 use super::source::Source;
 use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
@@ -24,6 +27,7 @@ pub(super) struct File {
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
+    pub(super) run_as: WrittenRunAs,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
@@ -37,6 +41,8 @@ pub(super) struct File {
 pub(super) struct WrittenLog {
     pub(super) level: Option<LevelFilter>,
     pub(super) format: Option<LogFormat>,
+    /// Relative to the working directory already.
+    pub(super) file: Option<PathBuf>,
     pub(super) targets: Vec<(String, LevelFilter)>,
     pub(super) plugins: Vec<(String, LevelFilter)>,
 }
@@ -50,6 +56,7 @@ const KEYS: &[&str] = &[
     "threads",
     "control",
     "trusted_proxies",
+    "run_as",
     "vhosts",
     "limits",
     "log",
@@ -100,6 +107,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }
+            "run_as" => file.run_as = run_as(value, reader),
             "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => file.limits = limits(value, reader),
             "log" => file.log = log(value, reader),
@@ -182,9 +190,15 @@ fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {
                         },
                     );
             }
+            "file" => {
+                let file = reader.path(value, "file", "hotsocket.log");
+                log.file = file
+                    .filter(|file| file != "-")
+                    .map(|file| reader.beside(&file));
+            }
             "targets" => log.targets = levels(value, reader, "targets"),
             "plugins" => log.plugins = levels(value, reader, "plugins"),
-            _ => reader.refuse_key(&key, &["level", "format", "targets", "plugins"]),
+            _ => reader.refuse_key(&key, &["level", "format", "file", "targets", "plugins"]),
         }
     }
     log

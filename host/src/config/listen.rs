@@ -10,6 +10,7 @@ use jsonc_parser::common::{Range, Ranged};
 use nix::unistd::{Group, User};
 
 use super::reader::{Located, Reader};
+use super::run_as::RunAs;
 use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
@@ -40,6 +41,14 @@ impl ListenAddress {
             owner: None,
             group: None,
         })
+    }
+
+    /// Gives a unix socket that names no owner or group those of the host once it runs as somebody else.
+    pub(super) fn belong_to(&mut self, run_as: &RunAs) {
+        if let Self::Unix(socket) = self {
+            socket.owner.get_or_insert(run_as.user);
+            socket.group.get_or_insert(run_as.group);
+        }
     }
 
     /// Whether only one of the two could be bound.
@@ -295,29 +304,34 @@ fn id(
     look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
 ) -> Option<u32> {
     let text = reader.string(value, what, "www-data")?;
-    if let Ok(id) = text.value.parse() {
-        return Some(id);
+    let mend = "write a name that it knows, or the id in digits";
+    id_of(&text.value, what, look_up)
+        .map_err(|cause| reader.refuse(text.range, cause, mend))
+        .ok()
+}
+
+/// The id that a text means, or why it means none.
+pub(super) fn id_of(
+    text: &str,
+    what: &str,
+    look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
+) -> Result<u32, String> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
     }
-    let cause = match look_up(&text.value) {
-        Ok(Some(id)) => return Some(id),
-        Ok(None) => format!(
-            "`{what}` is `{}`, which this machine does not know",
-            text.value
-        ),
-        Err(error) => format!("cannot look up the {what} `{}`: {error}", text.value),
-    };
-    reader.refuse(
-        text.range,
-        cause,
-        "write a name that it knows, or the id in digits",
-    );
-    None
+    match look_up(text) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(format!(
+            "`{what}` is `{text}`, which this machine does not know"
+        )),
+        Err(error) => Err(format!("cannot look up the {what} `{text}`: {error}")),
+    }
 }
 
 fn user_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
 }
 
-fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
+pub(super) fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
 }

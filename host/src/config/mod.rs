@@ -1,7 +1,7 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
-use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
+use crate::wire::network::Network;
 
 mod diff;
 mod error;
@@ -30,6 +30,7 @@ mod origin;
 mod overrides;
 mod reader;
 mod resolve;
+mod run_as;
 mod source;
 mod tls;
 mod vhost;
@@ -42,6 +43,7 @@ pub use overrides::{Overrides, parse_threads};
 #[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
+pub use run_as::RunAs;
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
 ///
@@ -62,6 +64,8 @@ pub struct Config {
     pub control: Option<ControlPlace>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
+    pub run_as: Option<RunAs>,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.
@@ -101,6 +105,7 @@ impl Default for Config {
             threads: 1,
             control: None,
             trusted_proxies: Vec::new(),
+            run_as: None,
             default: VhostConfig::default(),
             vhosts: Vec::new(),
             limits: Limits::default(),
@@ -256,13 +261,15 @@ impl Default for ExtensionConfig {
     }
 }
 
-/// Levels and format of the log.
+/// Levels, format and place of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The level of what is not named below.
     pub level: LevelFilter,
     /// How a line is written.
     pub format: LogFormat,
+    /// The file; `None` is standard error.
+    pub file: Option<PathBuf>,
     /// Levels by target; the longest one that is a path prefix of an event's target decides.
     pub targets: BTreeMap<String, LevelFilter>,
     /// Levels of the lines of single plugins, by plugin name.
@@ -274,6 +281,7 @@ impl Default for LogConfig {
         Self {
             level: LevelFilter::INFO,
             format: LogFormat::Auto,
+            file: None,
             targets: BTreeMap::new(),
             plugins: BTreeMap::new(),
         }
@@ -283,7 +291,7 @@ impl Default for LogConfig {
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Human when standard error is a terminal, else JSON.
+    /// Human on standard error when that is a terminal, else JSON.
     #[default]
     Auto,
     /// One line for eyes.

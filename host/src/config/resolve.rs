@@ -12,12 +12,13 @@ use super::listen::ListenAddress;
 use super::mounts::www;
 use super::overrides::Overrides;
 use super::reader::{Located, Reader};
+use super::run_as;
 use super::source::Source;
 use super::tls;
 use super::vhost::WrittenVhost;
 use super::{Config, ControlPlace, LogConfig, VhostConfig, judge};
 use crate::limits::Limits;
-use crate::net::network::{BadNetwork, Network};
+use crate::wire::network::{BadNetwork, Network};
 
 /// A larger config file is refused unread: it is the wrong file.
 const MOST_FILE_BYTES: u64 = 16 << 20;
@@ -98,12 +99,19 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             (None, _) => {}
         }
     }
+    let run_as = run_as::resolve(written.run_as, overrides, reader);
+    let mut listen = overrides
+        .listen
+        .clone()
+        .or(written.listen)
+        .unwrap_or_else(|| vec![ListenAddress::usual()]);
+    if let Some(run_as) = &run_as {
+        for address in &mut listen {
+            address.belong_to(run_as);
+        }
+    }
     Config {
-        listen: overrides
-            .listen
-            .clone()
-            .or(written.listen)
-            .unwrap_or_else(|| vec![ListenAddress::usual()]),
+        listen,
         tls,
         plugins: overrides
             .plugins
@@ -122,6 +130,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
                 .map_or(ControlPlace::Usual, ControlPlace::At),
         ),
         trusted_proxies: networks(&written.trusted_proxies, reader),
+        run_as,
         default,
         vhosts,
         limits: limits(&written.limits, reader),
@@ -226,6 +235,7 @@ fn log(written: WrittenLog, overrides: &Overrides) -> LogConfig {
     LogConfig {
         level: overrides.log_level.or(written.level).unwrap_or(usual.level),
         format: written.format.unwrap_or(usual.format),
+        file: written.file,
         targets: merge(written.targets, &overrides.log_targets),
         plugins: merge(written.plugins, &overrides.log_plugins),
     }

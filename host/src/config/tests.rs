@@ -37,7 +37,8 @@ fn environment(variables: &[(&str, &str)]) -> Result<Overrides, super::ConfigErr
 fn without_a_file_the_defaults_hold() {
     let config = load(None, &Overrides::default()).unwrap();
     assert_eq!(config.listen, ["127.0.0.1:7681".parse().unwrap()]);
-    assert_eq!(config.plugins.as_deref(), Some(Path::new("plugins")));
+    let usual = cfg!(feature = "plugin-files").then_some(Path::new("plugins"));
+    assert_eq!(config.plugins.as_deref(), usual);
     assert!(config.threads >= 1);
     assert_eq!(config.control, Some(ControlPlace::Usual));
     assert_eq!(config.limits, Limits::default());
@@ -194,7 +195,7 @@ fn an_unknown_key_is_answered_with_the_nearest_right_one() {
         "hotsocket.json:1:10: unknown key `colour`
   {\"log\": {\"colour\": true}}
            ^^^^^^^^
-  known here are `level`, `format`, `targets` and `plugins`"
+  known here are `level`, `format`, `file`, `targets` and `plugins`"
     );
 }
 

@@ -11,7 +11,7 @@ use crate::{
         http_handler::{HttpFacts, HttpHandler},
         session::SessionCall,
     },
-    net::{peer::Peer, service::Delivered, tls::TlsFacts},
+    net::{peer::Peer, service::Delivered, tls::TlsFacts, token::ConnectionId},
     wire::{Role, extension::Extension},
 };
 
@@ -332,6 +332,8 @@ pub struct Agreed {
 /// What is known of a connection before there is a session.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFacts<'a> {
+    /// Its id.
+    pub connection: ConnectionId,
     /// The name of its vhost.
     pub vhost: &'a str,
     /// The request target, as it came.

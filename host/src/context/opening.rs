@@ -28,6 +28,7 @@ impl Context {
     ) -> Answer<Session, Exchange> {
         let target = origin_form(head);
         let mut facts = RequestFacts {
+            connection: port.id(),
             vhost: &routes.vhost,
             target: &target,
             peer: port.peer(),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     context::routes::Routes,
-    net::network::Network,
-    wire::host_pattern::{HostMap, HostPattern},
+    wire::{
+        host_pattern::{HostMap, HostPattern},
+        network::Network,
+    },
 };
 
 /// All vhosts of a host. Made anew, as a whole, whenever something changes.

@@ -14,7 +14,6 @@ mod link;
 pub mod listener;
 pub mod listening;
 pub mod mailbox;
-pub mod network;
 pub mod peer;
 pub mod port;
 mod serve;

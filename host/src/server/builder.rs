@@ -18,7 +18,7 @@ use rustix::process::{Resource, getrlimit};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    config::{Config, ConfigError, ControlPlace, ListenAddress},
+    config::{Config, ConfigError, ControlPlace, ListenAddress, RunAs},
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
@@ -32,8 +32,9 @@ use crate::{
         deployment::{Deployment, open_sites},
         handle::HostHandle,
         host::Host,
-        listeners::{Listeners, StartError},
+        listeners::{Listeners, PreparedListeners, StartError},
         plugins::Plugins,
+        privileges::{PrivilegeError, become_user, may_become, unreadable_again},
         threads::Threads,
     },
 };
@@ -168,26 +169,71 @@ impl HostBuilder {
     /// # Errors
     ///
     /// One for each cause; nothing is left of the host then.
-    pub fn build(mut self) -> Result<Host, StartError> {
+    pub fn build(self) -> Result<Host, StartError> {
+        self.bind()?.start()
+    }
+
+    /// The first part of that: binds the addresses, reads the keys, and becomes the user of the config. No thread is made
+    /// in it.
+    pub(crate) fn bind(mut self) -> Result<BoundHost, StartError> {
+        tell_version();
         self.config.judge()?;
         derive_max_connections(&mut self.config.limits);
-        let config = self.config;
-        let sites = open_sites(&config, &BTreeMap::new())?;
-        let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
+        let config = &self.config;
+        config.run_as.as_ref().map_or(Ok(()), may_become)?;
+        let mut keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
         let tls = keeper.as_ref().map(TlsKeeper::tls);
         let mut listeners = Listeners::new(config.threads, tls);
         let prepared = listeners.prepare(&config.listen)?;
-        let change = listeners.install(prepared);
+        if let Some(run_as) = &config.run_as {
+            // All that follows is done, and all files are made, as that user.
+            give_up_privileges(run_as, config, self.reload.as_mut())?;
+            listeners.bind_as(&run_as.name);
+            keeper.iter_mut().for_each(TlsKeeper::forget_unseen);
+        }
+        Ok(BoundHost {
+            plan: self,
+            keeper,
+            listeners,
+            prepared,
+        })
+    }
+}
+
+/// A host that has its addresses, and does not serve yet.
+pub(crate) struct BoundHost {
+    plan: HostBuilder,
+    keeper: Option<TlsKeeper>,
+    listeners: Listeners,
+    prepared: PreparedListeners,
+}
+
+impl BoundHost {
+    /// The rest of [`HostBuilder::build`].
+    pub(crate) fn start(self) -> Result<Host, StartError> {
+        let HostBuilder {
+            config,
+            linked,
+            data,
+            log,
+            reload,
+            announce,
+            handle,
+            inbox,
+            ..
+        } = self.plan;
+        let sites = open_sites(&config, &BTreeMap::new())?;
+        let mut listeners = self.listeners;
+        let change = listeners.install(self.prepared);
         let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
         let hub = Arc::clone(&threads.hub);
-        let handle = self.handle;
         handle.attach(&hub);
         handle.set_listening(listeners.addresses());
         handle.set_usual_drain(Duration::from_millis(config.limits.drain_host_ms));
 
         let counters = config.limits.plugin_counters_count as usize;
-        let services = Services::new(Arc::clone(&hub), plugin_levels(self.log.clone()), counters);
-        let services = Arc::new(services.with_data(self.data));
+        let services = Services::new(Arc::clone(&hub), plugin_levels(log.clone()), counters);
+        let services = Arc::new(services.with_data(data));
         let plugins = Plugins::new(&config, &handle)?;
         let control = match &config.control {
             Some(place) => Some(open_control(place, &config.limits, &handle)?),
@@ -195,20 +241,20 @@ impl HostBuilder {
         };
         let finished = finished(&handle, &config.limits);
         let mut conductor = Conductor {
-            inbox: self.inbox,
+            inbox,
             handle: handle.clone(),
             plugins,
             deployment: Deployment::new(services, finished, config, sites),
             listeners,
-            tls: keeper.map(KeptTls::new),
-            log: self.log,
-            reload: self.reload,
-            announce: self.announce,
+            tls: self.keeper.map(KeptTls::new),
+            log,
+            reload,
+            announce,
             hub,
             control,
             ending: None,
         };
-        for plugin in &self.linked {
+        for plugin in &linked {
             conductor.link(plugin)?;
         }
         conductor.first_scan();
@@ -221,6 +267,40 @@ impl HostBuilder {
         let descriptor = descriptor.map_err(StartError::Poll)?;
         Ok(Host::new(Box::new(conductor), workers, handle, descriptor))
     }
+}
+
+/// Tells which build this is, for whoever reads the log later.
+fn tell_version() {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    tracing::info!(target: "hotsocket", version = number, git = commit, abi = %format_args!("{major}.{minor}"),
+        "hotsocket starts");
+}
+
+/// Becomes the user of the config, and tells what that user cannot read again.
+fn give_up_privileges(
+    run_as: &RunAs,
+    config: &Config,
+    reload: Option<&mut Reload>,
+) -> Result<(), PrivilegeError> {
+    become_user(run_as)?;
+    tracing::info!(target: "hotsocket", user = run_as.user, group = run_as.group,
+        "privileges are given up: the host runs as user {}", run_as.name);
+    for warning in config
+        .tls
+        .iter()
+        .flat_map(|tls| unreadable_again(run_as, tls))
+    {
+        tracing::warn!(target: "hotsocket::tls", "{warning}");
+    }
+    if let Some(Err(error)) = reload.map(|read| read()) {
+        tracing::warn!(target: "hotsocket::config",
+            "user {} (`run_as`) cannot read the config again, so that a reload (HUP) will be refused: {error}", run_as.name);
+    }
+    Ok(())
 }
 
 impl fmt::Debug for HostBuilder {

@@ -337,7 +337,13 @@ impl Conductor {
                     cause.unwrap_or_default());
             }
         };
-        let log = config.log.clone();
+        let prepare = |own: &LogControl| own.prepare(&config.log, &config.limits);
+        let log = match self.log.as_ref().map(prepare).transpose() {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
+            }
+        };
         if let Err(refusal) = self.deployment.reconfigure(config) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
@@ -348,8 +354,8 @@ impl Conductor {
             }
         }
         self.listen(listeners);
-        if let Some(own) = &self.log {
-            own.apply(&log);
+        if let (Some(own), Some(prepared)) = (&self.log, log) {
+            own.install(prepared);
         }
         let limits = self.deployment.config().limits.clone();
         self.handle

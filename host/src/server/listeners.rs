@@ -14,7 +14,7 @@ use crate::{
         unix_socket::{self, SocketFile},
     },
     plugin::refusal::Refusal,
-    server::open_site::SiteError,
+    server::{open_site::SiteError, privileges::PrivilegeError},
 };
 
 /// The listeners of the host.
@@ -26,6 +26,8 @@ pub(crate) struct Listeners {
     bound: Vec<Bound>,
     /// The number of the next one.
     next: ListenerNumber,
+    /// The user that the host has become since it began.
+    became: Option<String>,
 }
 
 /// One listener, with a socket on each service thread.
@@ -57,7 +59,13 @@ impl Listeners {
             tls,
             bound: Vec::new(),
             next: 0,
+            became: None,
         }
+    }
+
+    /// From now on a refusal may come from this: the host has become that user.
+    pub(crate) fn bind_as(&mut self, user: &str) {
+        self.became = Some(user.to_owned());
     }
 
     /// Binds what `listen` has and the host has not.
@@ -96,13 +104,16 @@ impl Listeners {
     }
 
     fn bind(&self, written: &ListenAddress, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let fail = |source| StartError::Bind {
-            address: written.clone(),
-            source,
+        let is_beside_own = match written {
+            ListenAddress::Inet(settings) => {
+                to.gone.iter().any(|gone| overlap(&gone.address, settings))
+            }
+            ListenAddress::Unix(_) => false,
         };
+        let fail = |source| self.refusal(written, is_beside_own, source);
         let (sockets, address, file) = match written {
             ListenAddress::Inet(settings) => {
-                let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
+                let bind = match is_beside_own {
                     true => listener::bind_beside_own,
                     false => listener::bind,
                 };
@@ -135,6 +146,30 @@ impl Listeners {
             thread.push((number, socket));
         }
         Ok(())
+    }
+
+    /// Why an address cannot be bound. What only root may do says so once the host is no longer root; and to share a
+    /// port, as two listeners do that overlap, their sockets must be made by the same user.
+    fn refusal(
+        &self,
+        address: &ListenAddress,
+        is_beside_own: bool,
+        source: io::Error,
+    ) -> StartError {
+        let is_denied = match source.kind() {
+            io::ErrorKind::PermissionDenied => true,
+            io::ErrorKind::AddrInUse => is_beside_own,
+            _ => false,
+        };
+        let address = address.clone();
+        match self.became.clone().filter(|_| is_denied) {
+            Some(user) => StartError::GivenUp {
+                address,
+                user,
+                source,
+            },
+            None => StartError::Bind { address, source },
+        }
     }
 
     /// Goes by what was prepared; gives what the service threads are to be told.
@@ -261,6 +296,19 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// An address cannot be bound by the user that the host has become.
+    #[error(
+        "cannot listen on {address}, since the host has become user {user} (`run_as`), who may not do that; restart \
+         the host to listen there"
+    )]
+    GivenUp {
+        /// Which one.
+        address: ListenAddress,
+        /// Who we are.
+        user: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There are too many addresses.
     #[error(
         "cannot listen on {0} addresses; a host listens on at most {MAX_LISTENERS}: let one that is for all \
@@ -285,6 +333,9 @@ pub enum StartError {
     /// The control socket cannot be opened.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The host cannot become the user of `run_as`.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {

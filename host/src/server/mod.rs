@@ -1,9 +1,9 @@
 //! Assembles the floors: [`Host`] for programs, and the thread that decides while it runs.
 //!
 //! `builder.rs` makes a host, `host.rs`, `worker.rs` and `handle.rs` are what a program has of it. `conductor.rs` does what
-//! is to be done beside serving: with `plugins.rs` (`linked_plugins.rs` in a
-//! host without files), `deployment.rs`, `instances.rs` and `listeners.rs` it changes what is
-//! served, and `threads.rs` are those that serve.
+//! is to be done beside serving: with `plugins.rs` (`linked_plugins.rs` in a host without files), `deployment.rs`,
+//! `instances.rs` and `listeners.rs` it changes what is served, and `threads.rs` are those that serve. `privileges.rs` gives
+//! up what only root may do.
 
 mod builder;
 mod conductor;
@@ -18,6 +18,7 @@ mod plugins;
 #[cfg(not(feature = "plugin-files"))]
 #[path = "linked_plugins.rs"]
 mod plugins;
+pub(crate) mod privileges;
 mod threads;
 mod worker;
 
@@ -28,6 +29,7 @@ pub use listeners::StartError;
 #[cfg(feature = "cli")]
 pub(crate) use listeners::tell;
 pub use open_site::SiteError;
+pub use privileges::PrivilegeError;
 pub use worker::{HostError, ServiceThread, Worker};
 
 use crate::config::Config;

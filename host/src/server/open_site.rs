@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    access_log::{self, AccessLog, AccessLogError},
+    access_log::{self, AccessLog},
     config::VhostConfig,
     context::{
         error_pages::{ErrorPageError, ErrorPages},
@@ -11,6 +11,7 @@ use crate::{
         site::Site,
     },
     limits::Limits,
+    line_file::LineFileError,
     wire::fields::Fields,
 };
 
@@ -28,7 +29,7 @@ pub enum SiteError {
     ErrorPage(#[from] ErrorPageError),
     /// The access log.
     #[error(transparent)]
-    AccessLog(#[from] AccessLogError),
+    AccessLog(#[from] LineFileError),
 }
 
 /// A site, and what belongs to it and is not for the service threads.
@@ -95,7 +96,7 @@ impl OpenLog {
         settings: &access_log::Settings,
         limits: &Limits,
         before: Option<&OpenSite>,
-    ) -> Result<Self, AccessLogError> {
+    ) -> Result<Self, LineFileError> {
         let bounds = [limits.access_log_lines_count, limits.access_log_text_bytes];
         let same = before
             .and_then(|before| before.log.as_ref())

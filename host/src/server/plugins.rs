@@ -36,7 +36,9 @@ impl Plugins {
         let handle = handle.clone();
         let hint = move || handle.send(Errand::Hint);
         let staging = Staging::create()?;
-        let loader = Loader::new(&config.limits, Trust::of_this_process(), staging);
+        let mut trust = Trust::of_this_process();
+        trust.strict |= config.run_as.is_some();
+        let loader = Loader::new(&config.limits, trust, staging);
         let most_bytes = config.limits.plugin_file_bytes;
         Ok(Self {
             registry: Registry::new(Some(loader)),

@@ -21,6 +21,7 @@ pub struct RequestHead<'a> {
 
 /// What the input turned out to be.
 #[derive(Debug)]
+#[must_use = "it may be an error, or ask for more bytes"]
 pub enum HeadParsed<'a> {
     /// A request head.
     Done(RequestHead<'a>),
@@ -247,7 +248,7 @@ fn is_authority(bytes: &[u8]) -> bool {
 }
 
 /// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
-fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
+pub(super) fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
     let mut before = 0;
     for byte in head {
         match (before, byte) {

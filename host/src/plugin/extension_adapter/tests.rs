@@ -21,6 +21,7 @@ use crate::{
         roster::SetId,
         routes::ExtensionRoute,
     },
+    net::token::ConnectionId,
     plugin::{
         adapter::Protocol, extension_adapter::HostedExtension, generation::Generation, hash::Hash,
         host_calls::Services, instance::InstancePlan, tables::Opened,
@@ -94,6 +95,7 @@ impl Side {
         Negotiator {
             thread: self.thread,
             request: RequestFacts {
+                connection: ConnectionId::new(0, 1, 1),
                 vhost: "default",
                 target: "/echo?a=b",
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
