@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
 const ROOMS: &[(&str, &str)] = &[
     ("mio", "net"),
     ("rustls", "net"),
+    ("dns_lookup", "net"),
     ("httparse", "wire"),
     ("httpdate", "wire"),
     ("mime_guess", "context"),

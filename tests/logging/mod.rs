@@ -184,23 +184,39 @@ fn seed_11_1_errors_warnings_and_information_go_to_standard_error_until_a_level_
     quiet.await_log(0, |line| line.text("level") == "warn");
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
-    let levels = |peer: &mut RawPeer| -> Vec<String> {
+    have_logged(&mut peer);
+    server.await_log(0, |line| line.mentions("probe logs information"));
+    // Behind the lines in question stand two at the usual levels: once they are there, nothing else comes.
+    let mut assert_levels = |set: &[&str], back: &[&str], expected: &[&str]| {
         let mark = server.log().mark();
-        have_logged(peer);
-        // The host logs at error level itself when it refuses, which shows that all before it is there.
-        server.command(["plugin", "reload", "nobody"]);
-        let lines = server.logged(mark, |line| line.mentions("probe logs"));
-        lines.iter().map(|line| line.text("level")).collect()
+        for change in [set, back] {
+            let mut command = hotsocket();
+            command.arg("log").args(change).arg("--control");
+            command.arg(server.directory().join("control.sock"));
+            assert!(output_of(command).status.success(), "{change:?}");
+            have_logged(&mut peer);
+        }
+        let expected = [expected, &["error", "info"]].concat();
+        eventually(&format!("{set:?}: {expected:?}"), DEADLINE, || {
+            let lines = server.logged(mark, |line| line.mentions("probe logs"));
+            let levels: Vec<String> = lines.iter().map(|line| line.text("level")).collect();
+            levels == expected
+        });
     };
-    assert_eq!(levels(&mut peer), ["error", "info"]);
-    server.command(["log", "debug", "--plugin", "fixture-probe"]);
-    assert_eq!(levels(&mut peer), ["error", "info", "debug"]);
-    server.command(["log", "default", "--plugin", "fixture-probe"]);
-    server.command(["log", "error", "--target", "plugin"]);
-    assert_eq!(levels(&mut peer), ["error"]);
-    server.command(["log", "default", "--target", "plugin"]);
-    server.command(["log", "off"]);
-    assert_eq!(levels(&mut peer), [""; 0]);
+    assert_levels(&["info"], &["default"], &["error", "info"]);
+    let of_plugin = ["--plugin", "fixture-probe"];
+    assert_levels(
+        &[&["debug"], &of_plugin[..]].concat(),
+        &[&["default"], &of_plugin[..]].concat(),
+        &["error", "info", "debug"],
+    );
+    let of_target = ["--target", "plugin"];
+    assert_levels(
+        &[&["error"], &of_target[..]].concat(),
+        &[&["default"], &of_target[..]].concat(),
+        &["error"],
+    );
+    assert_levels(&["off"], &["default"], &[]);
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn entry(target: &str) -> Entry<'_> {
     Entry {
         time: SystemTime::UNIX_EPOCH,
         peer: None,
+        peer_name: None,
         method: b"GET",
         target: target.as_bytes(),
         http_minor: 1,

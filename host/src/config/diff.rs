@@ -12,6 +12,8 @@ pub enum Change {
     Options(String),
     /// Other options for extensions, others of them, or another order: new instances, old sessions keep theirs.
     Extensions,
+    /// Another bound of the connections of the default vhost, or none; those that are there stay.
+    MaxConnections,
     /// Another default protocol, or none.
     DefaultProtocol,
     /// Other origins.
@@ -30,6 +32,8 @@ pub enum Change {
     AccessLog,
     /// Other peers that are believed when they say whom they ask for, from the next request on.
     TrustedProxies,
+    /// Names of peers are looked up from now on, or no longer.
+    ReverseNames,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
     /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
@@ -112,6 +116,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
     let rest = [
         (Change::Extensions, was.extensions != is.extensions),
         (
+            Change::MaxConnections,
+            was.max_connections != is.max_connections,
+        ),
+        (
             Change::DefaultProtocol,
             was.default_protocol != is.default_protocol,
         ),
@@ -128,6 +136,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (
             Change::TrustedProxies,
             running.trusted_proxies != new.trusted_proxies,
+        ),
+        (
+            Change::ReverseNames,
+            running.reverse_names != new.reverse_names,
         ),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
@@ -176,14 +188,16 @@ mod tests {
     #[test]
     fn what_a_running_host_can_take_is_named() {
         let new = config(
-            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
+            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "max_connections": 7, "default_protocol": "echo",
+                "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
-                "trusted_proxies": ["10.0.0.0/8"],
+                "trusted_proxies": ["10.0.0.0/8"], "reverse_names": true,
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
             Change::Options("echo".to_owned()),
+            Change::MaxConnections,
             Change::DefaultProtocol,
             Change::AllowedOrigins,
             Change::Mounts,
@@ -193,6 +207,7 @@ mod tests {
             Change::AccessLog,
             Change::Listen,
             Change::TrustedProxies,
+            Change::ReverseNames,
             Change::Limits,
             Change::Log,
         ];

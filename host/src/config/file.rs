@@ -15,8 +15,9 @@ use super::source::Source;
 use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
-use crate::limits::Limits;
+use crate::limits::{FieldBounds, Limits};
 use crate::net::tls::TlsSettings;
+use crate::wire::header_list::is_token;
 
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
@@ -28,11 +29,13 @@ pub(super) struct File {
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
     pub(super) run_as: WrittenRunAs,
+    pub(super) reverse_names: bool,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
     /// By key of [`Limits`].
     pub(super) limits: Vec<(String, Located<u64>)>,
+    pub(super) per_field_bytes: FieldBounds,
     pub(super) log: WrittenLog,
 }
 
@@ -57,6 +60,7 @@ const KEYS: &[&str] = &[
     "control",
     "trusted_proxies",
     "run_as",
+    "reverse_names",
     "vhosts",
     "limits",
     "log",
@@ -108,8 +112,11 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }
             "run_as" => file.run_as = run_as(value, reader),
+            "reverse_names" => {
+                file.reverse_names = reader.flag(value, "reverse_names").unwrap_or_default();
+            }
             "vhosts" => file.vhosts = vhosts(value, reader),
-            "limits" => file.limits = limits(value, reader),
+            "limits" => limits(value, &mut file, reader),
             "log" => file.log = log(value, reader),
             _ if file.default.take(key.value, value, reader) => {}
             _ => {
@@ -159,16 +166,36 @@ pub(super) fn extensions(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String,
     extensions
 }
 
-fn limits(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, Located<u64>)> {
-    let mut limits = Vec::new();
+fn limits(value: &Value<'_>, file: &mut File, reader: &Reader<'_>) {
     for (key, value) in reader.properties(value, "limits") {
-        if !Limits::KEYS.contains(&key.value) {
+        if key.value == "per_field_bytes" {
+            file.per_field_bytes = field_bounds(value, reader);
+        } else if !Limits::KEYS.contains(&key.value) {
             reader.refuse_key(&key, Limits::KEYS);
         } else if let Some(bound) = reader.whole(value, key.value) {
-            limits.push((key.value.to_owned(), bound));
+            file.limits.push((key.value.to_owned(), bound));
         }
     }
-    limits
+}
+
+/// Names of fields and their bounds. Letters do not count in a name, so each is there once in any of them.
+fn field_bounds(value: &Value<'_>, reader: &Reader<'_>) -> FieldBounds {
+    let mut bounds = FieldBounds::default();
+    for (name, value) in reader.properties(value, "per_field_bytes") {
+        let Some(bound) = reader.whole(value, name.value) else {
+            continue;
+        };
+        if !is_token(name.value.as_bytes()) {
+            let cause = format!("`{}` is no name of a field", name.value);
+            let mend = "write the name alone, as in \"Cookie\"; without a colon";
+            reader.refuse(name.range, cause, mend);
+        } else if !bounds.add(name.value, bound.value) {
+            let cause = format!("the field `{}` has a bound already", name.value);
+            let mend = "leave one of them out: letters do not count in names of fields";
+            reader.refuse(name.range, cause, mend);
+        }
+    }
+    bounds
 }
 
 fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {

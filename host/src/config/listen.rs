@@ -11,7 +11,7 @@ use nix::unistd::{Group, User};
 
 use super::reader::{Located, Reader};
 use super::run_as::RunAs;
-use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
+use crate::net::listener::{InetSettings, MOST_KEEPALIVE_PROBES, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
 /// One place to listen at.
@@ -157,7 +157,16 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
-const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
+const KEYS: &[&str] = &[
+    "address",
+    "keepalive_s",
+    "keepalive_interval_s",
+    "keepalive_probes",
+    "unix",
+    "mode",
+    "owner",
+    "group",
+];
 
 /// The part `listen`. What is no address is left out, and noted.
 pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
@@ -224,12 +233,19 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
             }
-            "keepalive_s" if is_unix => {
+            name @ ("keepalive_s" | "keepalive_interval_s" | "keepalive_probes") if is_unix => {
                 let cause =
-                    "`keepalive_s` is for addresses; a peer on this machine does not vanish";
+                    format!("`{name}` is for addresses; a peer on this machine does not vanish");
                 reader.refuse(key.range, cause, "leave it out");
             }
             "keepalive_s" => set.keepalive_s = keepalive(value, reader),
+            "keepalive_interval_s" => {
+                set.keepalive_interval_s = within(value, key.value, MOST_KEEPALIVE_S, reader);
+            }
+            "keepalive_probes" => {
+                let count = within(value, key.value, MOST_KEEPALIVE_PROBES.into(), reader);
+                set.keepalive_probes = count.and_then(|count| count.try_into().ok());
+            }
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
@@ -245,6 +261,8 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
         })),
         ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
             keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
+            keepalive_interval_s: set.keepalive_interval_s,
+            keepalive_probes: set.keepalive_probes,
             ..inet
         })),
     }
@@ -257,6 +275,8 @@ struct Set {
     owner: Option<u32>,
     group: Option<u32>,
     keepalive_s: Option<u64>,
+    keepalive_interval_s: Option<u64>,
+    keepalive_probes: Option<u32>,
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -279,6 +299,18 @@ fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {
         return None;
     }
     Some(seconds.value)
+}
+
+/// A number from 1 to `most`.
+fn within(value: &Value<'_>, what: &str, most: u64, reader: &Reader<'_>) -> Option<u64> {
+    let number = reader.whole(value, what)?;
+    if !(1..=most).contains(&number.value) {
+        let cause = format!("`{what}` cannot be {}", number.value);
+        let mend = format!("write a number from 1 to {most}; `keepalive_s` 0 turns keepalive off");
+        reader.refuse(number.range, cause, mend);
+        return None;
+    }
+    Some(number.value)
 }
 
 /// Permission bits in octal, as `chmod` takes them. No number: JSON has no octal ones, and 660 would be something else.

@@ -66,6 +66,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
     pub run_as: Option<RunAs>,
+    /// Whether the names of peers are looked up.
+    pub reverse_names: bool,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.
@@ -104,6 +106,7 @@ impl Default for Config {
             plugins: None,
             threads: 1,
             control: None,
+            reverse_names: false,
             trusted_proxies: Vec::new(),
             run_as: None,
             default: VhostConfig::default(),
@@ -152,6 +155,8 @@ pub struct VhostConfig {
     pub name: String,
     /// The names that lead to it; none for the default one.
     pub hosts: Vec<HostPattern>,
+    /// How many connections it may have at once; 0: as many as the host.
+    pub max_connections: u64,
     /// The protocol of an opening handshake whose path and offers name none.
     pub default_protocol: Option<String>,
     /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without
@@ -180,6 +185,7 @@ impl Default for VhostConfig {
         Self {
             name: DEFAULT_VHOST.to_owned(),
             hosts: Vec::new(),
+            max_connections: 0,
             default_protocol: None,
             allowed_origins: Vec::new(),
             protocols: BTreeMap::new(),

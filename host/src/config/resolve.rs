@@ -129,11 +129,15 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
                 .or_else(|| written.control.map(|path| directory.join(path)))
                 .map_or(ControlPlace::Usual, ControlPlace::At),
         ),
+        reverse_names: written.reverse_names,
         trusted_proxies: networks(&written.trusted_proxies, reader),
         run_as,
         default,
         vhosts,
-        limits: limits(&written.limits, reader),
+        limits: Limits {
+            per_field_bytes: written.per_field_bytes,
+            ..limits(&written.limits, reader)
+        },
         log: log(written.log, overrides),
     }
 }
@@ -143,6 +147,7 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
     VhostConfig {
         name: written.name,
         hosts: written.hosts,
+        max_connections: written.max_connections,
         default_protocol: written.default_protocol,
         allowed_origins: written
             .allowed_origins

@@ -340,6 +340,8 @@ pub struct RequestFacts<'a> {
     pub target: &'a str,
     /// The peer's address.
     pub peer: Peer,
+    /// The peer's name, where names are looked up and if it is known.
+    pub peer_name: Option<&'a str>,
     /// What was agreed on with TLS, if it is spoken.
     pub tls: Option<TlsFacts<'a>>,
     /// The protocol it was bound to.

@@ -282,6 +282,7 @@ impl Bench {
             protocols: HashMap::from([("test".into(), route)]),
             site: Arc::default(),
             has_warned: AtomicBool::new(false),
+            seats: Default::default(),
             extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    context::routes::Routes,
+    context::{peer_names::PeerNames, routes::Routes},
     wire::{
         host_pattern::{HostMap, HostPattern},
         network::Network,
@@ -17,6 +17,7 @@ pub struct Vhosts {
     others: Vec<Arc<Routes>>,
     named: HostMap<Arc<Routes>>,
     trusted_proxies: Vec<Network>,
+    peer_names: Option<Arc<PeerNames>>,
 }
 
 impl Vhosts {
@@ -28,6 +29,7 @@ impl Vhosts {
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
             trusted_proxies: Vec::new(),
+            peer_names: None,
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -57,6 +59,18 @@ impl Vhosts {
     #[must_use]
     pub fn trusted_proxies(&self) -> &[Network] {
         &self.trusted_proxies
+    }
+
+    /// The same, where peers have names.
+    #[must_use]
+    pub fn naming(self, peer_names: Option<Arc<PeerNames>>) -> Self {
+        Self { peer_names, ..self }
+    }
+
+    /// The names of peers, if they are looked up.
+    #[must_use]
+    pub fn peer_names(&self) -> Option<&PeerNames> {
+        self.peer_names.as_deref()
     }
 
     /// The one for requests that name none.

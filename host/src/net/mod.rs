@@ -16,6 +16,8 @@ pub mod listening;
 pub mod mailbox;
 pub mod peer;
 pub mod port;
+pub mod reverse_name;
+pub mod seats;
 mod serve;
 pub mod service;
 pub mod settings;

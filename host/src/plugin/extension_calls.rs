@@ -10,10 +10,10 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, ExtensionCall, ExtensionCalls, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID,
-    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece,
-    MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT, ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
-    STATUS_OK, STATUS_PANIC, Status,
+    Bytes, ExtensionCall, ExtensionCalls, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME, FACT_PROTOCOL,
+    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, FRAME_FIRST, FRAME_LAST,
+    FramePiece, MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT, ROLE_SERVER, STATUS_ERROR, STATUS_FULL,
+    STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
 
 use crate::{
@@ -149,6 +149,7 @@ impl<'a> HookContext<'a> {
             FACT_PATH => request.path().as_bytes(),
             FACT_QUERY => request.query()?.as_bytes(),
             FACT_PROTOCOL => request.protocol.name.as_bytes(),
+            FACT_PEER_NAME => request.peer_name?.as_bytes(),
             FACT_SUBPROTOCOL => request.subprotocol?.as_bytes(),
             FACT_PEER_IP => {
                 let address = request.peer.address()?;

@@ -485,7 +485,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
         let other = ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
-            address: inet(&was[0]),
+            ..inet(&was[0]).into()
         });
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
         assert_eq!(prepared.gone_addresses(), was);

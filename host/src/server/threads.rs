@@ -13,7 +13,7 @@ use crate::{
         vhosts::Vhosts,
     },
     limits::Limits,
-    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox},
+    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, seats::Seats},
     server::{
         handle::HostHandle,
         listeners::StartError,
@@ -59,6 +59,7 @@ impl Threads {
         self,
         limits: &Limits,
         vhosts: &Arc<Vhosts>,
+        seats: Arc<Seats>,
         handle: &HostHandle,
     ) -> Vec<Worker> {
         let parts = WorkerParts {
@@ -66,7 +67,10 @@ impl Threads {
             vhosts: Arc::clone(vhosts),
             files: FileThreads::new(limits),
             limits: limits.clone(),
-            shared: Shared::default(),
+            shared: Shared {
+                seats,
+                ..Shared::default()
+            },
             handle: handle.clone(),
         };
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();

@@ -38,6 +38,7 @@ fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
             vhost: "default",
             target: "/chat?a",
             peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+            peer_name: None,
             tls: None,
             protocol: &protocol,
             subprotocol: Some("chat"),

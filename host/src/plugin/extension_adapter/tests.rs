@@ -99,6 +99,7 @@ impl Side {
                 vhost: "default",
                 target: "/echo?a=b",
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+                peer_name: None,
                 tls: None,
                 protocol: self.protocol.facts(),
                 subprotocol: None,
