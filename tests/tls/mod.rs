@@ -3,7 +3,9 @@
 mod authority;
 mod clients;
 mod files;
+mod half_made;
 mod names;
+mod replaced;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

@@ -22,7 +22,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{seats::Seats, tls::TlsKeeper},
+    net::{io::Shared, tls::TlsKeeper},
     plugin::{
         host_calls::{HostData, Services},
         instance::Finished,
@@ -239,13 +239,19 @@ impl BoundHost {
             Some(place) => Some(open_control(place, &config.limits, &handle)?),
             None => None,
         };
-        let seats = Arc::<Seats>::default();
+        let shared = Shared::default();
         let finished = finished(&handle, &config.limits);
         let mut conductor = Conductor {
             inbox,
             handle: handle.clone(),
             plugins,
-            deployment: Deployment::new(services, finished, config, sites, Arc::clone(&seats)),
+            deployment: Deployment::new(
+                services,
+                finished,
+                config,
+                sites,
+                Arc::clone(&shared.seats),
+            ),
             listeners,
             tls: self.keeper.map(KeptTls::new),
             log,
@@ -253,6 +259,7 @@ impl BoundHost {
             announce,
             hub,
             control,
+            shared: shared.clone(),
             ending: None,
         };
         for plugin in &linked {
@@ -260,7 +267,7 @@ impl BoundHost {
         }
         conductor.first_scan();
         let limits = &conductor.deployment.config().limits;
-        let workers = threads.workers(limits, &conductor.deployment.vhosts(), seats, &handle);
+        let workers = threads.workers(limits, &conductor.deployment.vhosts(), &shared, &handle);
         let descriptor = match workers.first() {
             Some(first) => first.as_fd().try_clone_to_owned(),
             None => Err(io::ErrorKind::NotFound.into()),

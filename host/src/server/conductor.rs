@@ -6,13 +6,13 @@ use std::{
     fs,
     io::ErrorKind,
     path::Path,
-    sync::{Arc, mpsc::Receiver},
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
 use hotsocket_abi::StaticPlugin;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     config::{Config, ConfigError, ListenAddress, diff},
@@ -22,7 +22,10 @@ use crate::{
     },
     control::{ControlRequest, ControlServer, Reply},
     logging::LogControl,
-    net::tls::{PreparedTls, TlsFault, TlsKeeper},
+    net::{
+        io::Shared,
+        tls::{PreparedTls, TlsFault, TlsKeeper},
+    },
     plugin::{instance::FinishedInstance, refusal::Refusal},
     server::{
         builder::derive_max_connections,
@@ -63,8 +66,8 @@ pub(crate) enum Errand {
     Finished(FinishedInstance),
     /// A service thread has ended.
     Ended(Result<(), String>),
-    /// The host that a program drives is gone.
-    Leave,
+    /// The host that a program drives is gone, and its service threads too or not.
+    Leave { are_threads_over: bool },
 }
 
 /// Reads the config again.
@@ -91,6 +94,8 @@ pub(crate) struct Conductor {
     pub(crate) control: Option<ControlServer>,
     /// Once the host was asked to end, or a service thread has failed.
     pub(crate) ending: Option<Ending>,
+    /// What the service threads count together.
+    pub(crate) shared: Shared,
 }
 
 /// Certificates, and when they are looked at next.
@@ -185,7 +190,7 @@ impl Conductor {
                 // Its end has been told already.
                 let _ = thread.join();
             }
-            self.farewell();
+            self.farewell(true);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -194,7 +199,7 @@ impl Conductor {
     pub(crate) fn accompany(mut self) {
         loop {
             match self.next_errand() {
-                Some(Errand::Leave) => return self.farewell(),
+                Some(Errand::Leave { are_threads_over }) => return self.farewell(are_threads_over),
                 Some(errand) => self.carry_out(errand),
                 None => {}
             }
@@ -258,7 +263,7 @@ impl Conductor {
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
             // Whoever waits for these sees them first.
-            Errand::Ended(_) | Errand::Leave => {}
+            Errand::Ended(_) | Errand::Leave { .. } => {}
             #[cfg(feature = "plugin-files")]
             Errand::Hint => {}
         }
@@ -448,6 +453,7 @@ impl Conductor {
                     ),
                 }
             }
+            ControlRequest::Connections {} => reply.tell("connections", self.connections()),
             ControlRequest::LogLevels {} => match &self.log {
                 Some(log) => reply.tell("log", log.levels()),
                 None => refuse_log(reply),
@@ -468,12 +474,33 @@ impl Conductor {
         }
     }
 
-    /// The service threads are gone, or never ran: instances that nobody else used are freed.
-    pub(crate) fn farewell(self) {
+    /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.
+    fn connections(&self) -> Value {
+        let config = self.deployment.config();
+        let most = |most: u64| (most > 0).then_some(most);
+        let taken = self.shared.seats.taken().into_iter();
+        let vhosts = taken.filter_map(|(name, open)| {
+            let vhost = config.vhost(&name);
+            let is_told = vhost.is_some() || open > 0;
+            let most = vhost.and_then(|vhost| most(vhost.max_connections));
+            is_told.then(|| json!({"vhost": &*name, "open": open, "most": most}))
+        });
+        json!({
+            "open": self.shared.connections.load(Ordering::Relaxed),
+            "most": most(config.limits.max_connections),
+            "vhosts": vhosts.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The host is gone: instances that nobody else uses are freed. `are_threads_over` when no service thread is left, nor
+    /// will be: what one of them was told, and did not take, is its own until then.
+    pub(crate) fn farewell(self, are_threads_over: bool) {
         let patience = self.deployment.patience();
         drop(self.control);
-        // Routes that no thread took any more.
-        self.hub.forget_commands();
+        if are_threads_over {
+            // Routes that no thread took any more.
+            self.hub.forget_commands();
+        }
         self.deployment.end();
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {

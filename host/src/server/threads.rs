@@ -13,7 +13,7 @@ use crate::{
         vhosts::Vhosts,
     },
     limits::Limits,
-    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, seats::Seats},
+    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox},
     server::{
         handle::HostHandle,
         listeners::StartError,
@@ -59,7 +59,7 @@ impl Threads {
         self,
         limits: &Limits,
         vhosts: &Arc<Vhosts>,
-        seats: Arc<Seats>,
+        shared: &Shared,
         handle: &HostHandle,
     ) -> Vec<Worker> {
         let parts = WorkerParts {
@@ -67,10 +67,7 @@ impl Threads {
             vhosts: Arc::clone(vhosts),
             files: FileThreads::new(limits),
             limits: limits.clone(),
-            shared: Shared {
-                seats,
-                ..Shared::default()
-            },
+            shared: shared.clone(),
             handle: handle.clone(),
         };
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();
