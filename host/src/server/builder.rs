@@ -258,7 +258,6 @@ impl BoundHost {
             reload,
             announce,
             hub,
-            shared: shared.clone(),
             control,
             shared: shared.clone(),
             ending: None,
