@@ -23,6 +23,7 @@ pub mod host_pattern;
 pub mod http_date;
 pub mod mask;
 pub mod opcode;
+pub mod proxy_header;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;
