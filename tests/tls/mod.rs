@@ -3,6 +3,7 @@
 mod authority;
 mod clients;
 mod files;
+mod listeners;
 mod names;
 mod sessions;
 

@@ -6,7 +6,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
-use super::listen::{ListenAddress, listen};
+use super::listen::listen;
+use super::listener::WrittenListener;
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls::tls;
@@ -18,7 +19,7 @@ use crate::net::tls::TlsSettings;
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) listen: Option<Vec<ListenAddress>>,
+    pub(super) listen: Option<Vec<WrittenListener>>,
     pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,

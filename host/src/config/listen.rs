@@ -9,6 +9,7 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
 use nix::unistd::{Group, User};
 
+use super::listener::{WrittenListener, WrittenRules};
 use super::reader::{Located, Reader};
 use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
@@ -145,31 +146,33 @@ const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
 const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
 
 /// The part `listen`. What is no address is left out, and noted.
-pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
+pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenListener> {
     let Some(list) = value.as_array() else {
         let example = format!("[\"{EXAMPLE}\"]");
         reader.refuse_type(value, "listen", "a list of addresses", &example);
         return Vec::new();
     };
-    let mut addresses: Vec<ListenAddress> = Vec::new();
+    let mut listeners: Vec<WrittenListener> = Vec::new();
     for element in &list.elements {
         let found = match element {
             Value::Object(_) => object(element, reader),
             _ => reader
                 .string(element, "listen", EXAMPLE)
-                .and_then(|text| address(&text, reader)),
+                .and_then(|text| address(&text, reader))
+                .map(WrittenListener::from),
         };
-        let Some(address) = found else {
+        let Some(found) = found else {
             continue;
         };
-        if addresses.iter().any(|seen| seen.is_same_place(&address)) {
+        let address = &found.address;
+        if (listeners.iter()).any(|seen| seen.address.is_same_place(address)) {
             let cause = format!("`{address}` is listed twice");
             reader.refuse(element.range(), cause, "leave one of them out");
         } else {
-            addresses.push(address);
+            listeners.push(found);
         }
     }
-    addresses
+    listeners
 }
 
 /// A string: an address, or a unix socket whose path is relative to the file.
@@ -188,7 +191,7 @@ fn accepted<T>(parsed: Result<T, BadAddress>, range: Range, reader: &Reader<'_>)
 }
 
 /// An object: one of the two kinds, and what is set for it.
-fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
     let properties = reader.properties(value, "listen");
     let has = |name: &str| properties.iter().any(|(key, _)| key.value == name);
     if has("unix") == has("address") {
@@ -201,6 +204,7 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
     let is_unix = has("unix");
     let mut found = None;
     let mut set = Set::default();
+    let mut rules = WrittenRules::default();
     for (key, value) in properties {
         match key.value {
             "unix" => found = unix(value, reader),
@@ -218,21 +222,23 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
-            _ => reader.refuse_key(&key, KEYS),
+            name if rules.take(name, value, reader) => {}
+            _ => reader.refuse_key(&key, &[KEYS, WrittenRules::KEYS].concat()),
         }
     }
-    match found? {
-        ListenAddress::Unix(socket) => Some(ListenAddress::Unix(UnixSettings {
+    let address = match found? {
+        ListenAddress::Unix(socket) => ListenAddress::Unix(UnixSettings {
             mode: set.mode.unwrap_or(socket.mode),
             owner: set.owner,
             group: set.group,
             ..socket
-        })),
-        ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
+        }),
+        ListenAddress::Inet(inet) => ListenAddress::Inet(InetSettings {
             keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
             ..inet
-        })),
-    }
+        }),
+    };
+    Some(WrittenListener { address, rules })
 }
 
 /// What is set beside the place.

@@ -1,7 +1,8 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
+//! `listener.rs` what is set for the connections of a listener, `overrides.rs` the flags and the environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ mod file;
 mod http;
 mod level;
 mod listen;
+mod listener;
 mod mounts;
 mod origin;
 mod overrides;
@@ -37,6 +39,7 @@ pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
 pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
@@ -45,7 +48,7 @@ pub use resolve::{load, resolve};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<ListenerConfig>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
     /// The directory of plugin files.

@@ -9,6 +9,7 @@ use std::thread::available_parallelism;
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
 use super::listen::ListenAddress;
+use super::listener::{self, WrittenListener};
 use super::mounts::www;
 use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides};
@@ -100,11 +101,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         }
     }
     Config {
-        listen: overrides
-            .listen
-            .clone()
-            .or(written.listen)
-            .unwrap_or_else(|| vec![ListenAddress::usual()]),
+        listen: listener::resolve(listen(written.listen, overrides), tls.is_some(), reader),
         tls,
         plugins: overrides
             .plugins
@@ -125,6 +122,14 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         limits: limits(&written.limits, reader),
         log: log(written.log, overrides),
     }
+}
+
+/// Flags and environment name addresses, with nothing beside them.
+fn listen(written: Option<Vec<WrittenListener>>, overrides: &Overrides) -> Vec<WrittenListener> {
+    let said = overrides.listen.as_ref();
+    let said = said.map(|addresses| addresses.iter().cloned().map(Into::into).collect());
+    said.or(written)
+        .unwrap_or_else(|| vec![ListenAddress::usual().into()])
 }
 
 fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {

@@ -510,6 +510,9 @@ impl<T, E> Io<T, E> {
         for &number in &change.gone {
             self.listeners.give_up(number);
         }
+        for (number, tls) in &change.changed {
+            self.listeners.set_tls(*number, tls.clone());
+        }
         for (number, socket) in change.take(thread) {
             // One that drains takes nobody new.
             if self.is_draining {

@@ -45,26 +45,80 @@ impl From<SocketAddr> for InetSettings {
     }
 }
 
-/// A socket that connections are accepted from.
+/// A socket that connections are accepted from, and what they speak.
 #[derive(Debug)]
-pub enum Listener {
+pub struct Listener {
+    socket: ListeningSocket,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
     /// At an address.
     Tcp(TcpListener),
     /// At a path of the file system.
     Unix(UnixListener),
-    /// Either of them, with TLS.
-    Tls(Box<Self>, Tls),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket: ListeningSocket::Tcp(socket),
+            tls: None,
+        }
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(socket: UnixListener) -> Self {
+        Self {
+            socket: ListeningSocket::Unix(socket),
+            tls: None,
+        }
+    }
 }
 
 impl Listener {
-    /// Has its connections speak TLS.
+    /// Has its connections speak TLS, or not.
     #[must_use]
-    pub fn with_tls(self, tls: Tls) -> Self {
-        Self::Tls(Box::new(self), tls)
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The same for those that are accepted from now on.
+    pub(crate) fn set_tls(&mut self, tls: Option<Tls>) {
+        self.tls = tls;
     }
 
     /// The next connection that waits.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
+        let (transport, peer) = self.socket.accept()?;
+        match &self.tls {
+            Some(tls) => Ok((Transport::Tls(Box::new(tls.accept(transport)?)), peer)),
+            None => Ok((transport, peer)),
+        }
+    }
+
+    /// The address, if it has one.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            ListeningSocket::Tcp(socket) => socket.local_addr().ok(),
+            ListeningSocket::Unix(_) => None,
+        }
+    }
+
+    /// Has the poll watch it.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.socket {
+            ListeningSocket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            ListeningSocket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+}
+
+impl ListeningSocket {
+    fn accept(&self) -> io::Result<(Transport, Peer)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
@@ -74,29 +128,6 @@ impl Listener {
                 let (stream, _) = socket.accept()?;
                 Ok((Transport::Unix(stream), Peer::Unix))
             }
-            Self::Tls(listener, tls) => {
-                let (socket, peer) = listener.accept()?;
-                Ok((Transport::Tls(Box::new(tls.accept(socket)?)), peer))
-            }
-        }
-    }
-
-    /// The address, if it has one.
-    #[must_use]
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr().ok(),
-            Self::Unix(_) => None,
-            Self::Tls(listener, _) => listener.local_address(),
-        }
-    }
-
-    /// Has the poll watch it.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Unix(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Tls(listener, _) => listener.register(registry, token),
         }
     }
 }
@@ -178,7 +209,7 @@ fn keepalive(seconds: u64) -> TcpKeepalive {
 }
 
 fn into_mio(socket: Socket) -> Listener {
-    Listener::Tcp(TcpListener::from_std(std::net::TcpListener::from(socket)))
+    TcpListener::from_std(std::net::TcpListener::from(socket)).into()
 }
 
 #[cfg(test)]

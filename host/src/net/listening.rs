@@ -10,6 +10,7 @@ use mio::Registry;
 
 use crate::net::{
     listener::Listener,
+    tls::Tls,
     token::{MAX_LISTENERS, listener_token},
 };
 
@@ -91,6 +92,14 @@ impl Listeners {
         }
     }
 
+    /// What a listener speaks from the next connection on.
+    pub(crate) fn set_tls(&mut self, number: ListenerNumber, tls: Option<Tls>) {
+        let mut all = self.places.iter_mut().flatten();
+        if let Some(listening) = all.find(|listening| listening.number == number) {
+            listening.socket.set_tls(tls);
+        }
+    }
+
     /// Nothing waits at this place any more; closes it if it was given up.
     pub(crate) fn is_dry(&mut self, at: usize) {
         if let Some(place) = self.places.get_mut(at)
@@ -129,11 +138,13 @@ impl Listeners {
     }
 }
 
-/// Listeners that come and go while the service threads run.
+/// Listeners that come, go or change while the service threads run.
 #[derive(Debug)]
 pub struct ListenChange {
     /// Those that are given up.
     pub gone: Vec<ListenerNumber>,
+    /// Those that stay and speak something else to new connections.
+    pub(crate) changed: Vec<(ListenerNumber, Option<Tls>)>,
     /// By service thread; each takes its own.
     new: Vec<Mutex<Vec<(ListenerNumber, Listener)>>>,
 }
@@ -144,8 +155,15 @@ impl ListenChange {
     pub fn new(gone: Vec<ListenerNumber>, new: Vec<Vec<(ListenerNumber, Listener)>>) -> Self {
         Self {
             gone,
+            changed: Vec::new(),
             new: new.into_iter().map(Mutex::new).collect(),
         }
+    }
+
+    /// The same, where these stay and speak something else to new connections.
+    #[must_use]
+    pub fn changing(self, changed: Vec<(ListenerNumber, Option<Tls>)>) -> Self {
+        Self { changed, ..self }
     }
 
     /// The sockets that come, by service thread, for threads that do not run yet.

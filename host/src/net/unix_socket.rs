@@ -177,7 +177,7 @@ fn give(file: &File, settings: &UnixSettings) -> io::Result<()> {
 
 fn into_mio(socket: Socket) -> Listener {
     let socket = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket));
-    Listener::Unix(UnixListener::from_std(socket))
+    UnixListener::from_std(socket).into()
 }
 
 #[cfg(test)]

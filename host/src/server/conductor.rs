@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::{
     cli::signals::Signal,
-    config::{Config, ConfigError, ListenAddress, diff},
+    config::{Config, ConfigError, ListenerConfig, diff},
     context::{
         handler::Label,
         hub::{Command, Hub},
@@ -299,23 +299,19 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         if !prepared.is_change() {
             return;
         }
-        let (new, gone) = (prepared.new_addresses(), prepared.gone_addresses());
+        let (news, gone) = (prepared.news(), prepared.gone_addresses());
         let change = self.listeners.install(prepared);
         self.hub.tell_all(&Command::Listen(Arc::new(change)));
-        self.tell_listening(&new);
+        self.tell_listening(&news);
         for address in gone {
             tracing::info!(target: "hotsocket", "no longer listening on {address}");
         }
     }
 
     /// Tells scripts on standard output where the host listens, and eyes where its page is.
-    pub(crate) fn tell_listening(&self, addresses: &[ListenAddress]) {
-        for address in addresses {
-            listeners::tell(
-                address,
-                self.tls.is_some(),
-                self.deployment.config().has_page(),
-            );
+    pub(crate) fn tell_listening(&self, news: &[ListenerConfig]) {
+        for listener in news {
+            listeners::tell(listener, self.deployment.config().has_page());
         }
         if self.deployment.config().listen.is_empty() {
             tracing::warn!(target: "hotsocket",

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use crate::{
     cli,
-    config::ListenAddress,
+    config::{ListenAddress, ListenerConfig},
     logging::escaped,
     net::{
         listener::{self, InetSettings, Listener},
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) struct Listeners {
     /// Service threads.
     threads: usize,
-    /// What is spoken with all of them, if it is TLS.
+    /// What TLS is spoken with, where it is.
     tls: Option<Tls>,
     bound: Vec<Bound>,
     /// The number of the next one.
@@ -32,7 +32,7 @@ pub(crate) struct Listeners {
 struct Bound {
     number: ListenerNumber,
     /// As it was written; the port may be 0.
-    written: ListenAddress,
+    written: ListenerConfig,
     /// With the port that the system chose.
     address: ListenAddress,
     /// That of a unix socket; removed with the last copy of this.
@@ -43,6 +43,8 @@ struct Bound {
 pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
     gone: Vec<Bound>,
+    /// Those that stay and speak something else.
+    changed: Vec<(ListenerNumber, Option<Tls>)>,
     /// By service thread.
     new: Vec<Vec<(ListenerNumber, Listener)>>,
     next: ListenerNumber,
@@ -66,7 +68,7 @@ impl Listeners {
     /// The first address that cannot be bound; nothing is left of the others then.
     pub(crate) fn prepare(
         &self,
-        listen: &[ListenAddress],
+        listen: &[ListenerConfig],
     ) -> Result<PreparedListeners, StartError> {
         if listen.len() > MAX_LISTENERS {
             return Err(StartError::Many(listen.len()));
@@ -79,27 +81,40 @@ impl Listeners {
         let mut prepared = PreparedListeners {
             bound: Vec::new(),
             gone,
+            changed: Vec::new(),
             new: (0..self.threads).map(|_| Vec::new()).collect(),
             next: self.next,
         };
         for (written, kept) in places {
             match kept {
-                Some(kept) => prepared.bound.push(Bound {
-                    written: written.clone(),
-                    ..kept
-                }),
+                Some(kept) => self.keep(kept, written, &mut prepared),
                 None => self.bind(written, &mut prepared)?,
             }
         }
         Ok(prepared)
     }
 
-    fn bind(&self, written: &ListenAddress, to: &mut PreparedListeners) -> Result<(), StartError> {
+    /// What is spoken at a listener.
+    fn spoken(&self, listener: &ListenerConfig) -> Option<Tls> {
+        self.tls.clone().filter(|_| listener.tls)
+    }
+
+    fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
+        if kept.written.tls != written.tls {
+            to.changed.push((kept.number, self.spoken(written)));
+        }
+        to.bound.push(Bound {
+            written: written.clone(),
+            ..kept
+        });
+    }
+
+    fn bind(&self, written: &ListenerConfig, to: &mut PreparedListeners) -> Result<(), StartError> {
         let fail = |source| StartError::Bind {
-            address: written.clone(),
+            address: written.address.clone(),
             source,
         };
-        let (sockets, address, file) = match written {
+        let (sockets, address, file) = match &written.address {
             ListenAddress::Inet(settings) => {
                 let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
                     true => listener::bind_beside_own,
@@ -115,7 +130,7 @@ impl Listeners {
             }
             ListenAddress::Unix(settings) => {
                 let (sockets, file) = unix_socket::bind(settings, self.threads).map_err(fail)?;
-                (sockets, written.clone(), Some(Arc::new(file)))
+                (sockets, written.address.clone(), Some(Arc::new(file)))
             }
         };
         let number = to.next;
@@ -127,11 +142,7 @@ impl Listeners {
             file,
         });
         for (thread, socket) in to.new.iter_mut().zip(sockets) {
-            let socket = match self.tls.clone() {
-                Some(tls) => socket.with_tls(tls),
-                None => socket,
-            };
-            thread.push((number, socket));
+            thread.push((number, socket.with_tls(self.spoken(written))));
         }
         Ok(())
     }
@@ -144,16 +155,17 @@ impl Listeners {
         self.bound = prepared.bound;
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
-        ListenChange::new(gone, prepared.new)
+        ListenChange::new(gone, prepared.new).changing(prepared.changed)
     }
 
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
     fn settle_file(&self, bound: &Bound) {
-        let (ListenAddress::Unix(settings), Some(file)) = (&bound.written, &bound.file) else {
+        let (ListenAddress::Unix(settings), Some(file)) = (&bound.written.address, &bound.file)
+        else {
             return;
         };
         let mut before = self.bound.iter().filter(|was| was.number == bound.number);
-        if before.any(|was| was.written != bound.written)
+        if before.any(|was| was.written.address != bound.written.address)
             && let Err(error) = file.settle(settings)
         {
             tracing::error!(target: "hotsocket", path = %settings.path.display(), %error,
@@ -165,15 +177,23 @@ impl Listeners {
 impl PreparedListeners {
     /// Whether the service threads have something to do.
     pub(crate) fn is_change(&self) -> bool {
-        !self.gone.is_empty() || self.new.iter().any(|thread| !thread.is_empty())
+        let has_new = self.new.iter().any(|thread| !thread.is_empty());
+        has_new || !self.gone.is_empty() || !self.changed.is_empty()
     }
 
-    /// Where the host is going to listen, and did not before.
-    pub(crate) fn new_addresses(&self) -> Vec<ListenAddress> {
+    /// Where the host is going to listen and did not before, or is going to speak something else.
+    pub(crate) fn news(&self) -> Vec<ListenerConfig> {
         let new = self.new.first().into_iter().flatten();
-        let bound = |number| self.bound.iter().find(move |bound| bound.number == number);
-        new.filter_map(|(number, _)| bound(*number))
-            .map(|bound| bound.address.clone())
+        let new = new.map(|(number, _)| number);
+        let changed = self.changed.iter().map(|(number, _)| number);
+        let numbers: Vec<_> = new.chain(changed).collect();
+        let bound = self.bound.iter();
+        bound
+            .filter(|bound| numbers.contains(&&bound.number))
+            .map(|bound| ListenerConfig {
+                address: bound.address.clone(),
+                ..bound.written.clone()
+            })
             .collect()
     }
 
@@ -184,13 +204,12 @@ impl PreparedListeners {
 }
 
 /// Takes out the one that was written like this, or has this address by chance.
-fn take(bound: &mut Vec<Bound>, written: &ListenAddress) -> Option<Bound> {
-    let same = bound.iter().position(|bound| bound.written == *written);
-    let at = same.or_else(|| {
-        bound
-            .iter()
-            .position(|bound| stays(&bound.address, written))
-    })?;
+fn take(bound: &mut Vec<Bound>, written: &ListenerConfig) -> Option<Bound> {
+    let place = &written.address;
+    let find = |fits: &dyn Fn(&Bound) -> bool| bound.iter().position(fits);
+    let at = find(&|bound| bound.written == *written)
+        .or_else(|| find(&|bound| bound.written.address == *place))
+        .or_else(|| find(&|bound| stays(&bound.address, place)))?;
     Some(bound.remove(at))
 }
 
@@ -217,13 +236,13 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
-pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
-    let (ws, http) = if has_tls {
+pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
+    let (ws, http) = if listener.tls {
         ("wss", "https")
     } else {
         ("ws", "http")
     };
-    match address {
+    match &listener.address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
             cli::line(&format!("listening on {ws}://{address}"));
@@ -313,25 +332,33 @@ mod tests {
     use super::*;
     use crate::net::unix_socket::UnixSettings;
 
-    fn address(text: &str) -> ListenAddress {
-        text.parse().unwrap()
+    fn address(text: &str) -> ListenerConfig {
+        text.parse::<ListenAddress>().unwrap().into()
     }
 
-    fn inet(address: &ListenAddress) -> SocketAddr {
-        match address {
+    fn inet(listener: &ListenerConfig) -> SocketAddr {
+        match &listener.address {
             ListenAddress::Inet(settings) => settings.address,
             ListenAddress::Unix(_) => panic!("a unix socket"),
         }
     }
 
-    fn at(address: impl Into<SocketAddr>) -> ListenAddress {
-        ListenAddress::Inet(address.into().into())
+    fn at(address: impl Into<SocketAddr>) -> ListenerConfig {
+        ListenAddress::Inet(address.into().into()).into()
     }
 
-    fn listening(listen: &[ListenAddress]) -> (Listeners, Vec<ListenAddress>, ListenChange) {
+    fn given_up(prepared: &PreparedListeners) -> Vec<ListenerConfig> {
+        prepared
+            .gone_addresses()
+            .into_iter()
+            .map(Into::into)
+            .collect()
+    }
+
+    fn listening(listen: &[ListenerConfig]) -> (Listeners, Vec<ListenerConfig>, ListenChange) {
         let mut listeners = Listeners::new(2, None);
         let prepared = listeners.prepare(listen).unwrap();
-        let addresses = prepared.new_addresses();
+        let addresses = prepared.news();
         let sockets = listeners.install(prepared);
         (listeners, addresses, sockets)
     }
@@ -357,8 +384,8 @@ mod tests {
         let any = address("127.0.0.1:0");
         let (listeners, was, _sockets) = listening(&[any.clone(), any.clone()]);
         let prepared = listeners.prepare(std::slice::from_ref(&any)).unwrap();
-        assert_eq!(prepared.new_addresses(), []);
-        assert_eq!(prepared.gone_addresses(), was[1..]);
+        assert_eq!(prepared.news(), []);
+        assert_eq!(given_up(&prepared), was[1..]);
         // Whoever writes the port down that was chosen means the same listener.
         let prepared = listeners.prepare(&[was[1].clone(), any]).unwrap();
         assert!(!prepared.is_change());
@@ -375,7 +402,7 @@ mod tests {
         let taken_address = at(taken.local_addr().unwrap());
         let wanted = [was[0].clone(), free.clone(), taken_address];
         let error = listeners.prepare(&wanted).err().unwrap();
-        assert!(matches!(error, StartError::Bind { address, .. } if address == wanted[2]));
+        assert!(matches!(error, StartError::Bind { address, .. } if address == wanted[2].address));
         assert!(
             TcpStream::connect(inet(&free)).is_err(),
             "nobody listens there"
@@ -392,7 +419,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("0.0.0.0:0")]);
         let one = at(([127, 0, 0, 1], inet(&was[0]).port()));
         let prepared = listeners.prepare(std::slice::from_ref(&one)).unwrap();
-        assert_eq!(prepared.new_addresses(), [one]);
+        assert_eq!(prepared.news(), [one]);
         let _narrow = listeners.install(prepared);
         assert!(listeners.prepare(&was).is_ok(), "and all of them of one");
     }
@@ -407,13 +434,13 @@ mod tests {
     #[test]
     fn another_keepalive_takes_other_sockets_at_the_same_address() {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
-        let other = ListenAddress::Inet(InetSettings {
+        let other = ListenerConfig::from(ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
             address: inet(&was[0]),
-        });
+        }));
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
-        assert_eq!(prepared.gone_addresses(), was);
-        assert_eq!(prepared.new_addresses(), [other]);
+        assert_eq!(given_up(&prepared), was);
+        assert_eq!(prepared.news(), [other]);
         listeners.install(prepared);
     }
 
@@ -426,13 +453,14 @@ mod tests {
             owner: None,
             group: None,
         };
-        let (mut listeners, _, _sockets) = listening(&[ListenAddress::Unix(settings(0o600))]);
+        let (mut listeners, _, _sockets) =
+            listening(&[ListenAddress::Unix(settings(0o600)).into()]);
         let mode = |expected| {
             let found = std::fs::metadata(directory.path().join("a.sock")).unwrap();
             assert_eq!(found.permissions().mode() & 0o777, expected);
         };
         mode(0o600);
-        let other = [ListenAddress::Unix(settings(0o666))];
+        let other = [ListenAddress::Unix(settings(0o666)).into()];
         let prepared = listeners.prepare(&other).unwrap();
         assert!(!prepared.is_change());
         mode(0o600);

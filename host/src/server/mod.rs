@@ -57,7 +57,7 @@ pub fn serve(
     let tls = keeper.as_ref().map(TlsKeeper::tls);
     let mut listeners = Listeners::new(config.threads, tls);
     let prepared = listeners.prepare(&config.listen)?;
-    let addresses = prepared.new_addresses();
+    let news = prepared.news();
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
@@ -111,7 +111,7 @@ pub fn serve(
     let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
         end(Errand::Ended(result));
     })?;
-    conductor.tell_listening(&addresses);
+    conductor.tell_listening(&news);
     conductor.run(running)
 }
 

@@ -153,7 +153,7 @@ impl TlsBench {
     ) -> Self {
         let authority = Authority::new();
         let keeper = TlsKeeper::open(&settings(&authority)).unwrap();
-        let bench = Bench::listening(change, |listener| listener.with_tls(keeper.tls()));
+        let bench = Bench::listening(change, |listener| listener.with_tls(Some(keeper.tls())));
         let config = Arc::new(client(&authority));
         Self {
             bench,
