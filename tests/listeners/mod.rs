@@ -1,4 +1,6 @@
-//! Where the host listens beside the usual TCP port: unix sockets.
+//! Where the host listens, and for whom: unix sockets, and connections that a proxy announces.
+
+mod announced;
 
 use std::fs;
 use std::io::{Read, Write};

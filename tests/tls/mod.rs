@@ -1,5 +1,6 @@
 //! What peers and operators see of TLS.
 
+mod announced;
 mod authority;
 mod clients;
 mod files;

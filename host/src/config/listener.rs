@@ -13,14 +13,17 @@ pub struct ListenerConfig {
     pub address: ListenAddress,
     /// Whether TLS is spoken there.
     pub tls: bool,
+    /// Whether a trusted proxy says first whose connection it is, by the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 impl From<ListenAddress> for ListenerConfig {
-    /// Without TLS.
+    /// Plain: without TLS, and for clients that connect themselves.
     fn from(address: ListenAddress) -> Self {
         Self {
             address,
             tls: false,
+            proxy_protocol: false,
         }
     }
 }
@@ -45,30 +48,35 @@ impl From<ListenAddress> for WrittenListener {
 #[derive(Debug, Default)]
 pub(super) struct WrittenRules {
     tls: Option<Located<bool>>,
+    proxy_protocol: Option<Located<bool>>,
 }
 
 impl WrittenRules {
     /// The keys of every listener.
-    pub(super) const KEYS: &[&str] = &["tls"];
+    pub(super) const KEYS: &[&str] = &["tls", "proxy_protocol"];
 
     /// Takes a key of every listener; false when it is none.
     pub(super) fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
         match key {
-            "tls" => {
-                let range = value.range();
-                let flag = reader.flag(value, key);
-                self.tls = flag.map(|value| Located { value, range });
-            }
+            "tls" => self.tls = flag(key, value, reader),
+            "proxy_protocol" => self.proxy_protocol = flag(key, value, reader),
             _ => return false,
         }
         true
     }
 }
 
-/// What listeners mean in a host that has TLS or not.
+fn flag(key: &str, value: &Value<'_>, reader: &Reader<'_>) -> Option<Located<bool>> {
+    let range = value.range();
+    let flag = reader.flag(value, key);
+    flag.map(|value| Located { value, range })
+}
+
+/// What listeners mean in a host that has TLS or not, and trusts proxies or not.
 pub(super) fn resolve(
     written: Vec<WrittenListener>,
     has_tls: bool,
+    has_proxies: bool,
     reader: &Reader<'_>,
 ) -> Vec<ListenerConfig> {
     let resolve = |WrittenListener { address, rules }: WrittenListener| {
@@ -77,12 +85,37 @@ pub(super) fn resolve(
             let mend = "write `tls` with `cert` and `key` at the top of the file too";
             reader.refuse(tls.range, cause, mend);
         }
+        let announced = rules.proxy_protocol.filter(|flag| flag.value);
+        if let Some(flag) = &announced {
+            refuse_announcements(&address, flag, has_proxies, reader);
+        }
         ListenerConfig {
             address,
+            proxy_protocol: announced.is_some(),
             tls: rules.tls.map_or(has_tls, |tls| tls.value),
         }
     };
     written.into_iter().map(resolve).collect()
+}
+
+/// Refuses `proxy_protocol` where nobody could be announced.
+fn refuse_announcements(
+    address: &ListenAddress,
+    flag: &Located<bool>,
+    has_proxies: bool,
+    reader: &Reader<'_>,
+) {
+    if matches!(address, ListenAddress::Unix(_)) {
+        let cause = "`proxy_protocol` is for addresses: a peer on a unix socket has none that could be trusted";
+        let mend = "leave it out, and let the proxy connect to an address";
+        reader.refuse(flag.range, cause, mend);
+    } else if !has_proxies {
+        let cause = format!(
+            "`{address}` is for proxies that say whose connection it is, and none is trusted"
+        );
+        let mend = "write their networks, such as `\"trusted_proxies\": [\"10.0.0.0/8\"]`, at the top of the file";
+        reader.refuse(flag.range, cause, mend);
+    }
 }
 
 #[cfg(test)]

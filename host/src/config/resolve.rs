@@ -101,7 +101,12 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         }
     }
     Config {
-        listen: listener::resolve(listen(written.listen, overrides), tls.is_some(), reader),
+        listen: listener::resolve(
+            listen(written.listen, overrides),
+            tls.is_some(),
+            !written.trusted_proxies.is_empty(),
+            reader,
+        ),
         tls,
         plugins: overrides
             .plugins

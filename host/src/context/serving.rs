@@ -135,6 +135,10 @@ impl Service for Context {
         }
     }
 
+    fn trusts(&self, peer: Peer) -> bool {
+        client::is_trusted(self.vhosts.trusted_proxies(), peer)
+    }
+
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         // What a request before it said is over.
         port.asks_for(None);

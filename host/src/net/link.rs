@@ -37,6 +37,7 @@ const SLICES: usize = 32;
 /// A connection and its socket. Small, since most connections of a server are idle.
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
+    /// Who is at the other end, or whom a proxy has announced there.
     pub(crate) peer: Peer,
     /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
     pub(crate) asks_for: Option<Box<Peer>>,
@@ -62,6 +63,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_touched: bool,
     /// The peer was told that nothing more comes.
     pub(crate) is_shut_down: bool,
+    /// A proxy has to say first whose connection it is.
+    pub(crate) awaits_announcement: bool,
 }
 
 /// Where a connection is in its life.
@@ -188,6 +191,7 @@ impl<T, E> Link<T, E> {
             is_listed: false,
             is_touched: false,
             is_shut_down: false,
+            awaits_announcement: false,
         }
     }
 

@@ -49,7 +49,16 @@ impl From<SocketAddr> for InetSettings {
 #[derive(Debug)]
 pub struct Listener {
     socket: ListeningSocket,
-    tls: Option<Tls>,
+    spoken: Spoken,
+}
+
+/// What is spoken on the connections of a listener, from their first byte on.
+#[derive(Clone, Debug, Default)]
+pub struct Spoken {
+    /// TLS, if it is.
+    pub tls: Option<Tls>,
+    /// Ahead of it a proxy says whose connection it is, by the PROXY protocol.
+    pub is_announced: bool,
 }
 
 #[derive(Debug)]
@@ -64,7 +73,7 @@ impl From<TcpListener> for Listener {
     fn from(socket: TcpListener) -> Self {
         Self {
             socket: ListeningSocket::Tcp(socket),
-            tls: None,
+            spoken: Spoken::default(),
         }
     }
 }
@@ -73,27 +82,32 @@ impl From<UnixListener> for Listener {
     fn from(socket: UnixListener) -> Self {
         Self {
             socket: ListeningSocket::Unix(socket),
-            tls: None,
+            spoken: Spoken::default(),
         }
     }
 }
 
 impl Listener {
-    /// Has its connections speak TLS, or not.
+    /// Has its connections speak this.
     #[must_use]
-    pub fn with_tls(self, tls: Option<Tls>) -> Self {
-        Self { tls, ..self }
+    pub fn speaking(self, spoken: Spoken) -> Self {
+        Self { spoken, ..self }
     }
 
     /// The same for those that are accepted from now on.
-    pub(crate) fn set_tls(&mut self, tls: Option<Tls>) {
-        self.tls = tls;
+    pub(crate) fn set_spoken(&mut self, spoken: Spoken) {
+        self.spoken = spoken;
+    }
+
+    /// Whether its connections begin with the header of a proxy.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.spoken.is_announced
     }
 
     /// The next connection that waits.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
         let (transport, peer) = self.socket.accept()?;
-        match &self.tls {
+        match &self.spoken.tls {
             Some(tls) => Ok((Transport::Tls(Box::new(tls.accept(transport)?)), peer)),
             None => Ok((transport, peer)),
         }

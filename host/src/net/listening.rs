@@ -9,8 +9,7 @@ use std::{
 use mio::Registry;
 
 use crate::net::{
-    listener::Listener,
-    tls::Tls,
+    listener::{Listener, Spoken},
     token::{MAX_LISTENERS, listener_token},
 };
 
@@ -93,10 +92,10 @@ impl Listeners {
     }
 
     /// What a listener speaks from the next connection on.
-    pub(crate) fn set_tls(&mut self, number: ListenerNumber, tls: Option<Tls>) {
+    pub(crate) fn set_spoken(&mut self, number: ListenerNumber, spoken: &Spoken) {
         let mut all = self.places.iter_mut().flatten();
         if let Some(listening) = all.find(|listening| listening.number == number) {
-            listening.socket.set_tls(tls);
+            listening.socket.set_spoken(spoken.clone());
         }
     }
 
@@ -144,7 +143,7 @@ pub struct ListenChange {
     /// Those that are given up.
     pub gone: Vec<ListenerNumber>,
     /// Those that stay and speak something else to new connections.
-    pub(crate) changed: Vec<(ListenerNumber, Option<Tls>)>,
+    pub(crate) changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread; each takes its own.
     new: Vec<Mutex<Vec<(ListenerNumber, Listener)>>>,
 }
@@ -162,7 +161,7 @@ impl ListenChange {
 
     /// The same, where these stay and speak something else to new connections.
     #[must_use]
-    pub fn changing(self, changed: Vec<(ListenerNumber, Option<Tls>)>) -> Self {
+    pub fn changing(self, changed: Vec<(ListenerNumber, Spoken)>) -> Self {
         Self { changed, ..self }
     }
 

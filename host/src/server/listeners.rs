@@ -8,7 +8,7 @@ use crate::{
     config::{ListenAddress, ListenerConfig},
     logging::escaped,
     net::{
-        listener::{self, InetSettings, Listener},
+        listener::{self, InetSettings, Listener, Spoken},
         listening::{ListenChange, ListenerNumber},
         tls::Tls,
         token::MAX_LISTENERS,
@@ -44,7 +44,7 @@ pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
     gone: Vec<Bound>,
     /// Those that stay and speak something else.
-    changed: Vec<(ListenerNumber, Option<Tls>)>,
+    changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread.
     new: Vec<Vec<(ListenerNumber, Listener)>>,
     next: ListenerNumber,
@@ -95,12 +95,16 @@ impl Listeners {
     }
 
     /// What is spoken at a listener.
-    fn spoken(&self, listener: &ListenerConfig) -> Option<Tls> {
-        self.tls.clone().filter(|_| listener.tls)
+    fn spoken(&self, listener: &ListenerConfig) -> Spoken {
+        Spoken {
+            tls: self.tls.clone().filter(|_| listener.tls),
+            is_announced: listener.proxy_protocol,
+        }
     }
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
-        if kept.written.tls != written.tls {
+        let was = &kept.written;
+        if (was.tls, was.proxy_protocol) != (written.tls, written.proxy_protocol) {
             to.changed.push((kept.number, self.spoken(written)));
         }
         to.bound.push(Bound {
@@ -142,7 +146,7 @@ impl Listeners {
             file,
         });
         for (thread, socket) in to.new.iter_mut().zip(sockets) {
-            thread.push((number, socket.with_tls(self.spoken(written))));
+            thread.push((number, socket.speaking(self.spoken(written))));
         }
         Ok(())
     }

@@ -32,14 +32,17 @@ pub enum ProxyHeader {
     },
     /// Neither version.
     Malformed,
+    /// It has more bytes than it may.
+    TooLong,
 }
 
 impl ProxyHeader {
-    /// Reads a header from the beginning of `input`. All of version 2 has to be in it, at most 65551 bytes.
+    /// Reads a header from the beginning of `input`, of at most `most` bytes. Nothing is kept of a part of it: the next
+    /// call gets the whole.
     #[must_use]
-    pub fn decode(input: &[u8]) -> Self {
+    pub fn decode(input: &[u8], most: usize) -> Self {
         if begins_like(input, SIGNATURE) {
-            binary(input)
+            binary(input, most)
         } else if begins_like(input, b"PROXY ") {
             line(input)
         } else {
@@ -105,7 +108,7 @@ fn port(text: &str) -> Option<u16> {
 }
 
 /// Version 2, section 2.2: a fixed part, addresses, and extensions, which mean nothing here.
-fn binary(input: &[u8]) -> ProxyHeader {
+fn binary(input: &[u8], most: usize) -> ProxyHeader {
     let command = match input.get(SIGNATURE.len()) {
         None => return ProxyHeader::Incomplete,
         Some(command @ (0x20 | 0x21)) => *command,
@@ -123,6 +126,9 @@ fn binary(input: &[u8]) -> ProxyHeader {
         return ProxyHeader::Incomplete;
     };
     let len = FIXED_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    if len > most {
+        return ProxyHeader::TooLong;
+    }
     let Some(rest) = input.get(FIXED_BYTES..len) else {
         return ProxyHeader::Incomplete;
     };
@@ -172,6 +178,9 @@ fn addresses<const N: usize>(
 mod tests {
     use super::*;
 
+    /// More than version 2 can have.
+    const MOST: usize = 1 << 17;
+
     /// Version 2 with this command, family and rest.
     fn version_2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let mut bytes = SIGNATURE.to_vec();
@@ -193,12 +202,16 @@ mod tests {
     fn check(header: &[u8], expected: ProxyHeader) {
         let shown = header.escape_ascii();
         for cut in 0..header.len() {
-            let read = ProxyHeader::decode(&header[..cut]);
+            let read = ProxyHeader::decode(&header[..cut], MOST);
             assert_eq!(read, ProxyHeader::Incomplete, "{cut} bytes of {shown}");
         }
-        assert_eq!(ProxyHeader::decode(header), expected, "{shown}");
+        assert_eq!(ProxyHeader::decode(header, MOST), expected, "{shown}");
         let more = [header, b"GET / HTTP/1.1\r\n"].concat();
-        assert_eq!(ProxyHeader::decode(&more), expected, "{shown} and more");
+        assert_eq!(
+            ProxyHeader::decode(&more, MOST),
+            expected,
+            "{shown} and more"
+        );
     }
 
     #[test]
@@ -228,9 +241,9 @@ mod tests {
     fn a_line_of_version_1_that_is_too_long_is_malformed_before_it_ends() {
         let long = format!("PROXY UNKNOWN {}", "f".repeat(93));
         let cut = &long.as_bytes()[..106];
-        assert_eq!(ProxyHeader::decode(cut), ProxyHeader::Incomplete);
+        assert_eq!(ProxyHeader::decode(cut, MOST), ProxyHeader::Incomplete);
         let all = long.as_bytes();
-        assert_eq!(ProxyHeader::decode(all), ProxyHeader::Malformed);
+        assert_eq!(ProxyHeader::decode(all, MOST), ProxyHeader::Malformed);
     }
 
     #[test]
@@ -265,9 +278,24 @@ mod tests {
         check(&version_2(0x21, 0x12, &[1; 12]), of_len(28));
         check(&version_2(0x21, 0x31, &[0; 216]), of_len(232));
         let longest = version_2(0x21, 0, &[0; 65535]);
-        assert_eq!(ProxyHeader::decode(&longest), of_len(65551));
+        assert_eq!(ProxyHeader::decode(&longest, MOST), of_len(65551));
         let cut = &longest[..65550];
-        assert_eq!(ProxyHeader::decode(cut), ProxyHeader::Incomplete);
+        assert_eq!(ProxyHeader::decode(cut, MOST), ProxyHeader::Incomplete);
+    }
+
+    #[test]
+    fn version_2_that_is_too_long_is_known_by_its_length_before_it_comes() {
+        let header = version_2(0x21, 0, &[0; 100]);
+        assert_eq!(
+            ProxyHeader::decode(&header[..16], 115),
+            ProxyHeader::TooLong
+        );
+        assert_eq!(
+            ProxyHeader::decode(&header[..15], 115),
+            ProxyHeader::Incomplete
+        );
+        let fits = ProxyHeader::Unnamed { len: 116 };
+        assert_eq!(ProxyHeader::decode(&header, 116), fits);
     }
 
     #[test]
@@ -293,7 +321,7 @@ mod tests {
             b"PROXY \r\n",
             b"PROXY UNKNOWN\xff\r\n",
         ] {
-            let read = ProxyHeader::decode(header);
+            let read = ProxyHeader::decode(header, MOST);
             assert_eq!(read, ProxyHeader::Malformed, "{}", header.escape_ascii());
         }
         for (command, family, len) in [
@@ -305,7 +333,7 @@ mod tests {
             (0x21, 0x21, 35),
         ] {
             let header = version_2(command, family, &vec![0; len]);
-            let read = ProxyHeader::decode(&header);
+            let read = ProxyHeader::decode(&header, MOST);
             assert_eq!(read, ProxyHeader::Malformed, "{command:x} {family:x} {len}");
         }
     }
