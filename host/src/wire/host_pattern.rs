@@ -81,7 +81,8 @@ impl<T> HostMap<T> {
 }
 
 /// The host of an authority: without port, brackets, and the dot that may end a name.
-fn host_of(authority: &str) -> &str {
+#[must_use]
+pub fn host_of(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }
