@@ -12,7 +12,7 @@ use crate::net::{
     io::{Io, Shared},
     link::Link,
     listener::Listener,
-    listening::Listening,
+    listening::{ListenerNumber, Listening},
     peer::Peer,
     service::Service,
     settings::Settings,
@@ -262,7 +262,10 @@ impl<S: Service> EventLoop<S> {
                 return;
             };
             match listener.socket.accept() {
-                Ok((transport, peer)) => self.admit(transport, peer, at as u8),
+                Ok((transport, peer)) => {
+                    let number = listener.number;
+                    self.admit(transport, peer, number);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.io.listeners.is_dry(at);
                     return;
@@ -285,7 +288,7 @@ impl<S: Service> EventLoop<S> {
     }
 
     /// Takes a connection in, or closes it when there are too many.
-    fn admit(&mut self, transport: Transport, peer: Peer, listener: u8) {
+    fn admit(&mut self, transport: Transport, peer: Peer, listener: ListenerNumber) {
         use std::sync::atomic::Ordering::Relaxed;
         let io = &mut self.io;
         let most = io.settings.limits.max_connections;
