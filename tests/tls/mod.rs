@@ -6,6 +6,7 @@ mod clients;
 mod files;
 mod listeners;
 mod names;
+mod redirects;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

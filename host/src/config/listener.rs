@@ -3,8 +3,9 @@
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
+use super::DEFAULT_VHOST;
 use super::listen::ListenAddress;
-use super::reader::{Located, Reader};
+use super::reader::{Located, Reader, list};
 
 /// A listener: where it is, and what its connections get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +16,26 @@ pub struct ListenerConfig {
     pub tls: bool,
     /// Whether a trusted proxy says first whose connection it is, by the PROXY protocol.
     pub proxy_protocol: bool,
+    /// The vhosts that it leads to, by their names, the one for requests that name none first. Empty for all of them.
+    pub vhosts: Vec<String>,
+}
+
+impl ListenerConfig {
+    /// Whether requests find this vhost here.
+    #[must_use]
+    pub fn leads_to(&self, vhost: &str) -> bool {
+        self.vhosts.is_empty() || self.vhosts.iter().any(|name| name == vhost)
+    }
 }
 
 impl From<ListenAddress> for ListenerConfig {
-    /// Plain: without TLS, and for clients that connect themselves.
+    /// Plain: without TLS, for all vhosts and for clients that connect themselves.
     fn from(address: ListenAddress) -> Self {
         Self {
             address,
             tls: false,
             proxy_protocol: false,
+            vhosts: Vec::new(),
         }
     }
 }
@@ -49,17 +61,24 @@ impl From<ListenAddress> for WrittenListener {
 pub(super) struct WrittenRules {
     tls: Option<Located<bool>>,
     proxy_protocol: Option<Located<bool>>,
+    vhosts: Vec<Located<String>>,
 }
 
 impl WrittenRules {
     /// The keys of every listener.
-    pub(super) const KEYS: &[&str] = &["tls", "proxy_protocol"];
+    pub(super) const KEYS: &[&str] = &["tls", "proxy_protocol", "vhosts"];
+
+    /// Whether a vhost is named that the listener leads to.
+    pub(super) fn names(&self, vhost: &str) -> bool {
+        self.vhosts.iter().any(|name| name.value == vhost)
+    }
 
     /// Takes a key of every listener; false when it is none.
     pub(super) fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
         match key {
             "tls" => self.tls = flag(key, value, reader),
             "proxy_protocol" => self.proxy_protocol = flag(key, value, reader),
+            "vhosts" => self.vhosts = vhosts(value, reader),
             _ => return false,
         }
         true
@@ -72,11 +91,32 @@ fn flag(key: &str, value: &Value<'_>, reader: &Reader<'_>) -> Option<Located<boo
     flag.map(|value| Located { value, range })
 }
 
-/// What listeners mean in a host that has TLS or not, and trusts proxies or not.
+/// The names of the vhosts that a listener leads to.
+fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
+    let names = reader.strings(value, "vhosts", DEFAULT_VHOST);
+    if value
+        .as_array()
+        .is_some_and(|list| list.elements.is_empty())
+    {
+        let cause = "a listener whose `vhosts` are empty leads nowhere";
+        let mend = "name one, or leave the key out for all of them";
+        reader.refuse(value.range(), cause, mend);
+    }
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].iter().any(|seen| seen.value == name.value) {
+            let cause = format!("`{}` is listed twice", name.value);
+            reader.refuse(name.range, cause, "leave one of them out");
+        }
+    }
+    names
+}
+
+/// What listeners mean in a host that has TLS or not, trusts proxies or not, and has vhosts of these names.
 pub(super) fn resolve(
     written: Vec<WrittenListener>,
     has_tls: bool,
     has_proxies: bool,
+    vhosts: &[&str],
     reader: &Reader<'_>,
 ) -> Vec<ListenerConfig> {
     let resolve = |WrittenListener { address, rules }: WrittenListener| {
@@ -89,9 +129,17 @@ pub(super) fn resolve(
         if let Some(flag) = &announced {
             refuse_announcements(&address, flag, has_proxies, reader);
         }
+        for name in &rules.vhosts {
+            if !vhosts.contains(&&*name.value) {
+                let cause = format!("there is no vhost `{}`", name.value);
+                let mend = format!("the vhosts are {}", list(vhosts));
+                reader.refuse(name.range, cause, mend);
+            }
+        }
         ListenerConfig {
             address,
             proxy_protocol: announced.is_some(),
+            vhosts: rules.vhosts.into_iter().map(|name| name.value).collect(),
             tls: rules.tls.map_or(has_tls, |tls| tls.value),
         }
     };
@@ -124,6 +172,10 @@ mod tests {
 
     use crate::config::{Overrides, resolve};
 
+    fn refusal(text: &str) -> String {
+        read(text).unwrap_err()
+    }
+
     fn read(text: &str) -> Result<Vec<bool>, String> {
         let config = resolve(Path::new("c.json"), text, &Overrides::default());
         let config = config.map_err(|error| error.to_string())?;
@@ -144,10 +196,37 @@ mod tests {
     fn without_a_certificate_nothing_speaks_tls_and_what_should_is_refused_with_the_mend() {
         let text = r#"{"listen": ["127.0.0.1:1", {"unix": "s", "tls": false}]}"#;
         assert_eq!(read(text), Ok(vec![false, false]));
-        let refused = read(r#"{"listen": [{"address": "127.0.0.1:1", "tls": true}]}"#).unwrap_err();
+        let refused = refusal(r#"{"listen": [{"address": "127.0.0.1:1", "tls": true}]}"#);
         assert!(
             refused.contains("`127.0.0.1:1` is to speak TLS") && refused.contains("write `tls`"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn vhosts_of_a_listener_are_there_and_named_once() {
+        let with = |names: &str| {
+            format!(
+                r#"{{"listen": [{{"unix": "s", "vhosts": {names}}}], "vhosts": {{"a": {{"hosts": []}}}}}}"#
+            )
+        };
+        assert!(read(&with(r#"["default", "a"]"#)).is_ok());
+        for (names, cause) in [
+            (r#"["b"]"#, "the vhosts are `default` and `a`"),
+            (r#"["a", "a"]"#, "`a` is listed twice"),
+            ("[]", "leads nowhere"),
+        ] {
+            let refused = refusal(&with(names));
+            assert!(refused.contains(cause), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_vhost_has_names_or_a_listener_that_leads_to_it() {
+        let vhosts = r#""vhosts": {"a": {}}"#;
+        let listen = r#""listen": [{"unix": "s", "vhosts": ["a"]}]"#;
+        assert!(read(&format!("{{{vhosts}, {listen}}}")).is_ok());
+        let refused = refusal(&format!("{{{vhosts}}}"));
+        assert!(refused.contains("nobody gets there"), "{refused}");
     }
 }

@@ -16,7 +16,7 @@ use super::overrides::{MOST_THREADS, Overrides};
 use super::reader::{Located, Reader};
 use super::source::Source;
 use super::tls;
-use super::vhost::WrittenVhost;
+use super::vhost::{WrittenVhost, refuse_hidden};
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
 use crate::net::network::{BadNetwork, Network};
@@ -85,6 +85,11 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     if let Some(root) = &overrides.www {
         default.mounts.put(www(root.clone()));
     }
+    refuse_hidden(
+        &written.vhosts,
+        written.listen.as_deref().unwrap_or(&[]),
+        reader,
+    );
     let mut tls = tls::overridden(written.tls, overrides, reader);
     let mut vhosts = Vec::new();
     for mut written in written.vhosts {
@@ -100,11 +105,16 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             (None, _) => {}
         }
     }
+    let names = std::iter::once(super::DEFAULT_VHOST);
+    let names: Vec<_> = names
+        .chain(vhosts.iter().map(|vhost| vhost.name.as_str()))
+        .collect();
     Config {
         listen: listener::resolve(
             listen(written.listen, overrides),
             tls.is_some(),
             !written.trusted_proxies.is_empty(),
+            &names,
             reader,
         ),
         tls,

@@ -1,10 +1,10 @@
-//! Which vhost a request is for: by the name it asks for, and else the default one.
+//! Which vhost a request is for: by the listener that it came by and the name that it asks for, and else the default one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     context::routes::Routes,
-    net::network::Network,
+    net::{listening::ListenerNumber, network::Network},
     wire::host_pattern::{HostMap, HostPattern},
 };
 
@@ -14,6 +14,8 @@ pub struct Vhosts {
     default: Arc<Routes>,
     others: Vec<Arc<Routes>>,
     named: HostMap<Arc<Routes>>,
+    /// Those of listeners that lead to some of them only, the default one of each first.
+    scopes: HashMap<ListenerNumber, Vec<Arc<Routes>>>,
     trusted_proxies: Vec<Network>,
 }
 
@@ -25,6 +27,7 @@ impl Vhosts {
             default,
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
+            scopes: HashMap::new(),
             trusted_proxies: Vec::new(),
         };
         for (hosts, routes) in others {
@@ -57,10 +60,22 @@ impl Vhosts {
         &self.trusted_proxies
     }
 
-    /// The one for requests that name none.
+    /// The same, where a listener leads to the vhosts of these names only; the first is for requests that name none.
     #[must_use]
-    pub fn default_one(&self) -> &Arc<Routes> {
-        &self.default
+    pub fn scoped(mut self, listener: ListenerNumber, names: &[String]) -> Self {
+        let find = |name: &String| self.iter().find(|routes| *routes.vhost == **name).cloned();
+        let scope = names.iter().filter_map(find).collect();
+        self.scopes.insert(listener, scope);
+        self
+    }
+
+    /// The one for requests that name none. There is none where all to which the listener led are gone.
+    #[must_use]
+    pub fn default_of(&self, listener: ListenerNumber) -> Option<&Arc<Routes>> {
+        match self.scopes.get(&listener) {
+            Some(scope) => scope.first(),
+            None => Some(&self.default),
+        }
     }
 
     /// All of them, the default one first.
@@ -68,9 +83,15 @@ impl Vhosts {
         std::iter::once(&self.default).chain(&self.others)
     }
 
-    /// The vhost of a request for `authority`: a host with or without a port.
+    /// The vhost of a request for `authority`, a host with or without a port, that came by this listener. None as in
+    /// [`Self::default_of`].
     #[must_use]
-    pub fn find(&self, authority: &str) -> &Arc<Routes> {
-        self.named.find(authority).unwrap_or(&self.default)
+    pub fn find(&self, listener: ListenerNumber, authority: &str) -> Option<&Arc<Routes>> {
+        let Some(scope) = self.scopes.get(&listener) else {
+            return Some(self.named.find(authority).unwrap_or(&self.default));
+        };
+        let is_led_to = |found: &Arc<Routes>| scope.iter().any(|routes| Arc::ptr_eq(routes, found));
+        let named = self.named.find_among(authority, is_led_to);
+        named.or_else(|| scope.first())
     }
 }

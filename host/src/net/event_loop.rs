@@ -263,7 +263,7 @@ impl<S: Service> EventLoop<S> {
             match listener.socket.accept() {
                 Ok((transport, peer)) => {
                     let is_announced = listener.socket.is_announced();
-                    let link = Link::new(transport, peer, at as u8);
+                    let link = Link::new(transport, peer, listener.number);
                     self.admit(Link {
                         awaits_announcement: is_announced,
                         ..link

@@ -20,6 +20,7 @@ use crate::{
     net::{
         date_clock::DateClock,
         http_port::{HttpPort, Notes},
+        listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
         service::EndedBy,
@@ -41,8 +42,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) peer: Peer,
     /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
     pub(crate) asks_for: Option<Box<Peer>>,
-    /// The place of the listener that accepted it.
-    pub(crate) listener: u8,
+    /// The listener that accepted it.
+    pub(crate) listener: ListenerNumber,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
@@ -170,7 +171,7 @@ pub(crate) struct Lent<'a> {
 }
 
 impl<T, E> Link<T, E> {
-    pub(crate) fn new(transport: Transport, peer: Peer, listener: u8) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, listener: ListenerNumber) -> Self {
         Self {
             transport,
             peer,

@@ -13,12 +13,13 @@ use crate::net::{
     token::{MAX_LISTENERS, listener_token},
 };
 
-/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound.
+/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound, and never given
+/// to a later one.
 pub type ListenerNumber = u32;
 
 /// A listening socket of this thread.
 pub(crate) struct Listening {
-    number: ListenerNumber,
+    pub(crate) number: ListenerNumber,
     pub(crate) socket: Listener,
     /// More may wait to be accepted.
     pub(crate) is_ready: bool,

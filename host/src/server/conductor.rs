@@ -275,8 +275,9 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                     cause.unwrap_or_default());
             }
         };
+        let scopes = self.listeners.scopes(&listeners);
         let log = config.log.clone();
-        if let Err(refusal) = self.deployment.reconfigure(config) {
+        if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
         if let Some(tls) = &mut self.tls {

@@ -26,7 +26,7 @@ use crate::{
         refusal::{Refusal, Stage},
         registry::Installer,
     },
-    server::open_site::OpenSite,
+    server::{listeners::Scope, open_site::OpenSite},
 };
 
 /// What the service threads serve, and from what it is made anew.
@@ -37,6 +37,8 @@ pub(crate) struct Deployment {
     config: Config,
     /// By name of the vhost; there is one for each in the config.
     sites: BTreeMap<String, OpenSite>,
+    /// Which listeners lead to which vhosts.
+    scopes: Vec<Scope>,
     /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
@@ -79,6 +81,7 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        scopes: Vec<Scope>,
     ) -> Self {
         Self {
             hub: Arc::clone(&services.hub),
@@ -86,6 +89,7 @@ impl Deployment {
             finished,
             config,
             sites,
+            scopes,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -100,7 +104,11 @@ impl Deployment {
         let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
-        Arc::new(vhosts.trusting(self.config.trusted_proxies.clone()))
+        let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
+        let scopes = self.scopes.iter();
+        Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
+            vhosts.scoped(*listener, names)
+        }))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -165,7 +173,11 @@ impl Deployment {
     /// # Errors
     ///
     /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reconfigure(
+        &mut self,
+        config: Config,
+        scopes: Vec<Scope>,
+    ) -> Result<(), Box<dyn Error>> {
         let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions) = match self.made_anew(&running) {
@@ -176,6 +188,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.scopes = scopes;
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));

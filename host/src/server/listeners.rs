@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 
 use crate::{
     cli,
-    config::{ListenAddress, ListenerConfig},
+    config::{DEFAULT_VHOST, ListenAddress, ListenerConfig},
     logging::escaped,
     net::{
         listener::{self, InetSettings, Listener, Spoken},
@@ -23,9 +23,14 @@ pub(crate) struct Listeners {
     /// What TLS is spoken with, where it is.
     tls: Option<Tls>,
     bound: Vec<Bound>,
+    /// The vhosts of those that were given up, whose connections go on.
+    former: Vec<Scope>,
     /// The number of the next one.
     next: ListenerNumber,
 }
+
+/// A listener that leads to some vhosts only, and their names.
+pub(crate) type Scope = (ListenerNumber, Vec<String>);
 
 /// One listener, with a socket on each service thread.
 #[derive(Clone)]
@@ -57,6 +62,7 @@ impl Listeners {
             threads,
             tls,
             bound: Vec::new(),
+            former: Vec::new(),
             next: 0,
         }
     }
@@ -92,6 +98,14 @@ impl Listeners {
             }
         }
         Ok(prepared)
+    }
+
+    /// Which vhosts connections find that came by a listener, where those are not all of them: once `prepared` is what
+    /// the host goes by.
+    pub(crate) fn scopes(&self, prepared: &PreparedListeners) -> Vec<Scope> {
+        let former = self.former.iter().cloned();
+        let bound = prepared.bound.iter().chain(&prepared.gone);
+        former.chain(bound.filter_map(Bound::scope)).collect()
     }
 
     /// What is spoken at a listener.
@@ -156,6 +170,8 @@ impl Listeners {
         for bound in &prepared.bound {
             self.settle_file(bound);
         }
+        self.former
+            .extend(prepared.gone.iter().filter_map(Bound::scope));
         self.bound = prepared.bound;
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
@@ -175,6 +191,13 @@ impl Listeners {
             tracing::error!(target: "hotsocket", path = %settings.path.display(), %error,
                 "the mode and owner of a unix socket stay as they are; restart the host to set them");
         }
+    }
+}
+
+impl Bound {
+    fn scope(&self) -> Option<Scope> {
+        let names = &self.written.vhosts;
+        (!names.is_empty()).then(|| (self.number, names.clone()))
     }
 }
 
@@ -250,7 +273,7 @@ pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
             cli::line(&format!("listening on {ws}://{address}"));
-            if has_page {
+            if has_page && listener.leads_to(DEFAULT_VHOST) {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
         }

@@ -58,6 +58,7 @@ pub fn serve(
     let mut listeners = Listeners::new(config.threads, tls);
     let prepared = listeners.prepare(&config.listen)?;
     let news = prepared.news();
+    let scopes = listeners.scopes(&prepared);
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
@@ -90,7 +91,7 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config, sites);
+    let deployment = Deployment::new(services, finished, config, sites, scopes);
     let mut conductor = Conductor {
         inbox,
         watch,
