@@ -1,6 +1,7 @@
-//! Where the host listens, and for whom: unix sockets, and connections that a proxy announces.
+//! Where the host listens, and for whom: unix sockets, network interfaces, and connections that a proxy announces.
 
 mod announced;
+mod interface;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -11,7 +11,8 @@ use nix::unistd::{Group, User};
 
 use super::listener::{WrittenListener, WrittenRules};
 use super::reader::{Located, Reader};
-use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
+use crate::net::interface::InterfaceSettings;
+use crate::net::listener::{DEFAULT_KEEPALIVE_S, InetSettings, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
 /// One place to listen at.
@@ -21,6 +22,8 @@ pub enum ListenAddress {
     Inet(InetSettings),
     /// A unix socket.
     Unix(UnixSettings),
+    /// All addresses that a network interface has.
+    Interface(InterfaceSettings),
 }
 
 impl ListenAddress {
@@ -50,6 +53,9 @@ impl ListenAddress {
                 one.address.port() != 0 && one.address == other.address
             }
             (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            (Self::Interface(one), Self::Interface(other)) => {
+                one.port != 0 && (&one.name, one.port) == (&other.name, other.port)
+            }
             _ => false,
         }
     }
@@ -61,6 +67,7 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Inet(settings) => settings.address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Interface(one) => write!(f, "interface:{}:{}", one.name, one.port),
         }
     }
 }
@@ -81,15 +88,37 @@ pub struct BadAddress {
     pub(super) mend: String,
 }
 
-/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`, or `unix:` and the path of a socket.
+/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`; `unix:` and the path of a socket; or `interface:` with
+/// the name of a network interface and a port.
 ///
 /// # Errors
 ///
 /// Why it is none.
 pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
-    match text.strip_prefix("unix:") {
-        Some(path) => unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix),
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix);
+    }
+    match text.strip_prefix("interface:") {
+        Some(text) => parse_interface(text).map(ListenAddress::Interface),
         None => parse_inet(text).map(ListenAddress::inet),
+    }
+}
+
+/// The name of a network interface and a port. It has a word of its own in front, since `eth0:80` could as well be the
+/// name of a host, and those are not looked up.
+fn parse_interface(text: &str) -> Result<InterfaceSettings, BadAddress> {
+    let parts = text.rsplit_once(':');
+    let parts = parts.and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    match parts.filter(|(name, _)| !name.is_empty()) {
+        Some((name, port)) => Ok(InterfaceSettings {
+            name: name.to_owned(),
+            port,
+            keepalive_s: DEFAULT_KEEPALIVE_S,
+        }),
+        None => Err(BadAddress {
+            cause: format!("`interface:{text}` is no network interface and port to listen on"),
+            mend: format!("write for example `interface:{INTERFACE_EXAMPLE}:7681`"),
+        }),
     }
 }
 
@@ -143,7 +172,19 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
-const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
+const INTERFACE_EXAMPLE: &str = "eth0";
+const KEYS: &[&str] = &[
+    "address",
+    "keepalive_s",
+    "interface",
+    "port",
+    "unix",
+    "mode",
+    "owner",
+    "group",
+];
+/// Those that say where it is, of which there is one.
+const PLACES: &[&str] = &["address", "interface", "unix"];
 
 /// The part `listen`. What is no address is left out, and noted.
 pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenListener> {
@@ -190,18 +231,30 @@ fn accepted<T>(parsed: Result<T, BadAddress>, range: Range, reader: &Reader<'_>)
         .ok()
 }
 
-/// An object: one of the two kinds, and what is set for it.
+/// An object: one of the kinds, and what is set for it.
 fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
     let properties = reader.properties(value, "listen");
     let has = |name: &str| properties.iter().any(|(key, _)| key.value == name);
-    if has("unix") == has("address") {
-        let cause = "a listener has either an `address` or the path of a `unix` socket";
-        let mend =
-            format!("write {{\"address\": \"{EXAMPLE}\"}} or {{\"unix\": \"{UNIX_EXAMPLE}\"}}");
+    if PLACES.iter().filter(|key| has(key)).count() != 1 {
+        let cause =
+            "a listener has either an `address`, an `interface` or the path of a `unix` socket";
+        let mend = format!(
+            "write {{\"address\": \"{EXAMPLE}\"}}, {{\"interface\": \"{INTERFACE_EXAMPLE}\", \"port\": 7681}} or \
+             {{\"unix\": \"{UNIX_EXAMPLE}\"}}"
+        );
         reader.refuse(value.range(), cause, mend);
         return None;
     }
-    let is_unix = has("unix");
+    let (is_unix, is_interface) = (has("unix"), has("interface"));
+    if is_interface && !has("port") {
+        let cause = "an `interface` needs a `port` too";
+        reader.refuse(
+            value.range(),
+            cause,
+            "add \"port\": 7681, or 0 for a free one",
+        );
+        return None;
+    }
     let mut found = None;
     let mut set = Set::default();
     let mut rules = WrittenRules::default();
@@ -209,6 +262,16 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
         match key.value {
             "unix" => found = unix(value, reader),
             "address" => found = inet(value, reader),
+            "interface" => found = interface(value, reader),
+            "port" if !is_interface => {
+                let cause = "`port` is for interfaces";
+                reader.refuse(
+                    key.range,
+                    cause,
+                    "write it behind the address, with a colon",
+                );
+            }
+            "port" => set.port = port(value, reader),
             "mode" | "owner" | "group" if !is_unix => {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
@@ -237,6 +300,11 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
             keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
             ..inet
         }),
+        ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
+            port: set.port?,
+            keepalive_s: set.keepalive_s.unwrap_or(interface.keepalive_s),
+            ..interface
+        }),
     };
     Some(WrittenListener { address, rules })
 }
@@ -248,6 +316,7 @@ struct Set {
     owner: Option<u32>,
     group: Option<u32>,
     keepalive_s: Option<u64>,
+    port: Option<u16>,
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -259,6 +328,27 @@ fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
 fn inet(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
     let text = reader.string(value, "address", EXAMPLE)?;
     accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::inet)
+}
+
+/// The name of an interface; the port stands beside it.
+fn interface(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, "interface", INTERFACE_EXAMPLE)?;
+    let parsed = parse_interface(&format!("{}:0", text.value));
+    accepted(parsed, text.range, reader).map(ListenAddress::Interface)
+}
+
+fn port(value: &Value<'_>, reader: &Reader<'_>) -> Option<u16> {
+    let number = reader.whole(value, "port")?;
+    let port = u16::try_from(number.value).ok();
+    if port.is_none() {
+        let cause = format!("`port` cannot be {}", number.value);
+        reader.refuse(
+            number.range,
+            cause,
+            "write a number from 0 to 65535; 0 takes a free one",
+        );
+    }
+    port
 }
 
 fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {

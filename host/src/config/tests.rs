@@ -426,7 +426,7 @@ fn keepalive_is_set_for_each_address() {
         .into_iter()
         .map(|address| match &address {
             ListenAddress::Inet(settings) => settings.keepalive_s,
-            ListenAddress::Unix(_) => panic!("{address}"),
+            _ => panic!("{address}"),
         })
         .collect();
     assert_eq!(seconds, [60, 5, 0]);

@@ -8,12 +8,14 @@ use crate::{
     config::{DEFAULT_VHOST, ListenAddress, ListenerConfig},
     logging::escaped,
     net::{
+        interface::InterfaceFault,
         listener::{self, InetSettings, Listener, Spoken},
         listening::{ListenChange, ListenerNumber},
         tls::Tls,
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
+    server::places,
 };
 
 /// The listeners of the host.
@@ -76,6 +78,7 @@ impl Listeners {
         &self,
         listen: &[ListenerConfig],
     ) -> Result<PreparedListeners, StartError> {
+        let listen = places::resolve(listen)?;
         if listen.len() > MAX_LISTENERS {
             return Err(StartError::Many(listen.len()));
         }
@@ -150,6 +153,8 @@ impl Listeners {
                 let (sockets, file) = unix_socket::bind(settings, self.threads).map_err(fail)?;
                 (sockets, written.address.clone(), Some(Arc::new(file)))
             }
+            // Its addresses have taken its place.
+            ListenAddress::Interface(_) => return Ok(()),
         };
         let number = to.next;
         to.next += 1;
@@ -283,6 +288,8 @@ pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
             let path = escaped(&path.to_string_lossy());
             cli::line(&format!("listening on {ws}+unix://{path}"));
         }
+        // Its addresses are told.
+        ListenAddress::Interface(_) => {}
     }
 }
 
@@ -297,6 +304,14 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// A network interface has nothing to listen at.
+    #[error("cannot listen on {address}; {fault}")]
+    Interface {
+        /// Which one.
+        address: ListenAddress,
+        /// Why not.
+        fault: InterfaceFault,
+    },
     /// There are too many addresses.
     #[error(
         "cannot listen on {0} addresses; a host listens on at most {MAX_LISTENERS}: let one that is for all \
@@ -310,7 +325,7 @@ pub enum StartError {
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
     match address {
-        ListenAddress::Inet(_) => inet_mend(error),
+        ListenAddress::Inet(_) | ListenAddress::Interface(_) => inet_mend(error),
         ListenAddress::Unix(_) => unix_mend(error),
     }
 }
@@ -366,7 +381,7 @@ mod tests {
     fn inet(listener: &ListenerConfig) -> SocketAddr {
         match &listener.address {
             ListenAddress::Inet(settings) => settings.address,
-            ListenAddress::Unix(_) => panic!("a unix socket"),
+            other => panic!("{other}"),
         }
     }
 

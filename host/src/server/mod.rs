@@ -5,6 +5,7 @@ mod deployment;
 mod instances;
 mod listeners;
 mod open_site;
+mod places;
 mod threads;
 
 use std::{
