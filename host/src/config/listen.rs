@@ -24,6 +24,17 @@ pub enum ListenAddress {
     Unix(UnixSettings),
     /// All addresses that a network interface has.
     Interface(InterfaceSettings),
+    /// Sockets that were passed to the process, by systemd.
+    Passed(PassedSettings),
+}
+
+/// Sockets that were opened before the process began, and passed to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedSettings {
+    /// What they are called; without it all that no other entry has the name of.
+    pub name: Option<String>,
+    /// As [`InetSettings::keepalive_s`].
+    pub keepalive_s: u64,
 }
 
 impl ListenAddress {
@@ -47,7 +58,7 @@ impl ListenAddress {
     }
 
     /// Whether only one of the two could be bound.
-    fn is_same_place(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Inet(one), Self::Inet(other)) => {
                 one.address.port() != 0 && one.address == other.address
@@ -56,6 +67,7 @@ impl ListenAddress {
             (Self::Interface(one), Self::Interface(other)) => {
                 one.port != 0 && (&one.name, one.port) == (&other.name, other.port)
             }
+            (Self::Passed(one), Self::Passed(other)) => one.name == other.name,
             _ => false,
         }
     }
@@ -67,6 +79,10 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Inet(settings) => settings.address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Passed(PassedSettings { name: None, .. }) => f.write_str(PASSED),
+            Self::Passed(PassedSettings {
+                name: Some(name), ..
+            }) => write!(f, "{PASSED}:{name}"),
             Self::Interface(one) => write!(f, "interface:{}:{}", one.name, one.port),
         }
     }
@@ -88,8 +104,9 @@ pub struct BadAddress {
     pub(super) mend: String,
 }
 
-/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`; `unix:` and the path of a socket; or `interface:` with
-/// the name of a network interface and a port.
+/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`; `unix:` and the path of a socket; `interface:` with
+/// the name of a network interface and a port; or `systemd` for sockets that it passes, with a colon and a name for those of
+/// that name.
 ///
 /// # Errors
 ///
@@ -98,10 +115,29 @@ pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix);
     }
+    if let Some(name) = text.strip_prefix(PASSED) {
+        let colon = name.strip_prefix(':');
+        if name.is_empty() || colon.is_some() {
+            return passed(colon).map(ListenAddress::Passed);
+        }
+    }
     match text.strip_prefix("interface:") {
         Some(text) => parse_interface(text).map(ListenAddress::Interface),
         None => parse_inet(text).map(ListenAddress::inet),
     }
+}
+
+fn passed(name: Option<&str>) -> Result<PassedSettings, BadAddress> {
+    if name.is_some_and(|name| name.is_empty() || name.contains(':')) {
+        return Err(BadAddress {
+            cause: "what systemd passes is called by a name without colons".to_owned(),
+            mend: format!("write `{PASSED}` for all of it, or its FileDescriptorName="),
+        });
+    }
+    Ok(PassedSettings {
+        name: name.map(str::to_owned),
+        keepalive_s: DEFAULT_KEEPALIVE_S,
+    })
 }
 
 /// The name of a network interface and a port. It has a word of its own in front, since `eth0:80` could as well be the
@@ -172,19 +208,21 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
+const PASSED: &str = "systemd";
 const INTERFACE_EXAMPLE: &str = "eth0";
 const KEYS: &[&str] = &[
     "address",
     "keepalive_s",
     "interface",
     "port",
+    "systemd",
     "unix",
     "mode",
     "owner",
     "group",
 ];
 /// Those that say where it is, of which there is one.
-const PLACES: &[&str] = &["address", "interface", "unix"];
+const PLACES: &[&str] = &["address", "interface", "systemd", "unix"];
 
 /// The part `listen`. What is no address is left out, and noted.
 pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenListener> {
@@ -263,6 +301,7 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
             "unix" => found = unix(value, reader),
             "address" => found = inet(value, reader),
             "interface" => found = interface(value, reader),
+            PASSED => found = passed_by(value, reader),
             "port" if !is_interface => {
                 let cause = "`port` is for interfaces";
                 reader.refuse(
@@ -300,6 +339,10 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
             keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
             ..inet
         }),
+        ListenAddress::Passed(passed) => ListenAddress::Passed(PassedSettings {
+            keepalive_s: set.keepalive_s.unwrap_or(passed.keepalive_s),
+            ..passed
+        }),
         ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
             port: set.port?,
             keepalive_s: set.keepalive_s.unwrap_or(interface.keepalive_s),
@@ -328,6 +371,13 @@ fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
 fn inet(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
     let text = reader.string(value, "address", EXAMPLE)?;
     accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::inet)
+}
+
+/// The name of sockets that were passed.
+fn passed_by(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, PASSED, "http")?;
+    let parsed = passed(Some(&text.value));
+    accepted(parsed, text.range, reader).map(ListenAddress::Passed)
 }
 
 /// The name of an interface; the port stands beside it.

@@ -38,7 +38,7 @@ mod vhost;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
 pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;

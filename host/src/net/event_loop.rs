@@ -250,7 +250,7 @@ impl<S: Service> EventLoop<S> {
             }
         }
         if self.io.is_draining && !self.io.listeners.iter().any(|l| l.is_ready) {
-            self.io.listeners.clear();
+            self.io.listeners.clear(&self.io.registry);
         }
     }
 
@@ -270,7 +270,7 @@ impl<S: Service> EventLoop<S> {
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.listeners.is_dry(at);
+                    self.io.listeners.is_dry(&self.io.registry, at);
                     return;
                 }
                 // The peer left while it waited.

@@ -129,6 +129,14 @@ impl Listener {
             ListeningSocket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
         }
     }
+
+    /// Has the poll watch it no longer. To close it is not enough where duplicates of the socket stay open.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.socket {
+            ListeningSocket::Tcp(socket) => registry.deregister(socket),
+            ListeningSocket::Unix(socket) => registry.deregister(socket),
+        }
+    }
 }
 
 impl ListeningSocket {
@@ -205,13 +213,18 @@ fn socket(settings: &InetSettings) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Inherited by accepted sockets: a small message is not held back to be joined by another.
+    prepare(&socket, keepalive_s)?;
+    Ok(socket)
+}
+
+/// Sets what accepted sockets inherit, so that it costs no call per connection.
+pub(super) fn prepare(socket: &Socket, keepalive_s: u64) -> io::Result<()> {
+    // A small message is not held back to be joined by another.
     socket.set_tcp_nodelay(true)?;
     if keepalive_s > 0 {
-        // Inherited too, so it costs no call per connection.
         socket.set_tcp_keepalive(&keepalive(keepalive_s))?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 fn keepalive(seconds: u64) -> TcpKeepalive {
@@ -222,7 +235,7 @@ fn keepalive(seconds: u64) -> TcpKeepalive {
         .with_retries(KEEPALIVE_PROBES)
 }
 
-fn into_mio(socket: Socket) -> Listener {
+pub(super) fn into_mio(socket: Socket) -> Listener {
     TcpListener::from_std(std::net::TcpListener::from(socket)).into()
 }
 

@@ -30,6 +30,12 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    /// Closes it.
+    fn close(mut self, registry: &Registry) {
+        // A poll that does not watch it has nothing to forget.
+        let _ = self.socket.deregister(registry);
+    }
+
     /// Whether the next turn is to accept from it at once.
     pub(crate) fn accepts(&self) -> bool {
         self.is_ready && !self.is_waiting
@@ -67,7 +73,11 @@ impl Listeners {
             is_leaving: false,
         };
         match self.places.get_mut(at) {
-            Some(place) => *place = Some(listening),
+            Some(place) => {
+                if let Some(left) = place.replace(listening) {
+                    left.close(registry);
+                }
+            }
             None => self.places.push(Some(listening)),
         }
         Ok(())
@@ -101,13 +111,15 @@ impl Listeners {
     }
 
     /// Nothing waits at this place any more; closes it if it was given up.
-    pub(crate) fn is_dry(&mut self, at: usize) {
+    pub(crate) fn is_dry(&mut self, registry: &Registry, at: usize) {
         if let Some(place) = self.places.get_mut(at)
             && let Some(listening) = place
         {
             listening.is_ready = false;
-            if listening.is_leaving {
-                *place = None;
+            if listening.is_leaving
+                && let Some(left) = place.take()
+            {
+                left.close(registry);
             }
         }
     }
@@ -133,8 +145,10 @@ impl Listeners {
     }
 
     /// Closes all of them.
-    pub(crate) fn clear(&mut self) {
-        self.places.clear();
+    pub(crate) fn clear(&mut self, registry: &Registry) {
+        for left in self.places.drain(..).flatten() {
+            left.close(registry);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod event_loop;
 mod file_sending;
 mod http;
 pub mod http_port;
+pub mod inherited;
 pub mod interface;
 pub mod io;
 mod link;

@@ -175,7 +175,7 @@ fn give(file: &File, settings: &UnixSettings) -> io::Result<()> {
     fs::set_permissions(&opened, Permissions::from_mode(settings.mode))
 }
 
-fn into_mio(socket: Socket) -> Listener {
+pub(super) fn into_mio(socket: Socket) -> Listener {
     let socket = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket));
     UnixListener::from_std(socket).into()
 }

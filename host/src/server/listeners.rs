@@ -8,6 +8,7 @@ use crate::{
     config::{DEFAULT_VHOST, ListenAddress, ListenerConfig},
     logging::escaped,
     net::{
+        inherited::{Inherited, InheritedFault},
         interface::InterfaceFault,
         listener::{self, InetSettings, Listener, Spoken},
         listening::{ListenChange, ListenerNumber},
@@ -24,6 +25,8 @@ pub(crate) struct Listeners {
     threads: usize,
     /// What TLS is spoken with, where it is.
     tls: Option<Tls>,
+    /// What was passed to the process; kept for a reload that asks for it again.
+    inherited: Inherited,
     bound: Vec<Bound>,
     /// The vhosts of those that were given up, whose connections go on.
     former: Vec<Scope>,
@@ -63,10 +66,16 @@ impl Listeners {
         Self {
             threads,
             tls,
+            inherited: Inherited::default(),
             bound: Vec::new(),
             former: Vec::new(),
             next: 0,
         }
+    }
+
+    /// The same, with sockets that need not be bound.
+    pub(crate) fn inheriting(self, inherited: Inherited) -> Self {
+        Self { inherited, ..self }
     }
 
     /// Binds what `listen` has and the host has not.
@@ -78,7 +87,7 @@ impl Listeners {
         &self,
         listen: &[ListenerConfig],
     ) -> Result<PreparedListeners, StartError> {
-        let listen = places::resolve(listen)?;
+        let listen = places::resolve(listen, &self.inherited)?;
         if listen.len() > MAX_LISTENERS {
             return Err(StartError::Many(listen.len()));
         }
@@ -136,6 +145,19 @@ impl Listeners {
             source,
         };
         let (sockets, address, file) = match &written.address {
+            ListenAddress::Inet(settings)
+                if let Some(passed) = self.inherited.at(settings.address) =>
+            {
+                let sockets = passed.share(settings.keepalive_s, self.threads);
+                (sockets.map_err(fail)?, written.address.clone(), None)
+            }
+            ListenAddress::Unix(settings)
+                if let Some(passed) = self.inherited.at_path(&settings.path) =>
+            {
+                // Its file is that of whoever has bound it.
+                let sockets = passed.share(0, self.threads);
+                (sockets.map_err(fail)?, written.address.clone(), None)
+            }
             ListenAddress::Inet(settings) => {
                 let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
                     true => listener::bind_beside_own,
@@ -153,8 +175,8 @@ impl Listeners {
                 let (sockets, file) = unix_socket::bind(settings, self.threads).map_err(fail)?;
                 (sockets, written.address.clone(), Some(Arc::new(file)))
             }
-            // Its addresses have taken its place.
-            ListenAddress::Interface(_) => return Ok(()),
+            // What they stand for has taken their place.
+            ListenAddress::Interface(_) | ListenAddress::Passed(_) => return Ok(()),
         };
         let number = to.next;
         to.next += 1;
@@ -178,9 +200,24 @@ impl Listeners {
         self.former
             .extend(prepared.gone.iter().filter_map(Bound::scope));
         self.bound = prepared.bound;
+        self.tell_unused();
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
         ListenChange::new(gone, prepared.new).changing(prepared.changed)
+    }
+
+    /// Whoever connects to a socket that was passed waits there, and nobody comes.
+    fn tell_unused(&self) {
+        let is_used =
+            |place: &ListenAddress| self.bound.iter().any(|b| b.address.is_same_place(place));
+        for socket in self.inherited.iter() {
+            let (place, name) = (places::place_of(socket), &socket.name);
+            if !is_used(&place) {
+                tracing::warn!(target: "hotsocket", name,
+                    "nobody is accepted at {place}, which was passed to this process; write \"systemd\" under `listen`, or \
+                     --listen systemd");
+            }
+        }
     }
 
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
@@ -288,8 +325,8 @@ pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
             let path = escaped(&path.to_string_lossy());
             cli::line(&format!("listening on {ws}+unix://{path}"));
         }
-        // Its addresses are told.
-        ListenAddress::Interface(_) => {}
+        // What they stand for is told.
+        ListenAddress::Interface(_) | ListenAddress::Passed(_) => {}
     }
 }
 
@@ -312,6 +349,17 @@ pub enum StartError {
         /// Why not.
         fault: InterfaceFault,
     },
+    /// No socket was passed that an entry stands for.
+    #[error("cannot listen on {address}; {}", passed_mend(names))]
+    NotPassed {
+        /// The entry.
+        address: ListenAddress,
+        /// What those are called that were passed.
+        names: Vec<String>,
+    },
+    /// Something was passed to the process that cannot be listened on.
+    #[error(transparent)]
+    Inherited(#[from] InheritedFault),
     /// There are too many addresses.
     #[error(
         "cannot listen on {0} addresses; a host listens on at most {MAX_LISTENERS}: let one that is for all \
@@ -323,10 +371,20 @@ pub enum StartError {
     Poll(#[source] io::Error),
 }
 
+fn passed_mend(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no socket was passed to this process; start it by a .socket unit of systemd, or write an address".into();
+    }
+    let names = escaped(&names.join("`, `"));
+    format!(
+        "the sockets that were passed are called `{names}`; write one of these names, or `systemd` for all"
+    )
+}
+
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
     match address {
-        ListenAddress::Inet(_) | ListenAddress::Interface(_) => inet_mend(error),
         ListenAddress::Unix(_) => unix_mend(error),
+        _ => inet_mend(error),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::tls::TlsKeeper,
+    net::{inherited::Inherited, tls::TlsKeeper},
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
@@ -52,11 +52,13 @@ pub fn serve(
     log: &LogControl,
     reload: impl FnMut() -> Result<Config, ConfigError>,
 ) -> Result<(), Box<dyn Error>> {
+    // Before there is a thread that could read the environment meanwhile.
+    let inherited = Inherited::take().map_err(StartError::from)?;
     derive_max_connections(&mut config.limits);
     let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
     let tls = keeper.as_ref().map(TlsKeeper::tls);
-    let mut listeners = Listeners::new(config.threads, tls);
+    let mut listeners = Listeners::new(config.threads, tls).inheriting(inherited);
     let prepared = listeners.prepare(&config.listen)?;
     let news = prepared.news();
     let scopes = listeners.scopes(&prepared);
