@@ -3,6 +3,7 @@
 mod authority;
 mod clients;
 mod files;
+mod judges;
 mod listeners;
 mod names;
 mod redirects;

@@ -93,17 +93,16 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     let mut tls = tls::overridden(written.tls, overrides, reader);
     let mut vhosts = Vec::new();
     for mut written in written.vhosts {
-        let certificate = written.tls.take();
-        vhosts.push(vhost(written, reader));
-        match (certificate, &mut tls) {
-            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
-            (Some(certificate), None) => reader.refuse(
-                certificate.range,
-                "a vhost has a certificate, and nothing is served over TLS",
-                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
-            ),
-            (None, _) => {}
+        let own = written.tls.take();
+        match (own, &mut tls) {
+            (own, Some(tls)) => {
+                let named = tls::named(&written.name, &written.hosts, own, tls, reader);
+                tls.named.push(named);
+            }
+            (Some(own), None) => tls::refuse_without_tls(&own, reader),
+            (None, None) => {}
         }
+        vhosts.push(vhost(written, reader));
     }
     let names = std::iter::once(super::DEFAULT_VHOST);
     let names: Vec<_> = names
@@ -112,7 +111,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     Config {
         listen: listener::resolve(
             listen(written.listen, overrides),
-            tls.is_some(),
+            tls.as_ref(),
             &names,
             reader,
         ),

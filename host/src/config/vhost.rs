@@ -8,9 +8,8 @@ use super::http::{self, WrittenHttp};
 use super::listener::WrittenListener;
 use super::mounts::mounts;
 use super::reader::{Located, Reader};
-use super::tls::certificate;
+use super::tls::{WrittenVhostTls, vhost_tls};
 use super::{ExtensionConfig, ProtocolConfig};
-use crate::net::tls::NamedCertificate;
 use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
@@ -50,8 +49,7 @@ pub(super) struct WrittenVhost {
     pub(super) hosts: Vec<HostPattern>,
     /// Where its name stands, when no hosts do.
     pub(super) hostless: Option<Range>,
-    /// Its own certificate, and where that was written.
-    pub(super) tls: Option<Located<NamedCertificate>>,
+    pub(super) tls: Option<WrittenVhostTls>,
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
@@ -111,15 +109,12 @@ pub(super) fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenVhost
                 has_hosts = true;
                 vhost.hosts = hosts(value, reader, &vhosts);
             } else if key.value == "tls" {
-                vhost.tls = certificate(value, reader);
+                vhost.tls = Some(vhost_tls(value, reader));
             } else if !vhost.take(key.value, value, reader) {
                 reader.refuse_key(&key, NAMED_KEYS);
             }
         }
         vhost.hostless = (!has_hosts).then_some(name.range);
-        if let Some(tls) = &mut vhost.tls {
-            tls.value.hosts = vhost.hosts.clone();
-        }
         vhosts.push(vhost);
     }
     vhosts

@@ -141,6 +141,12 @@ impl Service for Context {
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
+        let misdirection = self.vhosts.misdirection(&routes, port);
+        if let Some(why) = misdirection {
+            routes.site.refuse(port, 421, why);
+            let exchange = Exchange::answered(&routes.site);
+            return Answer::Exchange(Exchange { told, ..exchange });
+        }
         match self.answer(&routes, head, port) {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
             upgrade => {

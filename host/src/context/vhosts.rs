@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    context::routes::Routes,
-    net::{listening::ListenerNumber, network::Network},
+    context::routes::{CertificateRule, Routes},
+    net::{http_port::HttpPort, listening::ListenerNumber, network::Network},
     wire::host_pattern::{HostMap, HostPattern},
 };
 
@@ -16,6 +16,8 @@ pub struct Vhosts {
     named: HostMap<Arc<Routes>>,
     /// Those of listeners that lead to some of them only, the default one of each first.
     scopes: HashMap<ListenerNumber, Vec<Arc<Routes>>>,
+    /// Some of them ask for certificates of clients.
+    asks_for_certificates: bool,
     trusted_proxies: Vec<Network>,
 }
 
@@ -28,6 +30,7 @@ impl Vhosts {
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
             scopes: HashMap::new(),
+            asks_for_certificates: false,
             trusted_proxies: Vec::new(),
         };
         for (hosts, routes) in others {
@@ -36,6 +39,9 @@ impl Vhosts {
             }
             vhosts.others.push(routes);
         }
+        let asks = |routes: &Arc<Routes>| routes.certificates != CertificateRule::NotAsked;
+        let is_asked = vhosts.iter().any(asks);
+        vhosts.asks_for_certificates = is_asked;
         vhosts
     }
 
@@ -93,5 +99,31 @@ impl Vhosts {
         let is_led_to = |found: &Arc<Routes>| scope.iter().any(|routes| Arc::ptr_eq(routes, found));
         let named = self.named.find_among(authority, is_led_to);
         named.or_else(|| scope.first())
+    }
+
+    /// Why a request must come by another connection to get to its vhost, if it must (RFC 9110 section 15.5.20): clients
+    /// are judged by the vhost that they ask for in the TLS handshake, and not again when a request names another one.
+    #[must_use]
+    pub fn misdirection(&self, routes: &Arc<Routes>, port: &HttpPort<'_>) -> Option<&'static str> {
+        if !self.asks_for_certificates {
+            return None;
+        }
+        let is_required = routes.certificates == CertificateRule::Required;
+        let Some(tls) = port.tls() else {
+            return is_required
+                .then_some("this host is for clients with certificates: ask by https");
+        };
+        let asked = tls.server_name.unwrap_or_default();
+        let judge = self.find(port.listener(), asked);
+        let is_judged = judge.is_some_and(|judge| {
+            Arc::ptr_eq(judge, routes)
+                || judge.certificates == CertificateRule::NotAsked
+                    && routes.certificates == CertificateRule::NotAsked
+        });
+        // One that was opened before certificates were required has shown none.
+        let is_shown = !is_required || tls.is_peer_checked;
+        (!is_judged || !is_shown).then_some(
+            "this host judges clients by their certificates: ask for it by a connection of its own",
+        )
     }
 }

@@ -94,7 +94,7 @@ impl Listener {
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
         let (transport, peer) = self.socket.accept()?;
         match &self.tls {
-            Some(tls) => Ok((Transport::Tls(Box::new(tls.accept(transport)?)), peer)),
+            Some(tls) => Ok((Transport::Tls(Box::new(tls.accept(transport))), peer)),
             None => Ok((transport, peer)),
         }
     }

@@ -15,7 +15,7 @@ use crate::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
         roster::SetId,
-        routes::{ExtensionRoute, Route, Routes},
+        routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
     plugin::{
@@ -126,6 +126,7 @@ impl Deployment {
                 .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
             site: site.unwrap_or_default(),
+            certificates: self.certificate_rule(&vhost.name),
             has_warned: AtomicBool::new(false),
             extensions: self.offered(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
@@ -133,6 +134,16 @@ impl Deployment {
                 origins: vhost.allowed_origins.clone(),
             },
         })
+    }
+
+    /// What a vhost asks of the certificates of clients.
+    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
+        let tls = self.config.tls.as_ref();
+        match tls.and_then(|tls| tls.clients_of(vhost)) {
+            None => CertificateRule::NotAsked,
+            Some(clients) if clients.is_required => CertificateRule::Required,
+            Some(_) => CertificateRule::Optional,
+        }
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.

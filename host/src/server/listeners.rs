@@ -48,7 +48,9 @@ struct Bound {
 pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
     gone: Vec<Bound>,
-    /// Those that stay and speak something else.
+    /// Those that stay and speak by another scheme.
+    retold: Vec<ListenerNumber>,
+    /// Those that stay, and what new connections speak there.
     changed: Vec<(ListenerNumber, Option<Tls>)>,
     /// By service thread.
     new: Vec<Vec<(ListenerNumber, Listener)>>,
@@ -87,6 +89,7 @@ impl Listeners {
         let mut prepared = PreparedListeners {
             bound: Vec::new(),
             gone,
+            retold: Vec::new(),
             changed: Vec::new(),
             new: (0..self.threads).map(|_| Vec::new()).collect(),
             next: self.next,
@@ -110,12 +113,17 @@ impl Listeners {
 
     /// What is spoken at a listener.
     fn spoken(&self, listener: &ListenerConfig) -> Option<Tls> {
-        self.tls.clone().filter(|_| listener.tls)
+        let tls = self.tls.clone().filter(|_| listener.tls)?;
+        Some(tls.scoped(&listener.vhosts))
     }
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
-        if kept.written.tls != written.tls {
+        let was = &kept.written;
+        if was.tls != written.tls || written.tls && was.vhosts != written.vhosts {
             to.changed.push((kept.number, self.spoken(written)));
+        }
+        if was.tls != written.tls {
+            to.retold.push(kept.number);
         }
         to.bound.push(Bound {
             written: written.clone(),
@@ -204,12 +212,11 @@ impl PreparedListeners {
         has_new || !self.gone.is_empty() || !self.changed.is_empty()
     }
 
-    /// Where the host is going to listen and did not before, or is going to speak something else.
+    /// Where the host is going to listen and did not before, or by another scheme.
     pub(crate) fn news(&self) -> Vec<ListenerConfig> {
         let new = self.new.first().into_iter().flatten();
         let new = new.map(|(number, _)| number);
-        let changed = self.changed.iter().map(|(number, _)| number);
-        let numbers: Vec<_> = new.chain(changed).collect();
+        let numbers: Vec<_> = new.chain(&self.retold).collect();
         let bound = self.bound.iter();
         bound
             .filter(|bound| numbers.contains(&&bound.number))

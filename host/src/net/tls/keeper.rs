@@ -1,7 +1,8 @@
 //! Certificates over time: files that change are read again, and the operator is told of an end in time.
 
 use std::{
-    fmt, fs, io,
+    collections::BTreeSet,
+    fmt, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -12,7 +13,9 @@ use rustls::ServerConfig;
 
 use crate::net::{
     tls::{
-        TlsFault, TlsSettings, TlsStream,
+        ClientCertificates, TlsFault, TlsSettings, TlsStream,
+        choice::Choice,
+        judges::authority_files,
         material::{self, Material},
     },
     transport::Transport,
@@ -24,18 +27,43 @@ const TOLD_AT_DAYS: [u64; 3] = [1, 7, 30];
 
 /// What listeners speak TLS with. All copies take a new certificate at the same time.
 #[derive(Clone)]
-pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct Tls {
+    current: Arc<RwLock<Arc<Choice>>>,
+    /// The names that the listener leads to; empty for all of them.
+    scope: Arc<[String]>,
+}
 
 impl Tls {
-    /// A connection that was accepted; its handshake is still to come.
-    pub(crate) fn accept(&self, socket: Transport) -> io::Result<TlsStream> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        TlsStream::new(Arc::clone(&current), socket)
+    fn new(choice: &Arc<Choice>) -> Self {
+        Self {
+            current: Arc::new(RwLock::new(Arc::clone(choice))),
+            scope: Arc::default(),
+        }
     }
 
-    fn set(&self, config: &Arc<ServerConfig>) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::clone(config);
+    /// The same for a listener that leads to these names only, or to all when there is none.
+    #[must_use]
+    pub fn scoped(self, names: &[String]) -> Self {
+        Self {
+            scope: names.into(),
+            ..self
+        }
+    }
+
+    /// A connection that was accepted; its handshake is still to come.
+    pub(crate) fn accept(&self, socket: Transport) -> TlsStream {
+        TlsStream::new(self.clone(), socket)
+    }
+
+    /// What is spoken with a client that asks for this name.
+    pub(super) fn choose(&self, asked: Option<&str>) -> Arc<ServerConfig> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(current.choose(&self.scope, asked))
+    }
+
+    fn set(&self, choice: &Arc<Choice>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::clone(choice);
     }
 }
 
@@ -48,7 +76,7 @@ impl fmt::Debug for Tls {
 /// Keeps what TLS is spoken with as its files are. For one thread, which is not a service thread.
 pub struct TlsKeeper {
     settings: TlsSettings,
-    stamps: Vec<Stamp>,
+    stamps: Vec<(Stamp, PathBuf)>,
     material: Material,
     tls: Tls,
     /// The last number of days that was told, of each certificate.
@@ -58,7 +86,7 @@ pub struct TlsKeeper {
 /// What TLS may be spoken with from now on.
 pub struct PreparedTls {
     settings: TlsSettings,
-    stamps: Vec<Stamp>,
+    stamps: Vec<(Stamp, PathBuf)>,
     material: Material,
 }
 
@@ -74,7 +102,7 @@ impl TlsKeeper {
     pub fn open(settings: &TlsSettings) -> Result<Self, TlsFault> {
         let stamps = stamps(settings);
         let material = material::load(settings, None)?;
-        let tls = Tls(Arc::new(RwLock::new(Arc::clone(&material.config))));
+        let tls = Tls::new(&material.choice);
         let mut keeper = Self {
             settings: settings.clone(),
             stamps,
@@ -134,7 +162,7 @@ impl TlsKeeper {
     }
 
     fn take(&mut self, material: Material) {
-        self.tls.set(&material.config);
+        self.tls.set(&material.choice);
         self.material = material;
         self.told.clear();
     }
@@ -173,20 +201,23 @@ fn days_told(end: SystemTime, now: SystemTime) -> Option<u64> {
     TOLD_AT_DAYS.into_iter().find(|days| left <= days * DAY)
 }
 
-fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
-    let clients = settings.clients.iter();
-    let of_clients = clients.flat_map(|clients| {
-        let revoked = clients.revoked.iter().map(PathBuf::as_path);
-        revoked.chain([&*clients.authorities])
-    });
+fn stamps(settings: &TlsSettings) -> Vec<(Stamp, PathBuf)> {
+    let usual = (&settings.cert, &settings.key, &settings.clients);
     let named = settings.named.iter();
-    let named = named.flat_map(|named| [&*named.cert, &*named.key]);
-    [&*settings.cert, &*settings.key]
-        .into_iter()
-        .chain(named)
-        .chain(of_clients)
-        .map(stamp)
-        .collect()
+    let named = named.map(|named| (&named.cert, &named.key, &named.clients));
+    let mut files = BTreeSet::new();
+    for (cert, key, clients) in named.chain([usual]) {
+        files.extend([cert.clone(), key.clone()]);
+        files.extend(clients.iter().flat_map(files_of));
+    }
+    files.into_iter().map(|path| (stamp(&path), path)).collect()
+}
+
+/// The files that say what clients are judged by.
+fn files_of(clients: &ClientCertificates) -> impl Iterator<Item = PathBuf> {
+    let authorities = clients.authorities.iter();
+    let authorities = authorities.flat_map(|path| authority_files(path));
+    authorities.chain(clients.revoked.iter().cloned())
 }
 
 fn stamp(path: &Path) -> Stamp {
