@@ -101,6 +101,12 @@ impl Vhosts {
         named.or_else(|| scope.first())
     }
 
+    /// Whether a vhost asks for certificates; one that is gone may have.
+    fn asks(&self, vhost: &str) -> bool {
+        let found = self.iter().find(|routes| *routes.vhost == *vhost);
+        found.is_none_or(|found| found.certificates != CertificateRule::NotAsked)
+    }
+
     /// Why a request must come by another connection to get to its vhost, if it must (RFC 9110 section 15.5.20): clients
     /// are judged by the vhost that they ask for in the TLS handshake, and not again when a request names another one.
     #[must_use]
@@ -113,13 +119,9 @@ impl Vhosts {
             return is_required
                 .then_some("this host is for clients with certificates: ask by https");
         };
-        let asked = tls.server_name.unwrap_or_default();
-        let judge = self.find(port.listener(), asked);
-        let is_judged = judge.is_some_and(|judge| {
-            Arc::ptr_eq(judge, routes)
-                || judge.certificates == CertificateRule::NotAsked
-                    && routes.certificates == CertificateRule::NotAsked
-        });
+        let judge = tls.chosen.unwrap_or(&self.default.vhost);
+        let is_judged = *judge == *routes.vhost
+            || routes.certificates == CertificateRule::NotAsked && !self.asks(judge);
         // One that was opened before certificates were required has shown none.
         let is_shown = !is_required || tls.is_peer_checked;
         (!is_judged || !is_shown).then_some(

@@ -93,10 +93,11 @@ impl Listener {
     /// The next connection that waits.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
         let (transport, peer) = self.socket.accept()?;
-        match &self.tls {
-            Some(tls) => Ok((Transport::Tls(Box::new(tls.accept(transport))), peer)),
-            None => Ok((transport, peer)),
-        }
+        let transport = match &self.tls {
+            Some(tls) => tls.accept(transport),
+            None => transport,
+        };
+        Ok((transport, peer))
     }
 
     /// The address, if it has one.

@@ -113,8 +113,8 @@ impl Listeners {
 
     /// What is spoken at a listener.
     fn spoken(&self, listener: &ListenerConfig) -> Option<Tls> {
-        let tls = self.tls.clone().filter(|_| listener.tls)?;
-        Some(tls.scoped(&listener.vhosts))
+        let tls = self.tls.clone().filter(|_| listener.tls);
+        tls.map(|tls| tls.scoped(&listener.vhosts))
     }
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {

@@ -14,8 +14,15 @@ pub(super) struct Choice {
     by_host: HostMap<Arc<Named>>,
 }
 
+/// What is spoken with a client.
+pub(super) struct Chosen {
+    pub(super) config: Arc<ServerConfig>,
+    /// None is the usual one.
+    pub(super) name: Option<Arc<str>>,
+}
+
 struct Named {
-    name: String,
+    name: Arc<str>,
     config: Arc<ServerConfig>,
 }
 
@@ -32,7 +39,7 @@ impl Choice {
     /// Adds another one, for clients that ask for these names.
     pub(super) fn add(&mut self, name: &str, hosts: &[HostPattern], config: Arc<ServerConfig>) {
         let named = Arc::new(Named {
-            name: name.to_owned(),
+            name: name.into(),
             config,
         });
         for host in hosts {
@@ -41,15 +48,25 @@ impl Choice {
         self.named.push(named);
     }
 
-    /// What a client is spoken to by that asks for this name at a listener that leads to `scope`: to all when that is
-    /// empty. The first of them is for whoever asks for nothing that is there.
-    pub(super) fn choose(&self, scope: &[String], asked: Option<&str>) -> &Arc<ServerConfig> {
-        let is_led_to = |named: &Arc<Named>| scope.is_empty() || scope.contains(&named.name);
+    /// What a client is spoken to by that asks for this name at a listener that leads to `scope`, and whose it is: to all
+    /// when that is empty. The first of them is for whoever asks for nothing that is there.
+    pub(super) fn choose(&self, scope: &[String], asked: Option<&str>) -> Chosen {
+        let is_led_to =
+            |named: &Arc<Named>| scope.is_empty() || scope.iter().any(|name| **name == *named.name);
         let found = asked.and_then(|asked| self.by_host.find_among(asked, is_led_to));
         let found = found.or_else(|| {
             let first = scope.first()?;
-            self.named.iter().find(|named| named.name == *first)
+            self.named.iter().find(|named| *named.name == **first)
         });
-        found.map_or(&self.usual, |named| &named.config)
+        match found {
+            Some(named) => Chosen {
+                config: Arc::clone(&named.config),
+                name: Some(Arc::clone(&named.name)),
+            },
+            None => Chosen {
+                config: Arc::clone(&self.usual),
+                name: None,
+            },
+        }
     }
 }

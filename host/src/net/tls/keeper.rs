@@ -9,12 +9,10 @@ use std::{
     time::SystemTime,
 };
 
-use rustls::ServerConfig;
-
 use crate::net::{
     tls::{
         ClientCertificates, TlsFault, TlsSettings, TlsStream,
-        choice::Choice,
+        choice::{Choice, Chosen},
         judges::authority_files,
         material::{self, Material},
     },
@@ -51,14 +49,14 @@ impl Tls {
     }
 
     /// A connection that was accepted; its handshake is still to come.
-    pub(crate) fn accept(&self, socket: Transport) -> TlsStream {
-        TlsStream::new(self.clone(), socket)
+    pub(crate) fn accept(&self, socket: Transport) -> Transport {
+        TlsStream::new(self.clone(), socket).into()
     }
 
     /// What is spoken with a client that asks for this name.
-    pub(super) fn choose(&self, asked: Option<&str>) -> Arc<ServerConfig> {
+    pub(super) fn choose(&self, asked: Option<&str>) -> Chosen {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(current.choose(&self.scope, asked))
+        current.choose(&self.scope, asked)
     }
 
     fn set(&self, choice: &Arc<Choice>) {

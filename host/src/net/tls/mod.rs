@@ -127,6 +127,8 @@ pub struct TlsFacts<'a> {
     pub suite: &'static str,
     /// The name that the client asked for (SNI).
     pub server_name: Option<&'a str>,
+    /// Which of [`TlsSettings::named`] the handshake was by, and the client judged; none for what is usual.
+    pub chosen: Option<&'a str>,
     /// The protocol that both have named (ALPN).
     pub application_protocol: Option<&'a [u8]>,
     /// The client's own certificate in DER.

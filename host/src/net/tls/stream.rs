@@ -8,6 +8,7 @@
 use std::{
     fs::File,
     io::{self, IoSlice, Read, Write},
+    sync::Arc,
 };
 
 use rustix::io::Errno;
@@ -38,6 +39,8 @@ pub(crate) struct TlsStream {
     /// What carries it: TCP or a unix socket.
     socket: Transport,
     endpoint: Endpoint,
+    /// What was chosen by the name that the client asks for; none for what is usual.
+    chosen: Option<Arc<str>>,
     /// Bytes that were encrypted and not yet told to be taken.
     owed: usize,
     stage: Stage,
@@ -75,6 +78,7 @@ impl TlsStream {
         Self {
             socket,
             endpoint: Endpoint::Greeting(Acceptor::default(), tls),
+            chosen: None,
             owed: 0,
             stage: Stage::Silent,
             has_more: false,
@@ -185,7 +189,10 @@ impl TlsStream {
             None => Ok(None),
         });
         match begun {
-            Ok(Some(connection)) => self.endpoint = Endpoint::Speaking(connection),
+            Ok(Some((connection, chosen))) => {
+                self.endpoint = Endpoint::Speaking(connection);
+                self.chosen = chosen;
+            }
             Ok(None) => {}
             Err((error, mut alert)) => {
                 self.stage = Stage::Refused;
@@ -349,6 +356,7 @@ impl TlsStream {
             },
             suite: suite.suite().as_str().unwrap_or("unknown"),
             server_name: connection.server_name(),
+            chosen: self.chosen.as_deref(),
             application_protocol: connection.alpn_protocol(),
             peer_certificate: peer_certificate.map(AsRef::as_ref),
             // The handshake has failed with any other.
@@ -357,15 +365,15 @@ impl TlsStream {
     }
 }
 
+/// A connection whose client has said what it asks for, and what was chosen by it; or what it is told that cannot have one.
+type Begun = Result<(ServerConnection, Option<Arc<str>>), (rustls::Error, AcceptedAlert)>;
+
 /// Goes on with what is spoken with whoever asks for this.
-fn begin(
-    accepted: Accepted,
-    tls: &Tls,
-) -> Result<ServerConnection, (rustls::Error, AcceptedAlert)> {
-    let config = tls.choose(accepted.client_hello().server_name());
-    let mut connection = accepted.into_connection(config)?;
+fn begin(accepted: Accepted, tls: &Tls) -> Begun {
+    let chosen = tls.choose(accepted.client_hello().server_name());
+    let mut connection = accepted.into_connection(chosen.config)?;
     connection.set_buffer_limit(Some(BATCH_BYTES));
-    Ok(connection)
+    Ok((connection, chosen.name))
 }
 
 fn wrong(what: &str) -> io::Error {
