@@ -6,12 +6,15 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::context::{
-    handler::{ExtensionHandler, ProtocolHandler},
-    mounts::MountKind,
-    origin::AllowedOrigins,
-    roster::SetId,
-    site::Site,
+use crate::{
+    context::{
+        handler::{ExtensionHandler, ProtocolHandler},
+        mounts::MountKind,
+        origin::AllowedOrigins,
+        roster::SetId,
+        site::Site,
+    },
+    net::seats::SeatBound,
 };
 
 /// A protocol bound to a vhost.
@@ -72,6 +75,8 @@ pub struct Routes {
     pub certificates: CertificateRule,
     /// The operator knows that a mount leads nowhere.
     pub has_warned: AtomicBool,
+    /// How many connections it may have.
+    pub seats: SeatBound,
 }
 
 /// Whether clients of a vhost show certificates. Who is believed is judged by TLS, before there is a request.

@@ -283,6 +283,7 @@ impl Bench {
             site: Arc::default(),
             certificates: CertificateRule::NotAsked,
             has_warned: AtomicBool::new(false),
+            seats: Default::default(),
             extensions: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),

@@ -3,9 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    context::routes::{CertificateRule, Routes},
-    net::{http_port::HttpPort, listening::ListenerNumber, network::Network},
-    wire::host_pattern::{HostMap, HostPattern},
+    context::{
+        peer_names::PeerNames,
+        routes::{CertificateRule, Routes},
+    },
+    net::{http_port::HttpPort, listening::ListenerNumber},
+    wire::{
+        host_pattern::{HostMap, HostPattern},
+        network::Network,
+    },
 };
 
 /// All vhosts of a host. Made anew, as a whole, whenever something changes.
@@ -19,6 +25,7 @@ pub struct Vhosts {
     /// Some of them ask for certificates of clients.
     asks_for_certificates: bool,
     trusted_proxies: Vec<Network>,
+    peer_names: Option<Arc<PeerNames>>,
 }
 
 impl Vhosts {
@@ -32,6 +39,7 @@ impl Vhosts {
             scopes: HashMap::new(),
             asks_for_certificates: false,
             trusted_proxies: Vec::new(),
+            peer_names: None,
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -64,6 +72,18 @@ impl Vhosts {
     #[must_use]
     pub fn trusted_proxies(&self) -> &[Network] {
         &self.trusted_proxies
+    }
+
+    /// The same, where peers have names.
+    #[must_use]
+    pub fn naming(self, peer_names: Option<Arc<PeerNames>>) -> Self {
+        Self { peer_names, ..self }
+    }
+
+    /// The names of peers, if they are looked up.
+    #[must_use]
+    pub fn peer_names(&self) -> Option<&PeerNames> {
+        self.peer_names.as_deref()
     }
 
     /// The same, where a listener leads to the vhosts of these names only; the first is for requests that name none.

@@ -27,6 +27,8 @@ pub(crate) struct Listeners {
     former: Vec<Scope>,
     /// The number of the next one.
     next: ListenerNumber,
+    /// The user that the host has become since it began.
+    became: Option<String>,
 }
 
 /// A listener that leads to some vhosts only, and their names.
@@ -66,7 +68,13 @@ impl Listeners {
             bound: Vec::new(),
             former: Vec::new(),
             next: 0,
+            became: None,
         }
+    }
+
+    /// From now on a refusal may come from this: the host has become that user.
+    pub(crate) fn bind_as(&mut self, user: &str) {
+        self.became = Some(user.to_owned());
     }
 
     /// Binds what `listen` has and the host has not.
@@ -132,13 +140,16 @@ impl Listeners {
     }
 
     fn bind(&self, written: &ListenerConfig, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let fail = |source| StartError::Bind {
-            address: written.address.clone(),
-            source,
+        let is_beside_own = match &written.address {
+            ListenAddress::Inet(settings) => {
+                to.gone.iter().any(|gone| overlap(&gone.address, settings))
+            }
+            ListenAddress::Unix(_) => false,
         };
+        let fail = |source| self.refusal(&written.address, is_beside_own, source);
         let (sockets, address, file) = match &written.address {
             ListenAddress::Inet(settings) => {
-                let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
+                let bind = match is_beside_own {
                     true => listener::bind_beside_own,
                     false => listener::bind,
                 };
@@ -167,6 +178,30 @@ impl Listeners {
             thread.push((number, socket.with_tls(self.spoken(written))));
         }
         Ok(())
+    }
+
+    /// Why an address cannot be bound. What only root may do says so once the host is no longer root; and to share a
+    /// port, as two listeners do that overlap, their sockets must be made by the same user.
+    fn refusal(
+        &self,
+        address: &ListenAddress,
+        is_beside_own: bool,
+        source: io::Error,
+    ) -> StartError {
+        let is_denied = match source.kind() {
+            io::ErrorKind::PermissionDenied => true,
+            io::ErrorKind::AddrInUse => is_beside_own,
+            _ => false,
+        };
+        let address = address.clone();
+        match self.became.clone().filter(|_| is_denied) {
+            Some(user) => StartError::GivenUp {
+                address,
+                user,
+                source,
+            },
+            None => StartError::Bind { address, source },
+        }
     }
 
     /// Goes by what was prepared; gives what the service threads are to be told.
@@ -297,6 +332,19 @@ pub enum StartError {
     Bind {
         /// Which one.
         address: ListenAddress,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An address cannot be bound by the user that the host has become.
+    #[error(
+        "cannot listen on {address}, since the host has become user {user} (`run_as`), who may not do that; restart \
+         the host to listen there"
+    )]
+    GivenUp {
+        /// Which one.
+        address: ListenAddress,
+        /// Who we are.
+        user: String,
         /// What the system says.
         source: io::Error,
     },
@@ -466,7 +514,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
         let other = ListenerConfig::from(ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
-            address: inet(&was[0]),
+            ..inet(&was[0]).into()
         }));
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
         assert_eq!(given_up(&prepared), was);

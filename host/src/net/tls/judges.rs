@@ -69,7 +69,7 @@ fn add_authorities(
     roots: &mut RootCertStore,
     judged_by: &mut Vec<Vec<u8>>,
 ) -> Result<(), TlsFault> {
-    let files = authority_files(path);
+    let files = files_at(path);
     if files.is_empty() {
         let mend = "put PEM files that end in `.pem` or `.crt` there, or name a file";
         return Err(fault(
@@ -92,7 +92,7 @@ fn add_authorities(
 }
 
 /// The files that a path stands for: itself, or those of a directory, in order of their names.
-pub(super) fn authority_files(path: &Path) -> Vec<PathBuf> {
+pub(super) fn files_at(path: &Path) -> Vec<PathBuf> {
     if !path.is_dir() {
         return vec![path.to_owned()];
     }

@@ -1,7 +1,7 @@
 //! Certificates over time: files that change are read again, and the operator is told of an end in time.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt, fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -11,9 +11,9 @@ use std::{
 
 use crate::net::{
     tls::{
-        ClientCertificates, TlsFault, TlsSettings, TlsStream,
+        TlsFault, TlsSettings, TlsStream,
         choice::{Choice, Chosen},
-        judges::authority_files,
+        judges::files_at,
         material::{self, Material},
     },
     transport::Transport,
@@ -74,7 +74,7 @@ impl fmt::Debug for Tls {
 /// Keeps what TLS is spoken with as its files are. For one thread, which is not a service thread.
 pub struct TlsKeeper {
     settings: TlsSettings,
-    stamps: Vec<(Stamp, PathBuf)>,
+    stamps: Stamps,
     material: Material,
     tls: Tls,
     /// The last number of days that was told, of each certificate.
@@ -82,14 +82,18 @@ pub struct TlsKeeper {
 }
 
 /// What TLS may be spoken with from now on.
+#[must_use = "nothing changes before it is installed"]
 pub struct PreparedTls {
     settings: TlsSettings,
-    stamps: Vec<(Stamp, PathBuf)>,
+    stamps: Stamps,
     material: Material,
 }
 
 /// What tells that a file has changed; none when there is no file.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+/// By file.
+type Stamps = BTreeMap<PathBuf, Stamp>;
 
 impl TlsKeeper {
     /// Reads the files for the first time.
@@ -116,6 +120,18 @@ impl TlsKeeper {
     #[must_use]
     pub fn tls(&self) -> Tls {
         self.tls.clone()
+    }
+
+    /// Takes files that cannot be seen any more for unchanged, since we have become somebody who may not look at them.
+    pub fn forget_unseen(&mut self) {
+        let before = std::mem::take(&mut self.stamps);
+        let now = stamps(&self.settings).into_iter();
+        self.stamps = now
+            .map(|(path, now)| {
+                let was = before.get(&path).copied().flatten();
+                (path, was.filter(|_| now.is_some()))
+            })
+            .collect();
     }
 
     /// Looks whether files have changed. What they hold now is used from the next handshake on; if it cannot be, that is
@@ -199,23 +215,10 @@ fn days_told(end: SystemTime, now: SystemTime) -> Option<u64> {
     TOLD_AT_DAYS.into_iter().find(|days| left <= days * DAY)
 }
 
-fn stamps(settings: &TlsSettings) -> Vec<(Stamp, PathBuf)> {
-    let usual = (&settings.cert, &settings.key, &settings.clients);
-    let named = settings.named.iter();
-    let named = named.map(|named| (&named.cert, &named.key, &named.clients));
-    let mut files = BTreeSet::new();
-    for (cert, key, clients) in named.chain([usual]) {
-        files.extend([cert.clone(), key.clone()]);
-        files.extend(clients.iter().flat_map(files_of));
-    }
-    files.into_iter().map(|path| (stamp(&path), path)).collect()
-}
-
-/// The files that say what clients are judged by.
-fn files_of(clients: &ClientCertificates) -> impl Iterator<Item = PathBuf> {
-    let authorities = clients.authorities.iter();
-    let authorities = authorities.flat_map(|path| authority_files(path));
-    authorities.chain(clients.revoked.iter().cloned())
+fn stamps(settings: &TlsSettings) -> Stamps {
+    let files = settings.files();
+    let files = files.flat_map(files_at);
+    files.map(|path| (path.clone(), stamp(&path))).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -5,7 +5,11 @@
 //! suites, `validity.rs` until when a certificate holds. A host that is built without the feature `tls` has `absent.rs` in
 //! place of all of them.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::wire::host_pattern::HostPattern;
 
@@ -93,6 +97,22 @@ impl TlsSettings {
     pub fn clients_of(&self, name: &str) -> Option<&ClientCertificates> {
         let named = self.named.iter().find(|named| named.name == name);
         named.map_or(&self.clients, |named| &named.clients).as_ref()
+    }
+
+    /// Every file that they name, and every directory, once.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let usual = (&self.cert, &self.key, &self.clients);
+        let named = self.named.iter();
+        let named = named.map(|named| (&named.cert, &named.key, &named.clients));
+        let mut files = BTreeSet::new();
+        for (cert, key, clients) in named.chain([usual]) {
+            files.extend([cert.as_path(), key.as_path()]);
+            let of_clients = clients.iter();
+            let of_clients =
+                of_clients.flat_map(|clients| clients.authorities.iter().chain(&clients.revoked));
+            files.extend(of_clients.map(PathBuf::as_path));
+        }
+        files.into_iter()
     }
 }
 
