@@ -347,6 +347,8 @@ mod host;
 mod http;
 mod manifest;
 mod message;
+#[cfg(doctest)]
+mod must_use;
 mod options;
 mod parameters;
 mod protocol;

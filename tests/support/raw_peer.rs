@@ -33,6 +33,7 @@ impl Response {
 }
 
 /// One TCP connection to the server.
+#[derive(Debug)]
 pub(crate) struct RawPeer {
     transport: TcpStream,
     received: Vec<u8>,

@@ -1,8 +1,9 @@
 //! What an operator sees: files that cannot be used, and files that change.
 
 use std::fs;
+use std::os::unix::fs::chown;
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use serde_json::json;
 use tungstenite::Message;
 
@@ -97,6 +98,55 @@ fn check_tells_of_files_that_cannot_be_used() {
     assert!(!output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("tls.key") && said.contains("0604"), "{said}");
+}
+
+/// What a command says in which the key of the authority is for root only, and what it ends with. Without root it says
+/// that the process may not become anybody.
+fn told_as_nobody(authority: &Authority, command: &str) -> (String, Option<i32>) {
+    let config = Config::new()
+        .key("tls", json!({"cert": "cert.pem", "key": "key.pem"}))
+        .key("run_as", json!({"user": "nobody"}))
+        .key("listen", json!([]))
+        .key("control", "/no/such/place/control.sock");
+    let file = authority.write("c.json", &config.text());
+    set_mode(&file, 0o644);
+    set_mode(&authority.path(""), 0o755);
+    set_mode(&authority.path("cert.pem"), 0o644);
+    let mut program = hotsocket();
+    program.arg(command).arg("--config").arg(file);
+    program.arg("--plugins").arg(authority.path(""));
+    let output = output_of(program);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (said, output.status.code())
+}
+
+#[test]
+fn seed_1_13_check_and_start_tell_of_a_key_that_the_user_of_run_as_cannot_read_again() {
+    let authority = Authority::new();
+    let key = authority.path("key.pem").display().to_string();
+    let cert = authority.path("cert.pem").display().to_string();
+    // The start ends for want of a control socket, when the key has been read.
+    for (command, ends_with) in [("check", 0), ("serve", 1)] {
+        let (said, status) = told_as_nobody(&authority, command);
+        if !geteuid().is_root() {
+            assert!(said.contains("may not become user nobody"), "{said}");
+            continue;
+        }
+        assert_eq!(status, Some(ends_with), "{said}");
+        assert!(
+            said.contains(&format!("user nobody (`run_as`) cannot read {key} again")),
+            "{said}"
+        );
+        assert!(!said.contains(&format!("cannot read {cert}")), "{said}");
+    }
+    if geteuid().is_root() {
+        // Who owns the key reads it again.
+        let nobody = Some(65_534);
+        chown(authority.path("key.pem"), nobody, nobody).expect("root may");
+        let (said, status) = told_as_nobody(&authority, "check");
+        assert_eq!(status, Some(0), "{said}");
+        assert!(!said.contains("cannot read"), "{said}");
+    }
 }
 
 #[test]

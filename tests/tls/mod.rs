@@ -4,6 +4,7 @@ mod announced;
 mod authority;
 mod clients;
 mod files;
+mod judges;
 mod listeners;
 mod names;
 mod redirects;

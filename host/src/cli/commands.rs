@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -19,9 +20,16 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
         .or(Overrides::from_environment(|name| env::var_os(name))?);
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
-    let log = logging::init(&config.log)?;
-    server::serve(config, &log, read)
+    let log = logging::init(&config.log, &config.limits)?;
+    let served = server::serve(config, &log, read);
+    if !log.finish(LAST_LINES) {
+        print::warning("the last lines of `log.file` could not be written; look at its disk");
+    }
+    served
 }
+
+/// How long the end of the host waits for the last lines of the log.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// `plugin list`.
 pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {
@@ -125,14 +133,21 @@ pub(super) fn level_lines(log: &Value) -> String {
 }
 
 /// `version`.
-pub(super) fn version() {
-    print::line(&format!("hotsocket {}", env!("CARGO_PKG_VERSION")));
-    print::line(&format!("git {}", env!("HOTSOCKET_COMMIT")));
-    print::line(&format!(
-        "abi {}.{}",
-        hotsocket_abi::ABI_MAJOR,
-        hotsocket_abi::ABI_MINOR
-    ));
+pub(super) fn version(json: bool) {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    let abi = format!("{major}.{minor}");
+    if json {
+        let object = serde_json::json!({"version": number, "git": commit, "abi": abi});
+        print::line(&object.to_string());
+        return;
+    }
+    print::line(&format!("hotsocket {number}"));
+    print::line(&format!("git {commit}"));
+    print::line(&format!("abi {abi}"));
 }
 
 /// The host has understood, and does not do it.

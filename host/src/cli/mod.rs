@@ -37,8 +37,8 @@ pub fn run(inspect: Inspect) -> ExitCode {
             control,
         }) => commands::plugin_reload(name, force, control),
         Command::Log(args) => commands::log(args),
-        Command::Version => {
-            commands::version();
+        Command::Version { json } => {
+            commands::version(json);
             Ok(())
         }
     };

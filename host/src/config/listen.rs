@@ -11,8 +11,9 @@ use nix::unistd::{Group, User};
 
 use super::listener::{WrittenListener, WrittenRules};
 use super::reader::{Located, Reader};
+use super::run_as::RunAs;
 use crate::net::interface::InterfaceSettings;
-use crate::net::listener::{DEFAULT_KEEPALIVE_S, InetSettings, MOST_KEEPALIVE_S};
+use crate::net::listener::{InetSettings, MOST_KEEPALIVE_PROBES, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
 /// One place to listen at.
@@ -33,8 +34,8 @@ pub enum ListenAddress {
 pub struct PassedSettings {
     /// What they are called; without it all that no other entry has the name of.
     pub name: Option<String>,
-    /// As [`InetSettings::keepalive_s`].
-    pub keepalive_s: u64,
+    /// What is set for each that has an address: keepalive. The address in it means nothing.
+    pub each: InetSettings,
 }
 
 impl ListenAddress {
@@ -57,6 +58,14 @@ impl ListenAddress {
         })
     }
 
+    /// Gives a unix socket that names no owner or group those of the host once it runs as somebody else.
+    pub(super) fn belong_to(&mut self, run_as: &RunAs) {
+        if let Self::Unix(socket) = self {
+            socket.owner.get_or_insert(run_as.user);
+            socket.group.get_or_insert(run_as.group);
+        }
+    }
+
     /// Whether only one of the two could be bound.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -65,7 +74,8 @@ impl ListenAddress {
             }
             (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
             (Self::Interface(one), Self::Interface(other)) => {
-                one.port != 0 && (&one.name, one.port) == (&other.name, other.port)
+                let (port, other_port) = (one.each.address.port(), other.each.address.port());
+                port != 0 && (&one.name, port) == (&other.name, other_port)
             }
             (Self::Passed(one), Self::Passed(other)) => one.name == other.name,
             _ => false,
@@ -83,7 +93,9 @@ impl fmt::Display for ListenAddress {
             Self::Passed(PassedSettings {
                 name: Some(name), ..
             }) => write!(f, "{PASSED}:{name}"),
-            Self::Interface(one) => write!(f, "interface:{}:{}", one.name, one.port),
+            Self::Interface(one) => {
+                write!(f, "interface:{}:{}", one.name, one.each.address.port())
+            }
         }
     }
 }
@@ -127,6 +139,11 @@ pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
     }
 }
 
+/// A port at addresses that are still to be found.
+fn any(port: u16) -> InetSettings {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into()
+}
+
 fn passed(name: Option<&str>) -> Result<PassedSettings, BadAddress> {
     if name.is_some_and(|name| name.is_empty() || name.contains(':')) {
         return Err(BadAddress {
@@ -136,7 +153,7 @@ fn passed(name: Option<&str>) -> Result<PassedSettings, BadAddress> {
     }
     Ok(PassedSettings {
         name: name.map(str::to_owned),
-        keepalive_s: DEFAULT_KEEPALIVE_S,
+        each: any(0),
     })
 }
 
@@ -148,8 +165,7 @@ fn parse_interface(text: &str) -> Result<InterfaceSettings, BadAddress> {
     match parts.filter(|(name, _)| !name.is_empty()) {
         Some((name, port)) => Ok(InterfaceSettings {
             name: name.to_owned(),
-            port,
-            keepalive_s: DEFAULT_KEEPALIVE_S,
+            each: any(port),
         }),
         None => Err(BadAddress {
             cause: format!("`interface:{text}` is no network interface and port to listen on"),
@@ -213,6 +229,8 @@ const INTERFACE_EXAMPLE: &str = "eth0";
 const KEYS: &[&str] = &[
     "address",
     "keepalive_s",
+    "keepalive_interval_s",
+    "keepalive_probes",
     "interface",
     "port",
     "systemd",
@@ -315,12 +333,19 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
             }
-            "keepalive_s" if is_unix => {
+            name @ ("keepalive_s" | "keepalive_interval_s" | "keepalive_probes") if is_unix => {
                 let cause =
-                    "`keepalive_s` is for addresses; a peer on this machine does not vanish";
+                    format!("`{name}` is for addresses; a peer on this machine does not vanish");
                 reader.refuse(key.range, cause, "leave it out");
             }
             "keepalive_s" => set.keepalive_s = keepalive(value, reader),
+            "keepalive_interval_s" => {
+                set.keepalive_interval_s = within(value, key.value, MOST_KEEPALIVE_S, reader);
+            }
+            "keepalive_probes" => {
+                let count = within(value, key.value, MOST_KEEPALIVE_PROBES.into(), reader);
+                set.keepalive_probes = count.and_then(|count| count.try_into().ok());
+            }
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
@@ -335,17 +360,13 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
             group: set.group,
             ..socket
         }),
-        ListenAddress::Inet(inet) => ListenAddress::Inet(InetSettings {
-            keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
-            ..inet
-        }),
+        ListenAddress::Inet(inet) => ListenAddress::Inet(set.over(inet)),
         ListenAddress::Passed(passed) => ListenAddress::Passed(PassedSettings {
-            keepalive_s: set.keepalive_s.unwrap_or(passed.keepalive_s),
+            each: set.over(passed.each),
             ..passed
         }),
         ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
-            port: set.port?,
-            keepalive_s: set.keepalive_s.unwrap_or(interface.keepalive_s),
+            each: set.over(any(set.port?)),
             ..interface
         }),
     };
@@ -360,6 +381,20 @@ struct Set {
     group: Option<u32>,
     keepalive_s: Option<u64>,
     port: Option<u16>,
+    keepalive_interval_s: Option<u64>,
+    keepalive_probes: Option<u32>,
+}
+
+impl Set {
+    /// An address with the keepalive that is set.
+    fn over(&self, inet: InetSettings) -> InetSettings {
+        InetSettings {
+            keepalive_s: self.keepalive_s.unwrap_or(inet.keepalive_s),
+            keepalive_interval_s: self.keepalive_interval_s,
+            keepalive_probes: self.keepalive_probes,
+            ..inet
+        }
+    }
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -412,6 +447,18 @@ fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {
     Some(seconds.value)
 }
 
+/// A number from 1 to `most`.
+fn within(value: &Value<'_>, what: &str, most: u64, reader: &Reader<'_>) -> Option<u64> {
+    let number = reader.whole(value, what)?;
+    if !(1..=most).contains(&number.value) {
+        let cause = format!("`{what}` cannot be {}", number.value);
+        let mend = format!("write a number from 1 to {most}; `keepalive_s` 0 turns keepalive off");
+        reader.refuse(number.range, cause, mend);
+        return None;
+    }
+    Some(number.value)
+}
+
 /// Permission bits in octal, as `chmod` takes them. No number: JSON has no octal ones, and 660 would be something else.
 fn mode(value: &Value<'_>, reader: &Reader<'_>) -> Option<u32> {
     let text = reader.string(value, "mode", "0660")?;
@@ -435,29 +482,34 @@ fn id(
     look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
 ) -> Option<u32> {
     let text = reader.string(value, what, "www-data")?;
-    if let Ok(id) = text.value.parse() {
-        return Some(id);
+    let mend = "write a name that it knows, or the id in digits";
+    id_of(&text.value, what, look_up)
+        .map_err(|cause| reader.refuse(text.range, cause, mend))
+        .ok()
+}
+
+/// The id that a text means, or why it means none.
+pub(super) fn id_of(
+    text: &str,
+    what: &str,
+    look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
+) -> Result<u32, String> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
     }
-    let cause = match look_up(&text.value) {
-        Ok(Some(id)) => return Some(id),
-        Ok(None) => format!(
-            "`{what}` is `{}`, which this machine does not know",
-            text.value
-        ),
-        Err(error) => format!("cannot look up the {what} `{}`: {error}", text.value),
-    };
-    reader.refuse(
-        text.range,
-        cause,
-        "write a name that it knows, or the id in digits",
-    );
-    None
+    match look_up(text) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(format!(
+            "`{what}` is `{text}`, which this machine does not know"
+        )),
+        Err(error) => Err(format!("cannot look up the {what} `{text}`: {error}")),
+    }
 }
 
 fn user_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
 }
 
-fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
+pub(super) fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
 }

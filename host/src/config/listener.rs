@@ -6,6 +6,7 @@ use jsonc_parser::common::Ranged;
 use super::DEFAULT_VHOST;
 use super::listen::ListenAddress;
 use super::reader::{Located, Reader, list};
+use crate::net::tls::TlsSettings;
 
 /// A listener: where it is, and what its connections get.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,14 +112,19 @@ fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<Located<String>> {
     names
 }
 
-/// What listeners mean in a host that has TLS or not, trusts proxies or not, and has vhosts of these names.
+/// What listeners mean in a host that speaks this, trusts proxies or not, and has vhosts of these names.
 pub(super) fn resolve(
     written: Vec<WrittenListener>,
-    has_tls: bool,
+    spoken: Option<&TlsSettings>,
     has_proxies: bool,
     vhosts: &[&str],
     reader: &Reader<'_>,
 ) -> Vec<ListenerConfig> {
+    let has_tls = spoken.is_some();
+    let requires = |vhost: &&str| {
+        let clients = spoken.and_then(|tls| tls.clients_of(vhost));
+        clients.is_some_and(|clients| clients.is_required)
+    };
     let resolve = |WrittenListener { address, rules }: WrittenListener| {
         if let Some(tls) = rules.tls.as_ref().filter(|tls| tls.value && !has_tls) {
             let cause = format!("`{address}` is to speak TLS, and the host has no certificate");
@@ -136,12 +142,27 @@ pub(super) fn resolve(
                 reader.refuse(name.range, cause, mend);
             }
         }
-        ListenerConfig {
+        let plain = rules.tls.as_ref().filter(|tls| !tls.value);
+        let plain = plain.map(|tls| tls.range);
+        let listener = ListenerConfig {
             address,
             proxy_protocol: announced.is_some(),
             vhosts: rules.vhosts.into_iter().map(|name| name.value).collect(),
             tls: rules.tls.map_or(has_tls, |tls| tls.value),
+        };
+        let mut led_to = vhosts.iter().filter(|vhost| listener.leads_to(vhost));
+        if let Some(range) = plain
+            && let Some(vhost) = led_to.find(|vhost| requires(vhost))
+        {
+            let cause = format!(
+                "`{}` speaks no TLS and leads to the vhost `{vhost}`, which requires certificates of clients",
+                listener.address
+            );
+            let mend = "name other vhosts in its `vhosts`, or write \"client_cert\" as \"optional\" for that vhost, or as \
+                        \"none\" if it has a name";
+            reader.refuse(range, cause, mend);
         }
+        listener
     };
     written.into_iter().map(resolve).collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
 //! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
-//! `listener.rs` what is set for the connections of a listener, `overrides.rs` the flags and the environment, `resolve.rs`
+//! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
+//! environment, `resolve.rs`
 //! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
@@ -15,9 +16,9 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
-use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
+use crate::wire::network::Network;
 
 mod diff;
 mod error;
@@ -31,6 +32,7 @@ mod origin;
 mod overrides;
 mod reader;
 mod resolve;
+mod run_as;
 mod source;
 mod tls;
 mod vhost;
@@ -43,6 +45,7 @@ pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
+pub use run_as::RunAs;
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +62,10 @@ pub struct Config {
     pub control: Option<PathBuf>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
+    pub run_as: Option<RunAs>,
+    /// Whether the names of peers are looked up.
+    pub reverse_names: bool,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.
@@ -107,6 +114,8 @@ pub struct VhostConfig {
     pub name: String,
     /// The names that lead to it; none for the default one.
     pub hosts: Vec<HostPattern>,
+    /// How many connections it may have at once; 0: as many as the host.
+    pub max_connections: u64,
     /// The protocol of an opening handshake whose path and offers name none.
     pub default_protocol: Option<String>,
     /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without
@@ -197,13 +206,15 @@ impl Default for ExtensionConfig {
     }
 }
 
-/// Levels and format of the log.
+/// Levels, format and place of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The level of what is not named below.
     pub level: LevelFilter,
     /// How a line is written.
     pub format: LogFormat,
+    /// The file; `None` is standard error.
+    pub file: Option<PathBuf>,
     /// Levels by target; the longest one that is a path prefix of an event's target decides.
     pub targets: BTreeMap<String, LevelFilter>,
     /// Levels of the lines of single plugins, by plugin name.
@@ -215,6 +226,7 @@ impl Default for LogConfig {
         Self {
             level: LevelFilter::INFO,
             format: LogFormat::Auto,
+            file: None,
             targets: BTreeMap::new(),
             plugins: BTreeMap::new(),
         }
@@ -224,7 +236,7 @@ impl Default for LogConfig {
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Human when standard error is a terminal, else JSON.
+    /// Human on standard error when that is a terminal, else JSON.
     #[default]
     Auto,
     /// One line for eyes.

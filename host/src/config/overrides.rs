@@ -26,6 +26,10 @@ pub struct Overrides {
     pub tls_cert: Option<PathBuf>,
     /// Replaces `tls.key`.
     pub tls_key: Option<PathBuf>,
+    /// Replaces the whole of `run_as`.
+    pub user: Option<String>,
+    /// Replaces `run_as.group`.
+    pub group: Option<String>,
     /// Replaces `log.level`.
     pub log_level: Option<LevelFilter>,
     /// Added to `log.targets`.
@@ -36,8 +40,8 @@ pub struct Overrides {
 
 impl Overrides {
     /// What the variables `HOTSOCKET_LISTEN` (addresses separated by commas), `HOTSOCKET_PLUGINS`,
-    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW`, `HOTSOCKET_TLS_CERT`, `HOTSOCKET_TLS_KEY` and
-    /// `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
+    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW`, `HOTSOCKET_TLS_CERT`, `HOTSOCKET_TLS_KEY`,
+    /// `HOTSOCKET_USER`, `HOTSOCKET_GROUP` and `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
     ///
     /// # Errors
     ///
@@ -88,6 +92,8 @@ impl Overrides {
         overrides.www = path("HOTSOCKET_WWW");
         overrides.tls_cert = path("HOTSOCKET_TLS_CERT");
         overrides.tls_key = path("HOTSOCKET_TLS_KEY");
+        overrides.user = said("HOTSOCKET_USER");
+        overrides.group = said("HOTSOCKET_GROUP");
 
         if faults.is_empty() {
             Ok(overrides)
@@ -107,6 +113,8 @@ impl Overrides {
             www: self.www.or(weaker.www),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
+            user: self.user.or(weaker.user),
+            group: self.group.or(weaker.group),
             log_level: self.log_level.or(weaker.log_level),
             // The later one of the same name wins.
             log_targets: [weaker.log_targets, self.log_targets].concat(),

@@ -14,12 +14,13 @@ use super::mounts::www;
 use super::origin::parse_origin;
 use super::overrides::{MOST_THREADS, Overrides};
 use super::reader::{Located, Reader};
+use super::run_as;
 use super::source::Source;
 use super::tls;
 use super::vhost::{WrittenVhost, refuse_hidden};
 use super::{Config, LogConfig, VhostConfig};
 use crate::limits::Limits;
-use crate::net::network::{BadNetwork, Network};
+use crate::wire::network::{BadNetwork, Network};
 
 /// A larger config file is refused unread: it is the wrong file.
 const MOST_FILE_BYTES: u64 = 16 << 20;
@@ -93,26 +94,32 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     let mut tls = tls::overridden(written.tls, overrides, reader);
     let mut vhosts = Vec::new();
     for mut written in written.vhosts {
-        let certificate = written.tls.take();
-        vhosts.push(vhost(written, reader));
-        match (certificate, &mut tls) {
-            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
-            (Some(certificate), None) => reader.refuse(
-                certificate.range,
-                "a vhost has a certificate, and nothing is served over TLS",
-                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
-            ),
-            (None, _) => {}
+        let own = written.tls.take();
+        match (own, &mut tls) {
+            (own, Some(tls)) => {
+                let named = tls::named(&written.name, &written.hosts, own, tls, reader);
+                tls.named.push(named);
+            }
+            (Some(own), None) => tls::refuse_without_tls(&own, reader),
+            (None, None) => {}
         }
+        vhosts.push(vhost(written, reader));
     }
     let names = std::iter::once(super::DEFAULT_VHOST);
     let names: Vec<_> = names
         .chain(vhosts.iter().map(|vhost| vhost.name.as_str()))
         .collect();
+    let run_as = run_as::resolve(written.run_as, overrides, reader);
+    let mut listen = listen(written.listen, overrides);
+    if let Some(run_as) = &run_as {
+        for listener in &mut listen {
+            listener.address.belong_to(run_as);
+        }
+    }
     Config {
         listen: listener::resolve(
-            listen(written.listen, overrides),
-            tls.is_some(),
+            listen,
+            tls.as_ref(),
             !written.trusted_proxies.is_empty(),
             &names,
             reader,
@@ -131,10 +138,15 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .control
             .clone()
             .or_else(|| written.control.map(|path| directory.join(path))),
+        reverse_names: written.reverse_names,
         trusted_proxies: networks(&written.trusted_proxies, reader),
+        run_as,
         default,
         vhosts,
-        limits: limits(&written.limits, reader),
+        limits: Limits {
+            per_field_bytes: written.per_field_bytes,
+            ..limits(&written.limits, reader)
+        },
         log: log(written.log, overrides),
     }
 }
@@ -152,6 +164,7 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
     VhostConfig {
         name: written.name,
         hosts: written.hosts,
+        max_connections: written.max_connections,
         default_protocol: written.default_protocol,
         allowed_origins: written
             .allowed_origins
@@ -326,6 +339,7 @@ fn log(written: WrittenLog, overrides: &Overrides) -> LogConfig {
     LogConfig {
         level: overrides.log_level.or(written.level).unwrap_or(usual.level),
         format: written.format.unwrap_or(usual.format),
+        file: written.file,
         targets: merge(written.targets, &overrides.log_targets),
         plugins: merge(written.plugins, &overrides.log_plugins),
     }

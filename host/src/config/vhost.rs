@@ -8,13 +8,13 @@ use super::http::{self, WrittenHttp};
 use super::listener::WrittenListener;
 use super::mounts::mounts;
 use super::reader::{Located, Reader};
-use super::tls::certificate;
+use super::tls::{WrittenVhostTls, vhost_tls};
 use super::{ExtensionConfig, ProtocolConfig};
-use crate::net::tls::NamedCertificate;
 use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
 pub(super) const KEYS: &[&str] = &[
+    "max_connections",
     "default_protocol",
     "allowed_origins",
     "protocols",
@@ -31,6 +31,7 @@ pub(super) const KEYS: &[&str] = &[
 const NAMED_KEYS: &[&str] = &[
     "hosts",
     "tls",
+    "max_connections",
     "default_protocol",
     "allowed_origins",
     "protocols",
@@ -50,8 +51,8 @@ pub(super) struct WrittenVhost {
     pub(super) hosts: Vec<HostPattern>,
     /// Where its name stands, when no hosts do.
     pub(super) hostless: Option<Range>,
-    /// Its own certificate, and where that was written.
-    pub(super) tls: Option<Located<NamedCertificate>>,
+    pub(super) tls: Option<WrittenVhostTls>,
+    pub(super) max_connections: u64,
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
@@ -63,6 +64,10 @@ impl WrittenVhost {
     /// Takes a key of a vhost; false when it is none.
     pub(super) fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
         match key {
+            "max_connections" => {
+                let most = reader.whole(value, key);
+                self.max_connections = most.map_or(0, |most| most.value);
+            }
             "default_protocol" => {
                 let name = reader.string(value, key, "echo");
                 self.default_protocol = name.map(|name| name.value);
@@ -111,15 +116,12 @@ pub(super) fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenVhost
                 has_hosts = true;
                 vhost.hosts = hosts(value, reader, &vhosts);
             } else if key.value == "tls" {
-                vhost.tls = certificate(value, reader);
+                vhost.tls = Some(vhost_tls(value, reader));
             } else if !vhost.take(key.value, value, reader) {
                 reader.refuse_key(&key, NAMED_KEYS);
             }
         }
         vhost.hostless = (!has_hosts).then_some(name.range);
-        if let Some(tls) = &mut vhost.tls {
-            tls.value.hosts = vhost.hosts.clone();
-        }
         vhosts.push(vhost);
     }
     vhosts

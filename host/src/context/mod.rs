@@ -24,6 +24,7 @@ mod opening;
 pub mod origin;
 pub mod own_fields;
 pub mod page;
+pub mod peer_names;
 mod plain;
 pub mod redirect;
 mod request;

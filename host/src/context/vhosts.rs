@@ -3,9 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    context::routes::Routes,
-    net::{listening::ListenerNumber, network::Network},
-    wire::host_pattern::{HostMap, HostPattern},
+    context::{
+        peer_names::PeerNames,
+        routes::{CertificateRule, Routes},
+    },
+    net::{http_port::HttpPort, listening::ListenerNumber},
+    wire::{
+        host_pattern::{HostMap, HostPattern},
+        network::Network,
+    },
 };
 
 /// All vhosts of a host. Made anew, as a whole, whenever something changes.
@@ -16,7 +22,10 @@ pub struct Vhosts {
     named: HostMap<Arc<Routes>>,
     /// Those of listeners that lead to some of them only, the default one of each first.
     scopes: HashMap<ListenerNumber, Vec<Arc<Routes>>>,
+    /// Some of them ask for certificates of clients.
+    asks_for_certificates: bool,
     trusted_proxies: Vec<Network>,
+    peer_names: Option<Arc<PeerNames>>,
 }
 
 impl Vhosts {
@@ -28,7 +37,9 @@ impl Vhosts {
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
             scopes: HashMap::new(),
+            asks_for_certificates: false,
             trusted_proxies: Vec::new(),
+            peer_names: None,
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -36,6 +47,9 @@ impl Vhosts {
             }
             vhosts.others.push(routes);
         }
+        let asks = |routes: &Arc<Routes>| routes.certificates != CertificateRule::NotAsked;
+        let is_asked = vhosts.iter().any(asks);
+        vhosts.asks_for_certificates = is_asked;
         vhosts
     }
 
@@ -58,6 +72,18 @@ impl Vhosts {
     #[must_use]
     pub fn trusted_proxies(&self) -> &[Network] {
         &self.trusted_proxies
+    }
+
+    /// The same, where peers have names.
+    #[must_use]
+    pub fn naming(self, peer_names: Option<Arc<PeerNames>>) -> Self {
+        Self { peer_names, ..self }
+    }
+
+    /// The names of peers, if they are looked up.
+    #[must_use]
+    pub fn peer_names(&self) -> Option<&PeerNames> {
+        self.peer_names.as_deref()
     }
 
     /// The same, where a listener leads to the vhosts of these names only; the first is for requests that name none.
@@ -93,5 +119,33 @@ impl Vhosts {
         let is_led_to = |found: &Arc<Routes>| scope.iter().any(|routes| Arc::ptr_eq(routes, found));
         let named = self.named.find_among(authority, is_led_to);
         named.or_else(|| scope.first())
+    }
+
+    /// Whether a vhost asks for certificates; one that is gone may have.
+    fn asks(&self, vhost: &str) -> bool {
+        let found = self.iter().find(|routes| *routes.vhost == *vhost);
+        found.is_none_or(|found| found.certificates != CertificateRule::NotAsked)
+    }
+
+    /// Why a request must come by another connection to get to its vhost, if it must (RFC 9110 section 15.5.20): clients
+    /// are judged by the vhost that they ask for in the TLS handshake, and not again when a request names another one.
+    #[must_use]
+    pub fn misdirection(&self, routes: &Arc<Routes>, port: &HttpPort<'_>) -> Option<&'static str> {
+        if !self.asks_for_certificates {
+            return None;
+        }
+        let is_required = routes.certificates == CertificateRule::Required;
+        let Some(tls) = port.tls() else {
+            return is_required
+                .then_some("this host is for clients with certificates: ask by https");
+        };
+        let judge = tls.chosen.unwrap_or(&self.default.vhost);
+        let is_judged = *judge == *routes.vhost
+            || routes.certificates == CertificateRule::NotAsked && !self.asks(judge);
+        // One that was opened before certificates were required has shown none.
+        let is_shown = !is_required || tls.is_peer_checked;
+        (!is_judged || !is_shown).then_some(
+            "this host judges clients by their certificates: ask for it by a connection of its own",
+        )
     }
 }

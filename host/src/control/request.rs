@@ -36,6 +36,7 @@ pub enum ControlRequest {
 
 /// What the host answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it may be a refusal"]
 pub enum Answer {
     /// Done; what there is to tell, by key.
     Done(Map<String, Value>),
@@ -97,6 +98,7 @@ impl Answer {
 
 /// The way back to the client. Dropped without an answer, it tells that the host is ending.
 #[derive(Debug)]
+#[must_use = "who asked waits for it"]
 pub struct Reply(Sender<Answer>);
 
 impl Reply {

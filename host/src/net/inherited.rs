@@ -15,7 +15,7 @@ use std::{
 use socket2::{Socket, Type};
 
 use crate::net::{
-    listener::{self, Listener},
+    listener::{self, InetSettings, Listener},
     unix_socket,
 };
 
@@ -162,17 +162,21 @@ impl InheritedSocket {
     }
 
     /// Gives each of `count` service threads a duplicate: they accept from the same queue, as from that of a unix socket.
-    /// `keepalive_s` is for sockets with an address.
+    /// `settings` are for those with an address.
     ///
     /// # Errors
     ///
     /// What the operating system says.
-    pub fn share(&self, keepalive_s: u64, count: usize) -> io::Result<Vec<Listener>> {
+    pub fn share(
+        &self,
+        settings: Option<&InetSettings>,
+        count: usize,
+    ) -> io::Result<Vec<Listener>> {
         let copies = (0..count).map(|_| {
             let socket = self.socket.try_clone()?;
             match self.place {
                 InheritedPlace::Inet(_) => {
-                    listener::prepare(&socket, keepalive_s)?;
+                    settings.map_or(Ok(()), |settings| listener::prepare(&socket, settings))?;
                     Ok(listener::into_mio(socket))
                 }
                 InheritedPlace::Unix(_) => Ok(unix_socket::into_mio(socket)),

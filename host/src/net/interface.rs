@@ -14,10 +14,9 @@ use crate::net::listener::InetSettings;
 pub struct InterfaceSettings {
     /// Its name, as in `eth0`.
     pub name: String,
-    /// The port at each of them; 0 is a free one at each.
-    pub port: u16,
-    /// As [`InetSettings::keepalive_s`].
-    pub keepalive_s: u64,
+    /// What is set for each of them: its port, of which 0 is a free one at each, and keepalive. The IP address in it means
+    /// nothing.
+    pub each: InetSettings,
 }
 
 /// Why an interface has no addresses to listen at.
@@ -52,7 +51,7 @@ impl InterfaceSettings {
             }
             is_known = true;
             let address = entry.address.as_ref();
-            let address = address.and_then(|address| inet(address, self.port));
+            let address = address.and_then(|address| inet(address, self.each.address.port()));
             found.extend(address.filter(|address| !found.contains(address)));
         }
         if !is_known {
@@ -65,7 +64,7 @@ impl InterfaceSettings {
         }
         let settings = found.into_iter().map(|address| InetSettings {
             address,
-            keepalive_s: self.keepalive_s,
+            ..self.each
         });
         Ok(settings.collect())
     }
@@ -93,8 +92,10 @@ mod tests {
     fn addresses(name: &str) -> Result<Vec<InetSettings>, InterfaceFault> {
         let settings = InterfaceSettings {
             name: name.into(),
-            port: 80,
-            keepalive_s: 7,
+            each: InetSettings {
+                keepalive_s: 7,
+                ..SocketAddr::from(([0, 0, 0, 0], 80)).into()
+            },
         };
         settings.addresses()
     }
@@ -104,8 +105,9 @@ mod tests {
         let found = addresses("lo").unwrap();
         let usual = InetSettings {
             address: "127.0.0.1:80".parse().unwrap(),
-            keepalive_s: 7,
+            ..found[0]
         };
+        assert_eq!(usual.keepalive_s, 7);
         assert!(found.contains(&usual), "{found:?}");
     }
 

@@ -29,6 +29,7 @@ use crate::{
         listening::{ListenChange, ListenerNumber, Listeners},
         peer::Peer,
         port::Port,
+        seats::Seats,
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
         slots::Slots,
@@ -49,6 +50,8 @@ pub struct Shared {
     pub connections: Arc<AtomicUsize>,
     /// Connections by address.
     pub addresses: Arc<Addresses>,
+    /// Connections by vhost.
+    pub seats: Arc<Seats>,
     /// Memory, see [`crate::limits::Limits::buffered_total_bytes`].
     pub buffered: Arc<AtomicU64>,
 }
@@ -201,6 +204,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         let (session, mut port) = link.port(lent)?;
         let result = action(session, &mut port);
@@ -422,6 +426,7 @@ impl<T, E> Io<T, E> {
             self.end_session(id, link.client(), *open);
         }
         self.shared.addresses.leave(link.peer);
+        self.shared.seats.leave(&mut link.seat);
         self.shared
             .connections
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

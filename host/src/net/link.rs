@@ -23,6 +23,7 @@ use crate::{
         listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
+        seats::{Seat, Seats},
         service::EndedBy,
         settings::Settings,
         timer_wheel::TimerKey,
@@ -44,6 +45,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) asks_for: Option<Box<Peer>>,
     /// The listener that accepted it.
     pub(crate) listener: ListenerNumber,
+    /// At the vhost that it has asked for last.
+    pub(crate) seat: Seat,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
@@ -168,6 +171,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
+    pub(crate) seats: &'a Seats,
 }
 
 impl<T, E> Link<T, E> {
@@ -177,6 +181,7 @@ impl<T, E> Link<T, E> {
             peer,
             asks_for: None,
             listener,
+            seat: Seat::default(),
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
             carry: Vec::new(),
@@ -371,6 +376,8 @@ impl<T, E> Link<T, E> {
             buffers: lent.buffers,
             settings: lent.settings,
             date: lent.date,
+            seat: &mut self.seat,
+            seats: lent.seats,
         };
         Some((&mut running.kept, port))
     }

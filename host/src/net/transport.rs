@@ -38,6 +38,12 @@ macro_rules! with {
     };
 }
 
+impl From<TlsStream> for Transport {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
 impl Transport {
     /// Reads once; `Ok(0)` is the end.
     #[inline]

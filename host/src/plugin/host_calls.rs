@@ -5,7 +5,7 @@
 //! installs a version or changes options.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -119,6 +119,20 @@ thread_local! {
     static FAULT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+thread_local! {
+    /// The connection whose hook this thread is running, as plugins see it; 0 when it runs none.
+    static CONNECTION: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Runs a hook of a connection, so that what it logs names the connection. Costs two stores.
+#[inline]
+pub(crate) fn within<R>(connection: ConnectionId, hook: impl FnOnce() -> R) -> R {
+    let before = CONNECTION.replace(connection.get());
+    let answer = hook();
+    CONNECTION.set(before);
+    answer
+}
+
 /// What the hook on this thread said through `fail`.
 pub(crate) fn take_fault() -> String {
     FAULT.take()
@@ -178,9 +192,10 @@ unsafe extern "C" fn log(context: *mut c_void, level: u32, target: Bytes<'_>, te
             version,
             generation,
         } = &context.label;
+        let connection = CONNECTION.get();
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(target: "plugin", plugin, version, generation, target = &*target, text = &*text)
+                tracing::$level!(target: "plugin", plugin, version, generation, connection, target = &*target, text = &*text)
             };
         }
         match level {

@@ -276,7 +276,12 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         };
         let scopes = self.listeners.scopes(&listeners);
-        let log = config.log.clone();
+        let log = match self.log.prepare(&config.log, &config.limits) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
+            }
+        };
         if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
@@ -287,7 +292,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         }
         self.listen(listeners);
-        self.log.apply(&log);
+        self.log.install(log);
         let limits = &self.deployment.config().limits;
         self.registry.opener().set_limits(limits);
         self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);

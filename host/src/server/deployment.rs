@@ -14,9 +14,14 @@ use crate::{
     context::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
+        peer_names::{Bounds, PeerNames},
         roster::SetId,
-        routes::{ExtensionRoute, Route, Routes},
+        routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
+    },
+    net::{
+        reverse_name::reverse_name,
+        seats::{SeatBound, Seats},
     },
     plugin::{
         generation::Generation,
@@ -43,6 +48,8 @@ pub(crate) struct Deployment {
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    seats: Arc<Seats>,
+    peer_names: Option<Arc<PeerNames>>,
     pub(super) last_instance: u64,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
@@ -82,7 +89,9 @@ impl Deployment {
         config: Config,
         sites: BTreeMap<String, OpenSite>,
         scopes: Vec<Scope>,
+        seats: Arc<Seats>,
     ) -> Self {
+        let peer_names = peer_names(&config, &services.hub, None);
         Self {
             hub: Arc::clone(&services.hub),
             services,
@@ -93,6 +102,8 @@ impl Deployment {
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            seats,
+            peer_names,
             last_instance: 0,
             drains: Vec::new(),
         }
@@ -105,6 +116,7 @@ impl Deployment {
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
         let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
+        let vhosts = vhosts.naming(self.peer_names.clone());
         let scopes = self.scopes.iter();
         Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
             vhosts.scoped(*listener, names)
@@ -126,13 +138,28 @@ impl Deployment {
                 .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
             site: site.unwrap_or_default(),
+            certificates: self.certificate_rule(&vhost.name),
             has_warned: AtomicBool::new(false),
+            seats: SeatBound {
+                vhost: self.seats.number(&vhost.name),
+                most: vhost.max_connections,
+            },
             extensions: self.offered(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: vhost.allowed_origins.clone(),
             },
         })
+    }
+
+    /// What a vhost asks of the certificates of clients.
+    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
+        let tls = self.config.tls.as_ref();
+        match tls.and_then(|tls| tls.clients_of(vhost)) {
+            None => CertificateRule::NotAsked,
+            Some(clients) if clients.is_required => CertificateRule::Required,
+            Some(_) => CertificateRule::Optional,
+        }
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -189,6 +216,7 @@ impl Deployment {
         };
         let former = std::mem::replace(&mut self.sites, sites);
         self.scopes = scopes;
+        self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -412,6 +440,26 @@ impl Installer for Deployment {
         let place = (DEFAULT_VHOST.to_owned(), protocol.to_owned());
         self.protocols.contains_key(&place)
     }
+}
+
+/// The names of peers, if the config has them looked up. Those of `before` are kept if their bounds are to be the same.
+fn peer_names(
+    config: &Config,
+    hub: &Arc<Hub>,
+    before: Option<Arc<PeerNames>>,
+) -> Option<Arc<PeerNames>> {
+    if !config.reverse_names {
+        return None;
+    }
+    let bounds = Bounds::from(&config.limits);
+    let same = before.filter(|names| names.bounds() == bounds);
+    Some(same.unwrap_or_else(|| {
+        let hub = Arc::clone(hub);
+        PeerNames::new(bounds, reverse_name, move |id, address, name| {
+            // Those that wait are bounded, so this needs no bound of its own.
+            hub.tell(id, Command::PeerName(id, address, name));
+        })
+    }))
 }
 
 /// Opens what the vhosts of a config name. The access logs of `before` go on where they are to be the same.

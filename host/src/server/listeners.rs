@@ -32,6 +32,8 @@ pub(crate) struct Listeners {
     former: Vec<Scope>,
     /// The number of the next one.
     next: ListenerNumber,
+    /// The user that the host has become since it began.
+    became: Option<String>,
 }
 
 /// A listener that leads to some vhosts only, and their names.
@@ -53,7 +55,9 @@ struct Bound {
 pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
     gone: Vec<Bound>,
-    /// Those that stay and speak something else.
+    /// Those that stay and speak by another scheme.
+    retold: Vec<ListenerNumber>,
+    /// Those that stay, and what new connections speak there.
     changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread.
     new: Vec<Vec<(ListenerNumber, Listener)>>,
@@ -70,12 +74,18 @@ impl Listeners {
             bound: Vec::new(),
             former: Vec::new(),
             next: 0,
+            became: None,
         }
     }
 
     /// The same, with sockets that need not be bound.
     pub(crate) fn inheriting(self, inherited: Inherited) -> Self {
         Self { inherited, ..self }
+    }
+
+    /// From now on a refusal may come from this: the host has become that user.
+    pub(crate) fn bind_as(&mut self, user: &str) {
+        self.became = Some(user.to_owned());
     }
 
     /// Binds what `listen` has and the host has not.
@@ -99,6 +109,7 @@ impl Listeners {
         let mut prepared = PreparedListeners {
             bound: Vec::new(),
             gone,
+            retold: Vec::new(),
             changed: Vec::new(),
             new: (0..self.threads).map(|_| Vec::new()).collect(),
             next: self.next,
@@ -122,16 +133,23 @@ impl Listeners {
 
     /// What is spoken at a listener.
     fn spoken(&self, listener: &ListenerConfig) -> Spoken {
+        let tls = self.tls.clone().filter(|_| listener.tls);
         Spoken {
-            tls: self.tls.clone().filter(|_| listener.tls),
+            tls: tls.map(|tls| tls.scoped(&listener.vhosts)),
             is_announced: listener.proxy_protocol,
         }
     }
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
         let was = &kept.written;
-        if (was.tls, was.proxy_protocol) != (written.tls, written.proxy_protocol) {
+        if was.tls != written.tls
+            || was.proxy_protocol != written.proxy_protocol
+            || written.tls && was.vhosts != written.vhosts
+        {
             to.changed.push((kept.number, self.spoken(written)));
+        }
+        if was.tls != written.tls {
+            to.retold.push(kept.number);
         }
         to.bound.push(Bound {
             written: written.clone(),
@@ -140,26 +158,29 @@ impl Listeners {
     }
 
     fn bind(&self, written: &ListenerConfig, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let fail = |source| StartError::Bind {
-            address: written.address.clone(),
-            source,
+        let is_beside_own = match &written.address {
+            ListenAddress::Inet(settings) => {
+                to.gone.iter().any(|gone| overlap(&gone.address, settings))
+            }
+            _ => false,
         };
+        let fail = |source| self.refusal(&written.address, is_beside_own, source);
         let (sockets, address, file) = match &written.address {
             ListenAddress::Inet(settings)
                 if let Some(passed) = self.inherited.at(settings.address) =>
             {
-                let sockets = passed.share(settings.keepalive_s, self.threads);
+                let sockets = passed.share(Some(settings), self.threads);
                 (sockets.map_err(fail)?, written.address.clone(), None)
             }
             ListenAddress::Unix(settings)
                 if let Some(passed) = self.inherited.at_path(&settings.path) =>
             {
                 // Its file is that of whoever has bound it.
-                let sockets = passed.share(0, self.threads);
+                let sockets = passed.share(None, self.threads);
                 (sockets.map_err(fail)?, written.address.clone(), None)
             }
             ListenAddress::Inet(settings) => {
-                let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
+                let bind = match is_beside_own {
                     true => listener::bind_beside_own,
                     false => listener::bind,
                 };
@@ -190,6 +211,30 @@ impl Listeners {
             thread.push((number, socket.speaking(self.spoken(written))));
         }
         Ok(())
+    }
+
+    /// Why an address cannot be bound. What only root may do says so once the host is no longer root; and to share a
+    /// port, as two listeners do that overlap, their sockets must be made by the same user.
+    fn refusal(
+        &self,
+        address: &ListenAddress,
+        is_beside_own: bool,
+        source: io::Error,
+    ) -> StartError {
+        let is_denied = match source.kind() {
+            io::ErrorKind::PermissionDenied => true,
+            io::ErrorKind::AddrInUse => is_beside_own,
+            _ => false,
+        };
+        let address = address.clone();
+        match self.became.clone().filter(|_| is_denied) {
+            Some(user) => StartError::GivenUp {
+                address,
+                user,
+                source,
+            },
+            None => StartError::Bind { address, source },
+        }
     }
 
     /// Goes by what was prepared; gives what the service threads are to be told.
@@ -250,12 +295,11 @@ impl PreparedListeners {
         has_new || !self.gone.is_empty() || !self.changed.is_empty()
     }
 
-    /// Where the host is going to listen and did not before, or is going to speak something else.
+    /// Where the host is going to listen and did not before, or by another scheme.
     pub(crate) fn news(&self) -> Vec<ListenerConfig> {
         let new = self.new.first().into_iter().flatten();
         let new = new.map(|(number, _)| number);
-        let changed = self.changed.iter().map(|(number, _)| number);
-        let numbers: Vec<_> = new.chain(changed).collect();
+        let numbers: Vec<_> = new.chain(&self.retold).collect();
         let bound = self.bound.iter();
         bound
             .filter(|bound| numbers.contains(&&bound.number))
@@ -360,6 +404,19 @@ pub enum StartError {
     /// Something was passed to the process that cannot be listened on.
     #[error(transparent)]
     Inherited(#[from] InheritedFault),
+    /// An address cannot be bound by the user that the host has become.
+    #[error(
+        "cannot listen on {address}, since the host has become user {user} (`run_as`), who may not do that; restart \
+         the host to listen there"
+    )]
+    GivenUp {
+        /// Which one.
+        address: ListenAddress,
+        /// Who we are.
+        user: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There are too many addresses.
     #[error(
         "cannot listen on {0} addresses; a host listens on at most {MAX_LISTENERS}: let one that is for all \
@@ -536,7 +593,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
         let other = ListenerConfig::from(ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
-            address: inet(&was[0]),
+            ..inet(&was[0]).into()
         }));
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
         assert_eq!(given_up(&prepared), was);

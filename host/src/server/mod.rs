@@ -6,6 +6,7 @@ mod instances;
 mod listeners;
 mod open_site;
 mod places;
+pub(crate) mod privileges;
 mod threads;
 
 use std::{
@@ -19,11 +20,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     cli::signals,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, RunAs},
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{inherited::Inherited, tls::TlsKeeper},
+    net::{inherited::Inherited, seats::Seats, tls::TlsKeeper},
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
@@ -33,9 +34,11 @@ use crate::{
 use conductor::{Conductor, Errand, KeptTls};
 use deployment::Deployment;
 use listeners::Listeners;
+use privileges::{become_user, may_become, unreadable_again};
 use threads::Threads;
 
 pub use listeners::StartError;
+pub use privileges::PrivilegeError;
 
 /// Descriptors that are not for connections: listeners, polls, the log, plugin files, and some to spare.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -50,21 +53,30 @@ const SPARE_DESCRIPTORS: u64 = 64;
 pub fn serve(
     mut config: Config,
     log: &LogControl,
-    reload: impl FnMut() -> Result<Config, ConfigError>,
+    mut reload: impl FnMut() -> Result<Config, ConfigError>,
 ) -> Result<(), Box<dyn Error>> {
     // Before there is a thread that could read the environment meanwhile.
     let inherited = Inherited::take().map_err(StartError::from)?;
+    tell_version();
     derive_max_connections(&mut config.limits);
-    let sites = deployment::open_sites(&config, &BTreeMap::new())?;
-    let keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
+    config.run_as.as_ref().map_or(Ok(()), may_become)?;
+    let mut keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
     let tls = keeper.as_ref().map(TlsKeeper::tls);
     let mut listeners = Listeners::new(config.threads, tls).inheriting(inherited);
     let prepared = listeners.prepare(&config.listen)?;
+    if let Some(run_as) = &config.run_as {
+        // There is no second thread yet. All that follows is done, and all files are made, as that user.
+        give_up_privileges(run_as, &config, &mut reload)?;
+        listeners.bind_as(&run_as.name);
+        keeper.iter_mut().for_each(TlsKeeper::forget_unseen);
+    }
+    let sites = deployment::open_sites(&config, &BTreeMap::new())?;
     let news = prepared.news();
     let scopes = listeners.scopes(&prepared);
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
+    let seats = Arc::<Seats>::default();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
         plugin_levels(log),
@@ -77,7 +89,9 @@ pub fn serve(
     };
     let finish = send(&errands);
     let finished = Arc::new(move |instance| finish(Errand::Finished(instance)));
-    let loader = Loader::new(&config.limits, Trust::of_this_process(), Staging::create()?);
+    let mut trust = Trust::of_this_process();
+    trust.strict |= config.run_as.is_some();
+    let loader = Loader::new(&config.limits, trust, Staging::create()?);
     let hint = send(&errands);
     let watch = Watch::new(
         config.plugins.clone(),
@@ -94,7 +108,14 @@ pub fn serve(
     )?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
 
-    let deployment = Deployment::new(services, finished, config, sites, scopes);
+    let deployment = Deployment::new(
+        services,
+        finished,
+        config,
+        sites,
+        scopes,
+        Arc::clone(&seats),
+    );
     let mut conductor = Conductor {
         inbox,
         watch,
@@ -112,11 +133,50 @@ pub fn serve(
     }
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
-    let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
-        end(Errand::Ended(result));
-    })?;
+    let running = threads.run(
+        &limits,
+        &conductor.deployment.vhosts(),
+        seats,
+        move |result| {
+            end(Errand::Ended(result));
+        },
+    )?;
     conductor.tell_listening(&news);
     conductor.run(running)
+}
+
+/// Tells which build this is, for whoever reads the log later.
+fn tell_version() {
+    let crate::Version {
+        number,
+        commit,
+        abi: (major, minor),
+    } = crate::version();
+    tracing::info!(target: "hotsocket", version = number, git = commit, abi = %format_args!("{major}.{minor}"),
+        "hotsocket starts");
+}
+
+/// Becomes the user of the config, and tells what that user cannot read again.
+fn give_up_privileges(
+    run_as: &RunAs,
+    config: &Config,
+    reload: &mut impl FnMut() -> Result<Config, ConfigError>,
+) -> Result<(), PrivilegeError> {
+    become_user(run_as)?;
+    tracing::info!(target: "hotsocket", user = run_as.user, group = run_as.group,
+        "privileges are given up: the host runs as user {}", run_as.name);
+    for warning in config
+        .tls
+        .iter()
+        .flat_map(|tls| unreadable_again(run_as, tls))
+    {
+        tracing::warn!(target: "hotsocket::tls", "{warning}");
+    }
+    if let Err(error) = reload() {
+        tracing::warn!(target: "hotsocket::config",
+            "user {} (`run_as`) cannot read the config again, so that a reload (HUP) will be refused: {error}", run_as.name);
+    }
+    Ok(())
 }
 
 /// Raises the limit of open files as far as it goes, and lets the number of connections follow from it.

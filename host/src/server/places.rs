@@ -70,8 +70,8 @@ fn passed_places(
     }
     let places = found.into_iter().map(|socket| match place_of(socket) {
         ListenAddress::Inet(settings) => ListenAddress::Inet(InetSettings {
-            keepalive_s: entry.keepalive_s,
-            ..settings
+            address: settings.address,
+            ..entry.each
         }),
         other => other,
     });

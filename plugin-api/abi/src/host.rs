@@ -58,6 +58,9 @@ pub const FACT_PEER_CERTIFICATE: u32 = 17;
 /// Fact of a session, number: 1 when that certificate comes from an authority that the host was told to trust, and the
 /// peer holds the key to it; none without TLS.
 pub const FACT_PEER_CHECKED: u32 = 18;
+/// Fact of a session, bytes: the name of the peer's address, which leads back to that address; none when the host looks up no
+/// names, when it has none, and as long as it is not known.
+pub const FACT_PEER_NAME: u32 = 19;
 
 /// [`FACT_ROLE`]: the peer opened the connection.
 pub const ROLE_SERVER: u64 = 1;

@@ -462,7 +462,9 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
             ..Site::default()
         }
         .into(),
+        certificates: Default::default(),
         has_warned: AtomicBool::new(false),
+        seats: Default::default(),
         extensions: Vec::new(),
         default_protocol: None,
         allowed_origins: AllowedOrigins::default(),
