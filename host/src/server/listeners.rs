@@ -229,7 +229,7 @@ impl Listeners {
         let address = address.clone();
         match self.became.clone().filter(|_| is_denied) {
             Some(user) => StartError::GivenUp {
-                address,
+                address: Box::new(address),
                 user,
                 source,
             },
@@ -389,7 +389,7 @@ pub enum StartError {
     #[error("cannot listen on {address}; {fault}")]
     Interface {
         /// Which one.
-        address: ListenAddress,
+        address: Box<ListenAddress>,
         /// Why not.
         fault: InterfaceFault,
     },
@@ -397,7 +397,7 @@ pub enum StartError {
     #[error("cannot listen on {address}; {}", passed_mend(names))]
     NotPassed {
         /// The entry.
-        address: ListenAddress,
+        address: Box<ListenAddress>,
         /// What those are called that were passed.
         names: Vec<String>,
     },
@@ -411,7 +411,7 @@ pub enum StartError {
     )]
     GivenUp {
         /// Which one.
-        address: ListenAddress,
+        address: Box<ListenAddress>,
         /// Who we are.
         user: String,
         /// What the system says.

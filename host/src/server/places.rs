@@ -27,7 +27,7 @@ pub(super) fn resolve(
             ListenAddress::Interface(interface) => {
                 let addresses = interface.addresses();
                 let addresses = addresses.map_err(|fault| StartError::Interface {
-                    address: entry.address.clone(),
+                    address: Box::new(entry.address.clone()),
                     fault,
                 })?;
                 addresses.into_iter().map(ListenAddress::Inet).collect()
@@ -64,7 +64,7 @@ fn passed_places(
     let found: Vec<_> = inherited.iter().filter(is_meant).collect();
     if found.is_empty() {
         return Err(StartError::NotPassed {
-            address: ListenAddress::Passed(entry.clone()),
+            address: Box::new(ListenAddress::Passed(entry.clone())),
             names: inherited.iter().map(|socket| socket.name.clone()).collect(),
         });
     }
