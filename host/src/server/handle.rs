@@ -91,7 +91,7 @@ impl HostHandle {
         let listening = self.listening().into_iter();
         let address = |address| match address {
             ListenAddress::Inet(settings) => Some(settings.address),
-            ListenAddress::Unix(_) => None,
+            _ => None,
         };
         listening.filter_map(address).collect()
     }
