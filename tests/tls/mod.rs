@@ -3,10 +3,12 @@
 mod authority;
 mod clients;
 mod files;
+mod half_made;
 mod judges;
 mod listeners;
 mod names;
 mod redirects;
+mod replaced;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

@@ -4,16 +4,17 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    cli,
-    config::{DEFAULT_VHOST, ListenAddress, ListenerConfig},
-    logging::escaped,
+    config::{ConfigError, ListenAddress, ListenerConfig},
+    control::ControlError,
     net::{
         listener::{self, InetSettings, Listener},
         listening::{ListenChange, ListenerNumber},
-        tls::Tls,
+        tls::{Tls, TlsFault},
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
+    plugin::refusal::Refusal,
+    server::{open_site::SiteError, privileges::PrivilegeError},
 };
 
 /// The listeners of the host.
@@ -121,16 +122,18 @@ impl Listeners {
 
     /// What is spoken at a listener.
     fn spoken(&self, listener: &ListenerConfig) -> Option<Tls> {
-        let tls = self.tls.clone().filter(|_| listener.tls);
+        let tls = self.tls.clone();
+        let tls = tls.filter(|_| listener.speaks_tls(true));
         tls.map(|tls| tls.scoped(&listener.vhosts))
     }
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
         let was = &kept.written;
-        if was.tls != written.tls || written.tls && was.vhosts != written.vhosts {
+        let (spoke, speaks) = (was.speaks_tls(true), written.speaks_tls(true));
+        if self.tls.is_some() && (spoke != speaks || was.vhosts != written.vhosts) {
             to.changed.push((kept.number, self.spoken(written)));
         }
-        if was.tls != written.tls {
+        if self.tls.is_some() && spoke != speaks {
             to.retold.push(kept.number);
         }
         to.bound.push(Bound {
@@ -217,6 +220,19 @@ impl Listeners {
         ListenChange::new(gone, prepared.new).changing(prepared.changed)
     }
 
+    /// Where the host listens, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        self.bound
+            .iter()
+            .map(|bound| bound.address.clone())
+            .collect()
+    }
+
+    /// All of them, with the ports that the system chose.
+    pub(crate) fn all(&self) -> Vec<ListenerConfig> {
+        self.bound.iter().map(Bound::listener).collect()
+    }
+
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
     fn settle_file(&self, bound: &Bound) {
         let (ListenAddress::Unix(settings), Some(file)) = (&bound.written.address, &bound.file)
@@ -234,6 +250,14 @@ impl Listeners {
 }
 
 impl Bound {
+    /// As it was written, with the port that the system chose.
+    fn listener(&self) -> ListenerConfig {
+        ListenerConfig {
+            address: self.address.clone(),
+            ..self.written.clone()
+        }
+    }
+
     fn scope(&self) -> Option<Scope> {
         let names = &self.written.vhosts;
         (!names.is_empty()).then(|| (self.number, names.clone()))
@@ -255,10 +279,7 @@ impl PreparedListeners {
         let bound = self.bound.iter();
         bound
             .filter(|bound| numbers.contains(&&bound.number))
-            .map(|bound| ListenerConfig {
-                address: bound.address.clone(),
-                ..bound.written.clone()
-            })
+            .map(Bound::listener)
             .collect()
     }
 
@@ -301,8 +322,9 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
-pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
-    let (ws, http) = if listener.tls {
+#[cfg(feature = "cli")]
+pub(crate) fn tell(listener: &ListenerConfig, has_tls: bool, has_page: bool) {
+    let (ws, http) = if listener.speaks_tls(has_tls) {
         ("wss", "https")
     } else {
         ("ws", "http")
@@ -310,16 +332,16 @@ pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
     match &listener.address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
-            cli::line(&format!("listening on {ws}://{address}"));
-            if has_page && listener.leads_to(DEFAULT_VHOST) {
+            crate::cli::line(&format!("listening on {ws}://{address}"));
+            if has_page && listener.leads_to(crate::config::DEFAULT_VHOST) {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
         }
         // No browser can open a page there.
         ListenAddress::Unix(socket) => {
             let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
-            let path = escaped(&path.to_string_lossy());
-            cli::line(&format!("listening on {ws}+unix://{path}"));
+            let path = crate::logging::escaped(&path.to_string_lossy());
+            crate::cli::line(&format!("listening on {ws}+unix://{path}"));
         }
     }
 }
@@ -357,6 +379,24 @@ pub enum StartError {
     /// The system has no more of something.
     #[error("cannot make a service thread; is the limit of open files or threads too low?")]
     Poll(#[source] io::Error),
+    /// The parts of the config do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that the config names for HTTP cannot be opened.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// There is nowhere to copy plugin files to, or a plugin that is linked into the program does not start.
+    #[error(transparent)]
+    Plugin(#[from] Refusal),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The host cannot become the user of `run_as`.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
