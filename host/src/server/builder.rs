@@ -261,8 +261,8 @@ impl BoundHost {
             reload,
             announce,
             hub,
-            shared: shared.clone(),
             control,
+            shared: shared.clone(),
             ending: None,
         };
         for plugin in &linked {
@@ -270,7 +270,7 @@ impl BoundHost {
         }
         conductor.first_scan();
         let limits = &conductor.deployment.config().limits;
-        let workers = threads.workers(limits, &conductor.deployment.vhosts(), shared, &handle);
+        let workers = threads.workers(limits, &conductor.deployment.vhosts(), &shared, &handle);
         let descriptor = match workers.first() {
             Some(first) => first.as_fd().try_clone_to_owned(),
             None => Err(io::ErrorKind::NotFound.into()),

@@ -66,8 +66,8 @@ pub(crate) enum Errand {
     Finished(FinishedInstance),
     /// A service thread has ended.
     Ended(Result<(), String>),
-    /// The host that a program drives is gone.
-    Leave,
+    /// The host that a program drives is gone, and its service threads too or not.
+    Leave { are_threads_over: bool },
 }
 
 /// Reads the config again.
@@ -90,11 +90,12 @@ pub(crate) struct Conductor {
     pub(crate) reload: Option<Reload>,
     pub(crate) announce: Option<Announce>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) shared: Shared,
     /// Kept until the end.
     pub(crate) control: Option<ControlServer>,
     /// Once the host was asked to end, or a service thread has failed.
     pub(crate) ending: Option<Ending>,
+    /// What the service threads count together.
+    pub(crate) shared: Shared,
 }
 
 /// Certificates, and when they are looked at next.
@@ -189,7 +190,7 @@ impl Conductor {
                 // Its end has been told already.
                 let _ = thread.join();
             }
-            self.farewell();
+            self.farewell(true);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -198,7 +199,7 @@ impl Conductor {
     pub(crate) fn accompany(mut self) {
         loop {
             match self.next_errand() {
-                Some(Errand::Leave) => return self.farewell(),
+                Some(Errand::Leave { are_threads_over }) => return self.farewell(are_threads_over),
                 Some(errand) => self.carry_out(errand),
                 None => {}
             }
@@ -262,7 +263,7 @@ impl Conductor {
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
             // Whoever waits for these sees them first.
-            Errand::Ended(_) | Errand::Leave => {}
+            Errand::Ended(_) | Errand::Leave { .. } => {}
             #[cfg(feature = "plugin-files")]
             Errand::Hint => {}
         }
@@ -492,12 +493,15 @@ impl Conductor {
         })
     }
 
-    /// The service threads are gone, or never ran: instances that nobody else used are freed.
-    pub(crate) fn farewell(self) {
+    /// The host is gone: instances that nobody else uses are freed. `are_threads_over` when no service thread is left, nor
+    /// will be: what one of them was told, and did not take, is its own until then.
+    pub(crate) fn farewell(self, are_threads_over: bool) {
         let patience = self.deployment.patience();
         drop(self.control);
-        // Routes that no thread took any more.
-        self.hub.forget_commands();
+        if are_threads_over {
+            // Routes that no thread took any more.
+            self.hub.forget_commands();
+        }
         self.deployment.end();
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {
