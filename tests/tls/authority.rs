@@ -17,7 +17,7 @@ use rustls::{
 use tempfile::TempDir;
 use tungstenite::WebSocket;
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, RawPeer};
 
 /// A blocking connection of rustls.
 pub(super) type Secured = StreamOwned<ClientConnection, TcpStream>;
@@ -126,6 +126,13 @@ impl Authority {
         let name = ServerName::try_from(name).expect("a name");
         let tls = ClientConnection::new(Arc::new(self.client()), name).expect("a good config");
         StreamOwned::new(tls, transport)
+    }
+
+    /// A peer of our own whose bytes go through such a connection.
+    pub(super) fn peer(&self, address: SocketAddr) -> RawPeer {
+        let secured = self.connect(address);
+        let transport = secured.sock.try_clone().expect("one more descriptor");
+        RawPeer::through(Box::new(secured), transport)
     }
 
     /// A session that tungstenite opens over it.

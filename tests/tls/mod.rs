@@ -4,10 +4,12 @@ mod announced;
 mod authority;
 mod clients;
 mod files;
+mod half_made;
 mod judges;
 mod listeners;
 mod names;
 mod redirects;
+mod replaced;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

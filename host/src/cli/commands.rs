@@ -92,6 +92,33 @@ pub(super) fn plugin_reload(name: String, force: bool, control: Option<PathBuf>)
     Ok(())
 }
 
+/// `connections`.
+pub(super) fn connections(json: bool, control: Option<PathBuf>) -> Done {
+    let told = ask(control, &ControlRequest::Connections {})?;
+    let connections = told.get("connections").unwrap_or(&Value::Null);
+    print::line(&if json {
+        connections.to_string()
+    } else {
+        connection_table(connections)
+    });
+    Ok(())
+}
+
+/// One line per vhost, and one for all together, which counts those too that have not asked for a vhost yet.
+fn connection_table(connections: &Value) -> String {
+    let row = |name: String, of: &Value| {
+        let most = Some(&of["most"]).filter(|most| !most.is_null());
+        let most = most.map_or_else(|| "-".to_owned(), print::cell);
+        vec![name, print::cell(&of["open"]), most]
+    };
+    let vhosts = connections["vhosts"].as_array().into_iter().flatten();
+    let mut rows: Vec<_> = vhosts
+        .map(|vhost| row(print::cell(&vhost["vhost"]), vhost))
+        .collect();
+    rows.push(row("(all)".to_owned(), connections));
+    print::table(&["VHOST", "OPEN", "MOST"], &rows)
+}
+
 /// `log`.
 pub(super) fn log(args: LogArgs) -> Done {
     let LogArgs {

@@ -7,12 +7,12 @@ use std::{
     io::ErrorKind,
     ops::ControlFlow,
     path::Path,
-    sync::{Arc, mpsc::Receiver},
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cli::signals::Signal,
@@ -23,7 +23,10 @@ use crate::{
     },
     control::{ControlRequest, Reply},
     logging::LogControl,
-    net::tls::{PreparedTls, TlsFault, TlsKeeper},
+    net::{
+        io::Shared,
+        tls::{PreparedTls, TlsFault, TlsKeeper},
+    },
     plugin::{
         instance::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
     },
@@ -72,6 +75,7 @@ pub(crate) struct Conductor<R> {
     /// Reads the config again.
     pub(crate) reload: R,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) shared: Shared,
 }
 
 /// Certificates, and when they are looked at next.
@@ -364,6 +368,7 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                     ),
                 }
             }
+            ControlRequest::Connections {} => reply.tell("connections", self.connections()),
             ControlRequest::LogLevels {} => reply.tell("log", self.log.levels()),
             ControlRequest::LogLevel {
                 level,
@@ -374,6 +379,24 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                 Err(error) => reply.refuse(error.to_string(), ""),
             },
         }
+    }
+
+    /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.
+    fn connections(&self) -> Value {
+        let config = self.deployment.config();
+        let most = |most: u64| (most > 0).then_some(most);
+        let taken = self.shared.seats.taken().into_iter();
+        let vhosts = taken.filter_map(|(name, open)| {
+            let vhost = config.vhost(&name);
+            let is_told = vhost.is_some() || open > 0;
+            let most = vhost.and_then(|vhost| most(vhost.max_connections));
+            is_told.then(|| json!({"vhost": &*name, "open": open, "most": most}))
+        });
+        json!({
+            "open": self.shared.connections.load(Ordering::Relaxed),
+            "most": most(config.limits.max_connections),
+            "vhosts": vhosts.collect::<Vec<_>>(),
+        })
     }
 
     /// The service threads are gone, or never ran: instances that nobody else used are freed.

@@ -24,7 +24,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{inherited::Inherited, seats::Seats, tls::TlsKeeper},
+    net::{inherited::Inherited, io::Shared, tls::TlsKeeper},
     plugin::{
         host_calls::Services, loader::Loader, permissions::Trust, registry::Registry,
         staging::Staging, watch::Watch,
@@ -76,7 +76,7 @@ pub fn serve(
     let change = listeners.install(prepared);
     let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
     let (errands, inbox) = mpsc::channel();
-    let seats = Arc::<Seats>::default();
+    let shared = Shared::default();
     let services = Arc::new(Services::new(
         Arc::clone(&threads.hub),
         plugin_levels(log),
@@ -114,7 +114,7 @@ pub fn serve(
         config,
         sites,
         scopes,
-        Arc::clone(&seats),
+        Arc::clone(&shared.seats),
     );
     let mut conductor = Conductor {
         inbox,
@@ -126,6 +126,7 @@ pub fn serve(
         log: log.clone(),
         reload,
         hub: Arc::clone(&threads.hub),
+        shared: shared.clone(),
     };
     if conductor.first_scan().is_break() {
         conductor.farewell();
@@ -136,7 +137,7 @@ pub fn serve(
     let running = threads.run(
         &limits,
         &conductor.deployment.vhosts(),
-        seats,
+        &shared,
         move |result| {
             end(Errand::Ended(result));
         },

@@ -15,7 +15,6 @@ use crate::{
         io::Shared,
         listener::Listener,
         mailbox::Mailbox,
-        seats::Seats,
         settings::Settings,
     },
     server::listeners::StartError,
@@ -59,13 +58,9 @@ impl Threads {
         self,
         limits: &Limits,
         vhosts: &Arc<Vhosts>,
-        seats: Arc<Seats>,
+        shared: &Shared,
         ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
     ) -> Result<Vec<JoinHandle<()>>, StartError> {
-        let shared = Shared {
-            seats,
-            ..Shared::default()
-        };
         let files = FileThreads::new(limits);
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();
         let spawned = threads.map(|(at, (poll, listeners))| {
