@@ -23,7 +23,10 @@ fn started(listen: &[&str]) -> Server {
 }
 
 fn reload(server: &Server, config: &Config) {
-    fs::write(server.config_file(), config.text()).expect("ours");
+    // Whole at once: the host may be reading the one before just now, and an empty file means the defaults.
+    let whole = server.config_file().with_extension("next");
+    fs::write(&whole, config.text()).expect("ours");
+    fs::rename(&whole, server.config_file()).expect("the same directory");
     server.signal(Signal::HUP);
 }
 
