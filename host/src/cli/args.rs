@@ -34,6 +34,15 @@ pub enum Command {
     /// Look at plugins, and load them again
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Show how many connections a running host has and may have, in all and by vhost
+    Connections {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The control socket of the host; not needed for the only live one
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
     /// Show the log levels of a running host, or change one
     Log(LogArgs),
     /// Print the versions of the program and of its plugin ABI

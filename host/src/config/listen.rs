@@ -73,6 +73,12 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::inet(address)
+    }
+}
+
 impl FromStr for ListenAddress {
     type Err = BadAddress;
 

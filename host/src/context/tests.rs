@@ -91,7 +91,7 @@ impl Obedient {
                     self.hub.post_all(SET, operation).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
-                "stop" => self.hub.tell_all(&Command::Stop),
+                "stop" => self.hub.tell_all(&Command::Stop(0)),
                 "close" => {
                     call.close(1000, rest);
                 }

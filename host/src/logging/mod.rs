@@ -60,6 +60,7 @@ mod line;
 mod place;
 
 pub use crate::line_file::LineFileError;
+#[cfg(feature = "cli")]
 pub(crate) use line::escaped;
 pub use place::{PreparedLog, check};
 

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
+    os::fd::BorrowedFd,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize},
@@ -294,6 +295,22 @@ impl<T, E> Io<T, E> {
     /// The thread is done, whatever is open.
     pub fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// The same after so many milliseconds.
+    pub fn stop_after(&mut self, after_ms: u64) {
+        match after_ms {
+            0 => self.stop(),
+            _ => drop(
+                self.timers
+                    .insert(self.now.saturating_add(after_ms), Due::Stop),
+            ),
+        }
+    }
+
+    /// The descriptor of the socket under a connection, whatever is spoken over it.
+    pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
+        Some(self.slots.get_mut(id)?.transport.descriptor())
     }
 
     /// Sends what extensions have held back in this turn.

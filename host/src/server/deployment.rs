@@ -27,11 +27,11 @@ use crate::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
-        library::Opened,
         refusal::{Refusal, Stage},
         registry::Installer,
+        tables::Opened,
     },
-    server::open_site::OpenSite,
+    server::open_site::{OpenSite, SiteError},
 };
 
 /// What the service threads serve, and from what it is made anew.
@@ -446,7 +446,7 @@ fn peer_names(
 pub(crate) fn open_sites(
     config: &Config,
     before: &BTreeMap<String, OpenSite>,
-) -> Result<BTreeMap<String, OpenSite>, Box<dyn Error>> {
+) -> Result<BTreeMap<String, OpenSite>, SiteError> {
     let open = |vhost: &VhostConfig| {
         let site = OpenSite::open(vhost, &config.limits, before.get(&vhost.name))?;
         Ok((vhost.name.clone(), site))

@@ -4,16 +4,17 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    cli,
-    config::ListenAddress,
-    logging::escaped,
+    config::{ConfigError, ListenAddress},
+    control::ControlError,
     net::{
         listener::{self, InetSettings, Listener},
         listening::{ListenChange, ListenerNumber},
-        tls::Tls,
+        tls::{Tls, TlsFault},
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
+    plugin::refusal::Refusal,
+    server::{open_site::SiteError, privileges::PrivilegeError},
 };
 
 /// The listeners of the host.
@@ -182,6 +183,14 @@ impl Listeners {
         ListenChange::new(gone, prepared.new)
     }
 
+    /// Where the host listens, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        self.bound
+            .iter()
+            .map(|bound| bound.address.clone())
+            .collect()
+    }
+
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
     fn settle_file(&self, bound: &Bound) {
         let (ListenAddress::Unix(settings), Some(file)) = (&bound.written, &bound.file) else {
@@ -252,6 +261,7 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
+#[cfg(feature = "cli")]
 pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     let (ws, http) = if has_tls {
         ("wss", "https")
@@ -261,7 +271,7 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     match address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
-            cli::line(&format!("listening on {ws}://{address}"));
+            crate::cli::line(&format!("listening on {ws}://{address}"));
             if has_page {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
@@ -269,8 +279,8 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
         // No browser can open a page there.
         ListenAddress::Unix(socket) => {
             let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
-            let path = escaped(&path.to_string_lossy());
-            cli::line(&format!("listening on {ws}+unix://{path}"));
+            let path = crate::logging::escaped(&path.to_string_lossy());
+            crate::cli::line(&format!("listening on {ws}+unix://{path}"));
         }
     }
 }
@@ -308,6 +318,24 @@ pub enum StartError {
     /// The system has no more of something.
     #[error("cannot make a service thread; is the limit of open files or threads too low?")]
     Poll(#[source] io::Error),
+    /// The parts of the config do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that the config names for HTTP cannot be opened.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// There is nowhere to copy plugin files to, or a plugin that is linked into the program does not start.
+    #[error(transparent)]
+    Plugin(#[from] Refusal),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The host cannot become the user of `run_as`.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {

@@ -34,6 +34,8 @@ pub mod request_path;
 pub mod response_head;
 pub mod url;
 pub mod url_host;
+#[cfg(test)]
+mod url_tests;
 pub mod utf8;
 
 pub use opcode::{MessageKind, Opcode};
