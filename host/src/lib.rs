@@ -113,6 +113,7 @@ mod version;
 pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
+pub use context::files::{BadFileName, EmbeddedFiles, FileSource, FilesMount};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{event_loop::Turned, token::ConnectionId};
 pub use server::{

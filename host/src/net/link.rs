@@ -285,7 +285,7 @@ impl<T, E> Link<T, E> {
 
     /// How much of `bytes` the socket takes at once, when nothing waits before them.
     #[inline]
-    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
             match self.transport.write(&bytes[taken..]) {

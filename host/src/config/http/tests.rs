@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access_log::{Format, Settings};
 use crate::config::{Config, Overrides, resolve};
-use crate::context::files::FilesMount;
+use crate::context::files::{FilesFrom, FilesMount};
 use crate::context::mounts::MountKind;
 use crate::context::own_fields::OwnFields;
 
@@ -70,7 +70,7 @@ fn every_kind_of_mount_is_understood() {
     let MountKind::Files(files) = kind("/docs") else {
         panic!()
     };
-    assert_eq!(files.root, Path::new("/srv/docs"));
+    assert_eq!(files.from, FilesFrom::Directory("/srv/docs".into()));
     assert_eq!(files.index, ["a.html", "b.html"]);
     assert_eq!(files.types["md"], "text/markdown; charset=utf-8");
     assert_eq!(files.cache_control.as_deref(), Some("max-age=60"));
