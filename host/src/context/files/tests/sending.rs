@@ -18,8 +18,8 @@ use crate::wire::http_date;
 
 #[test]
 fn a_file_is_sent_with_its_type_and_validators() {
-    let site = Site::with(|mount| {
-        mount.cache_control = Some("max-age=60".into());
+    for site in Site::each(|mount| {
+        mount.cache_control = Some("max-age=60".into()) {
         mount.fields.add("X-Frame-Options", b"DENY").unwrap();
     });
     site.put("a/b.html", "hello");
@@ -43,11 +43,12 @@ fn a_file_is_sent_with_its_type_and_validators() {
         !missing.fields.has("Cache-Control"),
         "an error must not be kept"
     );
+    }
 }
 
 #[test]
 fn an_unchanged_file_is_not_sent_again() {
-    let site = Site::with(|mount| mount.cache_control = Some("no-cache".into()));
+    for site in Site::each(|mount| mount.cache_control = Some("no-cache".into())) {
     site.put("file.txt", "hello");
     site.date("file.txt", 784_111_777);
     let first = site.ask("GET", "/m/file.txt", "");
@@ -72,6 +73,7 @@ fn an_unchanged_file_is_not_sent_again() {
     site.date("file.txt", 784_111_777);
     let condition = format!("If-None-Match: {tag}\r\n");
     assert_eq!(site.get("/m/file.txt", &condition), (200, "world".into()));
+    }
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn a_time_that_no_date_can_say_is_left_out_and_a_future_one_is_now() {
 
 #[test]
 fn a_range_is_sent_alone() {
-    let site = Site::new();
+    for site in Site::each(|_| {}) {
     site.put("small", "0123456789");
     let large: Vec<u8> = (0..300_000_u32).map(|at| at as u8).collect();
     site.put("large", &large);
@@ -104,7 +106,10 @@ fn a_range_is_sent_alone() {
     assert_eq!(field(&answer, "Content-Range"), "bytes 2-4/10");
     assert_eq!(field(&answer, "Content-Type"), "application/octet-stream");
     let answer = site.ask("GET", "/m/large", "Range: bytes=100000-\r\n");
-    assert!(matches!(answer.parts[..], [Part::File { .. }]));
+    assert!(
+        !matches!(answer.parts[..], [Part::Bytes(_)]),
+        "was copied: {:?}", site.kind
+    );
     assert_eq!(body(&answer), large[100_000..]);
     assert_eq!(
         field(&answer, "Content-Range"),
@@ -125,11 +130,12 @@ fn a_range_is_sent_alone() {
         site.get("/m/empty", "Range: bytes=-5\r\n"),
         (200, String::new())
     );
+    }
 }
 
 #[test]
 fn several_ranges_are_parts_of_one_answer() {
-    let site = Site::new();
+    for site in Site::each(|_| {}) {
     site.put("a.txt", "0123456789");
     let answer = site.ask("GET", "/m/a.txt", "Range: bytes=7-,0-1,-1\r\n");
     assert_eq!(answer.status, 206);
@@ -152,14 +158,16 @@ fn several_ranges_are_parts_of_one_answer() {
     assert!(!field(&again, "Content-Type").ends_with(boundary));
     let all = "Range: bytes=0-,0-,0-\r\n";
     assert_eq!(site.get("/m/a.txt", all), (200, "0123456789".into()));
+    }
 }
 
 #[test]
 fn what_takes_the_disk_is_cold_first() {
     let site = Site::new();
+    let root = site.root();
     request("GET", "/m/nobody-has-asked-for-it", "", |request| {
-        assert!(site.root.answer(request, Reach::Memory).is_err());
-        assert_eq!(site.root.answer(request, Reach::Disk).unwrap().status, 404);
+        assert!(root.answer(request, Reach::Memory).is_err());
+        assert_eq!(root.answer(request, Reach::Disk).unwrap().status, 404);
     });
 }
 
@@ -181,9 +189,10 @@ fn what_is_small_and_at_hand_is_answered_from_memory() {
     let site = Site::with(|mount| mount.precompressed = false);
     site.put("small", vec![b's'; 64 << 10]);
     site.put("large", vec![b'l'; (64 << 10) + 1]);
+    let root = site.root();
     request("GET", "/m/small", "", |request| {
-        site.root.answer(request, Reach::Disk).unwrap();
-        let answer = site.root.answer(request, Reach::Memory);
+        root.answer(request, Reach::Disk).unwrap();
+        let answer = root.answer(request, Reach::Memory);
         assert_eq!(answer.is_ok(), is_at_hand(&site.path("small")));
         if let Ok(answer) = answer {
             assert!(matches!(answer.parts[..], [Part::Bytes(_)]));
@@ -191,8 +200,8 @@ fn what_is_small_and_at_hand_is_answered_from_memory() {
         }
     });
     request("GET", "/m/large", "", |request| {
-        site.root.answer(request, Reach::Disk).unwrap();
-        let answer = site.root.answer(request, Reach::Memory).unwrap();
+        root.answer(request, Reach::Disk).unwrap();
+        let answer = root.answer(request, Reach::Memory).unwrap();
         assert!(matches!(answer.parts[..], [Part::File { .. }]));
     });
 }
