@@ -147,7 +147,10 @@ fn a_file_that_is_inflated_to_more_than_it_says_is_not_sent() {
         found.unwrap()
     };
     // How long it is inflated stands in the directory of the archive and before its data.
-    let (directory, local) = (at(&bytes, b"PK\x01\x02") + 24, at(&bytes, b"PK\x03\x04") + 22);
+    let (directory, local) = (
+        at(&bytes, b"PK\x01\x02") + 24,
+        at(&bytes, b"PK\x03\x04") + 22,
+    );
     for place in [directory, local] {
         bytes[place..place + 4].copy_from_slice(&100_u32.to_le_bytes());
     }
@@ -160,7 +163,10 @@ fn what_cannot_be_served_of_an_archive_is_refused_with_its_name() {
     let limits = Limits::default();
     for name in ["../a", "d/../a"] {
         let refused = open(&one(name, b"a"), &limits).unwrap_err();
-        assert!(matches!(&refused, ZipFault::Name(bad) if bad == name), "{refused}");
+        assert!(
+            matches!(&refused, ZipFault::Name(bad) if bad == name),
+            "{refused}"
+        );
     }
     let twice = ["d/a", "d//a"].map(|name| Packed {
         name: name.into(),
@@ -180,7 +186,10 @@ fn what_cannot_be_served_of_an_archive_is_refused_with_its_name() {
     assert!(refused.is_err());
     let absent = FilesMount::zip("/nowhere/a.zip").open(&limits).unwrap_err();
     let absent = absent.to_string();
-    assert!(absent.starts_with("/nowhere/a.zip: cannot be served as a zip archive"), "{absent}");
+    assert!(
+        absent.starts_with("/nowhere/a.zip: cannot be served as a zip archive"),
+        "{absent}"
+    );
 }
 
 #[test]

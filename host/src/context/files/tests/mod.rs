@@ -165,7 +165,12 @@ fn gather(root: &Path, directory: &Path, files: &mut Vec<Packed>) {
             continue;
         }
         files.push(Packed {
-            name: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
+            name: path
+                .strip_prefix(root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned(),
             content: fs::read(&path).unwrap(),
             modified: path.metadata().unwrap().modified().unwrap(),
         });

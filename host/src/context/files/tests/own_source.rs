@@ -7,7 +7,7 @@ use super::{body, request};
 use crate::connection::content::ContentBytes;
 use crate::context::files::{
     BadFileName, Cold, Content, EmbeddedFiles, FileSource, FilesMount, FilesRoot, Opened, OpenedAs,
-    ReadContent, Reach,
+    Reach, ReadContent,
 };
 use crate::limits::Limits;
 
@@ -56,7 +56,9 @@ impl ReadContent for Read {
 }
 
 fn root(content: Content) -> FilesRoot {
-    FilesMount::of(Own(content)).open(&Limits::default()).unwrap()
+    FilesMount::of(Own(content))
+        .open(&Limits::default())
+        .unwrap()
 }
 
 fn ask(root: &FilesRoot, target: &str, fields: &str) -> (u16, Vec<u8>) {
@@ -73,7 +75,10 @@ fn content_is_read_by_who_may_wait_and_only_when_it_is_sent() {
         assert!(whole.answer(request, Reach::Memory).is_err());
     });
     assert_eq!(ask(&whole, "/m/a", ""), (200, b"hello".into()));
-    assert_eq!(ask(&whole, "/m/a", "Range: bytes=1-2\r\n"), (206, b"el".into()));
+    assert_eq!(
+        ask(&whole, "/m/a", "Range: bytes=1-2\r\n"),
+        (206, b"el".into())
+    );
     assert_eq!(ask(&whole, "/m/a", "If-None-Match: \"1\"\r\n").0, 304);
     for broken in [Read::Fails, Read::Panics] {
         let broken = root(Content::Read(std::sync::Arc::new(broken)));
@@ -87,7 +92,10 @@ fn a_source_that_panics_or_has_less_than_it_said_costs_its_request_and_nothing_e
     let short = root(Content::Bytes(ContentBytes::of(b"hell")));
     assert_eq!(ask(&short, "/m/a", "").0, 503);
     assert_eq!(ask(&short, "/m/panics", "").0, 500);
-    assert_eq!(ask(&short, "/m/a", "Range: bytes=0-1\r\n"), (206, b"he".into()));
+    assert_eq!(
+        ask(&short, "/m/a", "Range: bytes=0-1\r\n"),
+        (206, b"he".into())
+    );
 }
 
 #[test]
