@@ -7,6 +7,7 @@ mod alone;
 mod building;
 mod driving;
 mod ending;
+mod files;
 mod foreign;
 mod peer;
 mod probe;

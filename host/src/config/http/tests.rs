@@ -208,7 +208,7 @@ fn a_mount_is_of_exactly_one_kind() {
     assert_fault(
         r#"{"/": {"index": ["a"]}}"#,
         "the mount `/` does not say what answers",
-        "write one of `files`, `redirect`, `protocol` and `status`",
+        "write one of `files`, `zip`, `redirect`, `protocol` and `status`",
     );
     assert_fault(
         r#"{"/": {"files": "www", "redirect": "/new"}}"#,

@@ -30,9 +30,19 @@ const GZIP_HEAD: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
 pub struct ZipFiles {
     archive: Archive,
     tree: Tree<Entry>,
-    /// Seconds since 1970, and how many bytes: of the archive when it was opened.
-    was: (i64, u64),
+    /// The archive when it was opened.
+    was: State,
     path: PathBuf,
+}
+
+/// What shows that an archive was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    /// Seconds since 1970.
+    changed: i64,
+    nanoseconds: i64,
+    /// In bytes.
+    size: u64,
 }
 
 /// Why an archive cannot be served.
@@ -112,13 +122,17 @@ impl ZipFiles {
         }
     }
 
-    fn read(path: &Path, limits: &Limits) -> Result<(Archive, Tree<Entry>, (i64, u64)), ZipFault> {
+    fn read(path: &Path, limits: &Limits) -> Result<(Archive, Tree<Entry>, State), ZipFault> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::other("it is no regular file").into());
         }
-        let was = (metadata.mtime(), metadata.len());
+        let was = State {
+            changed: metadata.mtime(),
+            nanoseconds: metadata.mtime_nsec(),
+            size: metadata.len(),
+        };
         let cursor = Cursor {
             file: Arc::new(file),
             at: 0,
@@ -147,7 +161,12 @@ impl ZipFiles {
         let file = &self.archive.clone().into_inner().file;
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let is = statx(file, "", flags, StatxFlags::MTIME | StatxFlags::SIZE)?;
-        Ok((is.stx_mtime.tv_sec, is.stx_size) == self.was)
+        let is = State {
+            changed: is.stx_mtime.tv_sec,
+            nanoseconds: is.stx_mtime.tv_nsec.into(),
+            size: is.stx_size,
+        };
+        Ok(is == self.was)
     }
 }
 
@@ -183,7 +202,7 @@ fn put(
     tree: &mut Tree<Entry>,
     raw: &ZipFile<'_, Cursor>,
     (archive, index): (Archive, usize),
-    (changed, _): (i64, u64),
+    was: State,
     left: &mut u64,
 ) -> Result<(), ZipFault> {
     let written = raw.name()?;
@@ -199,7 +218,7 @@ fn put(
     }
     let refused = || ZipFault::Name(written.clone().into_owned());
     let name = named.ok_or_else(refused)?;
-    let entry = entry(raw, archive, index, changed)?;
+    let entry = entry(raw, archive, index, was)?;
     if raw.compression() != CompressionMethod::Stored {
         *left = left.checked_sub(raw.size()).ok_or(ZipFault::Inflated)?;
     }
@@ -213,16 +232,14 @@ fn entry(
     raw: &ZipFile<'_, Cursor>,
     archive: Archive,
     index: usize,
-    changed: i64,
+    was: State,
 ) -> Result<Entry, ZipFault> {
     let (size, crc) = (raw.size(), raw.crc32());
     let written = raw.last_modified();
     let written = written.map_or(0, |time| {
         u32::from(time.datepart()) << 16 | u32::from(time.timepart())
     });
-    let start = raw
-        .data_start()
-        .ok_or(ZipError::InvalidArchive("an entry without its data".into()))?;
+    let start = data_start(raw, was)?;
     let lies = Content::File {
         file: Arc::clone(&archive.clone().into_inner().file),
         start,
@@ -245,10 +262,23 @@ fn entry(
     Ok(Entry {
         content,
         size,
-        modified: utc(raw).unwrap_or(changed),
+        modified: utc(raw).unwrap_or(was.changed),
         tag: format!("{crc:x}-{size:x}-{written:x}"),
         gzip,
     })
+}
+
+/// Where the data of an entry begins. All of it lies in the archive.
+fn data_start(raw: &ZipFile<'_, Cursor>, was: State) -> Result<u64, ZipError> {
+    let packed = raw.compressed_size();
+    let is_whole = raw.compression() != CompressionMethod::Stored || packed == raw.size();
+    let start = raw.data_start().filter(|start| {
+        let end = start.checked_add(packed);
+        is_whole && end.is_some_and(|end| end <= was.size)
+    });
+    start.ok_or(ZipError::InvalidArchive(
+        "it is cut off, or an entry in it".into(),
+    ))
 }
 
 /// When a file was changed, if the archive says it in UTC. The time that each entry has is that of an unknown zone: in

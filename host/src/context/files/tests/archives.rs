@@ -19,7 +19,7 @@ pub(super) fn packed(files: &[Packed], is_deflated: bool) -> Vec<u8> {
         let mut time = vec![1];
         time.extend((since.unwrap().as_secs() as u32).to_le_bytes());
         let mut options = FullFileOptions::default().compression_method(method(is_deflated));
-        options.add_extra_data(0x5455, time, false).unwrap();
+        options.add_extra_field(0x5455, time, false).unwrap();
         writer.start_file(&*file.name, options).unwrap();
         writer.write_all(&file.content).unwrap();
     }
@@ -182,14 +182,34 @@ fn what_cannot_be_served_of_an_archive_is_refused_with_its_name() {
         let at = encrypted.windows(4).position(|four| four == mark).unwrap();
         encrypted[at + if mark[2] == 1 { 8 } else { 6 }] |= 1;
     }
-    let refused = open(&encrypted, &limits);
-    assert!(refused.is_err());
+    let refused = open(&encrypted, &limits).unwrap_err();
+    assert!(matches!(refused, ZipFault::Method(_)), "{refused}");
     let absent = FilesMount::zip("/nowhere/a.zip").open(&limits).unwrap_err();
     let absent = absent.to_string();
     assert!(
         absent.starts_with("/nowhere/a.zip: cannot be served as a zip archive"),
         "{absent}"
     );
+}
+
+#[test]
+fn an_entry_that_says_that_it_is_longer_than_it_is_stored_is_refused() {
+    let file = Packed {
+        name: "a".into(),
+        content: b"hello".into(),
+        modified: SystemTime::UNIX_EPOCH,
+    };
+    let mut bytes = packed(&[file], false);
+    let directory = bytes.windows(4).position(|four| four == b"PK\x01\x02");
+    // How long it is stored, and then how long it is.
+    let place = directory.unwrap() + 20;
+    for place in [place, place + 4] {
+        bytes[place..place + 4].copy_from_slice(&60_u32.to_le_bytes());
+        let refused = open(&bytes, &Limits::default()).unwrap_err();
+        assert!(matches!(refused, ZipFault::Broken(_)), "{refused}");
+    }
+    bytes[place..place + 4].copy_from_slice(&1_000_000_u32.to_le_bytes());
+    assert!(open(&bytes, &Limits::default()).is_err());
 }
 
 #[test]
