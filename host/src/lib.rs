@@ -71,12 +71,19 @@
 //! [`HostBuilder::plugin`]. What it shares with the rest of the program it asks its host for, by type:
 //! [`HostBuilder::data`].
 //!
+//! # Files of the program
+//!
+//! A mount serves the files of a directory or of a zip archive, or [`EmbeddedFiles`], which are part of the program, or
+//! those of a [`FileSource`] of its own; ranges, conditions and media types are the same for all. See
+//! [`FilesMount`](FilesMount::of).
+//!
 //! # Features
 //!
 //! All are on by default. Without any the library serves linked plugins over TCP and unix sockets.
 //!
 //! * `plugin-files`: plugins from files, replaced while they serve.
 //! * `tls`: TLS on listeners, by rustls.
+//! * `zip`: mounts that serve a zip archive.
 //! * `cli`: the `hotsocket` command; takes `plugin-files` along.
 //!
 //! # The floors
