@@ -5,9 +5,10 @@ use jsonc_parser::ast::Value;
 use super::file::{extensions, protocols};
 use super::http::{self, WrittenHttp};
 use super::mounts::mounts;
+use super::policies::policies;
 use super::reader::{Located, Reader};
 use super::tls::certificate;
-use super::{ExtensionConfig, ProtocolConfig};
+use super::{ExtensionConfig, PolicyConfig, ProtocolConfig};
 use crate::net::tls::NamedCertificate;
 use crate::wire::host_pattern::HostPattern;
 
@@ -17,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -33,6 +35,7 @@ const NAMED_KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -52,6 +55,7 @@ pub(super) struct WrittenVhost {
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
     pub(super) extensions: Vec<(String, ExtensionConfig)>,
+    pub(super) policies: Vec<PolicyConfig>,
     pub(super) http: WrittenHttp,
 }
 
@@ -68,6 +72,7 @@ impl WrittenVhost {
             }
             "protocols" => self.protocols = protocols(value, reader),
             "extensions" => self.extensions = extensions(value, reader),
+            "policies" => self.policies = policies(value, reader),
             "mounts" => self.http.mounts = mounts(value, reader),
             "default_http" => {
                 let name = reader.string(value, key, "cgi");

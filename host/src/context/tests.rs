@@ -283,6 +283,7 @@ impl Bench {
             site: Arc::default(),
             has_warned: AtomicBool::new(false),
             extensions: Vec::new(),
+            policies: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });

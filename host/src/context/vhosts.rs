@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     context::routes::Routes,
-    net::network::Network,
+    net::{network::Network, peer::Peer},
     wire::host_pattern::{HostMap, HostPattern},
 };
 
@@ -55,6 +55,14 @@ impl Vhosts {
     #[must_use]
     pub fn trusted_proxies(&self) -> &[Network] {
         &self.trusted_proxies
+    }
+
+    /// Whether the peer of a transport is a proxy that is believed.
+    #[must_use]
+    pub fn trusts(&self, peer: Peer) -> bool {
+        let mut networks = self.trusted_proxies.iter();
+        peer.address()
+            .is_some_and(|address| networks.any(|network| network.contains(address.ip())))
     }
 
     /// The one for requests that name none.

@@ -62,6 +62,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_touched: bool,
     /// The peer was told that nothing more comes.
     pub(crate) is_shut_down: bool,
+    /// The service wants to be told of its end.
+    pub(crate) is_watched: bool,
 }
 
 /// Where a connection is in its life.
@@ -85,6 +87,20 @@ pub(crate) struct Http<E> {
     pub(crate) has_begun: bool,
     /// The peer has ended its side.
     pub(crate) is_half_closed: bool,
+    /// Whether the service takes its time with the next one, whose head is there.
+    pub(crate) pending: Pending,
+}
+
+/// What the service knows of a request that it takes its time with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// There is no such request.
+    #[default]
+    No,
+    /// Nothing yet.
+    Awaited,
+    /// Something: it is asked again.
+    Known,
 }
 
 impl<E> Default for Http<E> {
@@ -94,6 +110,7 @@ impl<E> Default for Http<E> {
             count: 0,
             has_begun: false,
             is_half_closed: false,
+            pending: Pending::No,
         }
     }
 }
@@ -188,6 +205,7 @@ impl<T, E> Link<T, E> {
             is_listed: false,
             is_touched: false,
             is_shut_down: false,
+            is_watched: false,
         }
     }
 
@@ -199,13 +217,13 @@ impl<T, E> Link<T, E> {
             || self.is_cut_short && self.is_busy()
     }
 
-    /// Whether a request is being answered, so that the next one has to wait.
+    /// Whether a request is being answered or judged, so that the next one has to wait.
     fn is_busy(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => {
-                let running = http.running.as_ref();
-                running.is_some_and(|running| running.exchange.has_body())
-            }
+            Stage::Http(http) => match &http.running {
+                Some(running) => running.exchange.has_body(),
+                None => http.pending == Pending::Awaited,
+            },
             _ => false,
         }
     }
@@ -362,6 +380,7 @@ impl<T, E> Link<T, E> {
             out: lent.out,
             queue: &self.queue,
             wants: &mut self.wants,
+            is_watched: &mut self.is_watched,
             timers: lent.timers,
             buffers: lent.buffers,
             settings: lent.settings,

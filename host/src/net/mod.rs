@@ -4,6 +4,7 @@
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
 pub mod addresses;
+pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;

@@ -12,6 +12,7 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use rustix::io::Errno;
+use socket2::SockRef;
 
 use crate::net::tls::{TlsFacts, TlsStream};
 
@@ -96,6 +97,15 @@ impl Transport {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.socket().local_address(),
+        }
+    }
+
+    /// Does something with the socket itself.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> R {
+        match self {
+            Self::Tcp(socket) => action(SockRef::from(socket)),
+            Self::Unix(socket) => action(SockRef::from(socket)),
+            Self::Tls(stream) => stream.socket().with_socket(action),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use abi_stable::StableAbi;
 use hotsocket_abi::{
     Declaration, DeclarationFn, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock,
-    InstanceBlock, PluginBlock, ProtocolEntry, SessionBlock,
+    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
@@ -36,6 +36,8 @@ pub struct Opened {
     pub protocols: Arc<[ProtocolBlocks]>,
     /// The calls of each extension, in the order of the manifest.
     pub extensions: Arc<[ExtensionBlocks]>,
+    /// The calls of each policy, in the order of the manifest.
+    pub policies: Arc<[PolicyBlocks]>,
     /// Whether the plugin is linked into the program.
     pub linked: bool,
 }
@@ -60,6 +62,15 @@ pub struct ExtensionBlocks {
     pub instance: InstanceBlock,
     /// State per connection, and the hooks of a connection.
     pub extension: ExtensionBlock,
+}
+
+/// The blocks of one policy.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyBlocks {
+    /// State per vhost and per service thread.
+    pub instance: InstanceBlock,
+    /// The hooks.
+    pub policy: PolicyBlock,
 }
 
 impl Opened {
@@ -136,12 +147,25 @@ fn read_tables(
             })
         },
     )?;
+    let policies = read_entries(
+        ("PolicyEntry", "policies"),
+        (declaration.policies, declaration.policy_count),
+        manifest.policies.len(),
+        |entry: &PolicyEntry| entry.size,
+        |entry| {
+            Ok(PolicyBlocks {
+                instance: read_block(entry.instance)?,
+                policy: read_block(entry.policy)?,
+            })
+        },
+    )?;
     Ok(Opened {
         plugin: read_block(declaration.plugin)?,
         manifest: Arc::new(manifest),
         declaration,
         protocols: protocols.into(),
         extensions: extensions.into(),
+        policies: policies.into(),
         linked,
     })
 }

@@ -34,6 +34,8 @@ pub mod loader;
 pub mod manifest;
 mod names;
 pub mod permissions;
+pub mod policy_adapter;
+mod policy_calls;
 mod record;
 pub mod refusal;
 pub mod registry;

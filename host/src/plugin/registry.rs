@@ -10,7 +10,7 @@ use super::generation::Generation;
 use super::image::Hash;
 use super::library::Opened;
 use super::loader::Opener;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Provided};
 use super::names::{self, Holder};
 use super::record::FileRecord;
 use super::refusal::{Fault, Refusal, Stage};
@@ -42,8 +42,8 @@ pub trait Installer {
     /// New sessions no longer find the protocols of this generation. Its sessions go on.
     fn withdraw(&mut self, generation: &Arc<Generation>);
 
-    /// Whether some vhost uses this protocol, so that a new version must not lack it.
-    fn is_mounted(&self, protocol: &str) -> bool;
+    /// Whether some vhost uses this, so that a new version must not lack it.
+    fn is_used(&self, what: Provided<'_>) -> bool;
 }
 
 /// All plugins of a host, by name, and all files of the plugin directory.
@@ -258,7 +258,7 @@ impl<O: Opener> Registry<O> {
         let prepared = installer.prepare(&generation, opened)?;
         self.withdraw(installer, |rival| {
             let is_other = rival.generation.plugin != manifest.plugin;
-            let is_in_the_way = || names::shared_protocol(manifest, &rival.manifest).is_some();
+            let is_in_the_way = || names::shared(manifest, &rival.manifest).is_some();
             is_other && (rival.generation.file == file || rival.is_gone && is_in_the_way())
         });
         installer.install(prepared);
@@ -277,14 +277,14 @@ impl<O: Opener> Registry<O> {
         force: bool,
         installer: &I,
     ) -> Result<(), Fault> {
-        let is_mounted = |protocol: &str| !force && installer.is_mounted(protocol);
+        let is_used = |what: Provided<'_>| !force && installer.is_used(what);
         self.catalog.all_serving().try_for_each(|serving| {
             let holder = Holder {
                 generation: &serving.generation,
                 manifest: &serving.manifest,
                 hold: serving.hold(&self.absent),
             };
-            names::judge(file, manifest, holder, &is_mounted)
+            names::judge(file, manifest, holder, &is_used)
         })
     }
 

@@ -5,6 +5,7 @@ mod deployment;
 mod instances;
 mod listeners;
 mod open_site;
+mod policies;
 mod threads;
 
 use std::{

@@ -11,6 +11,7 @@ pub(super) static CALLS: abi::ExchangeCalls = abi::ExchangeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     add_field,
     respond,
     start,
@@ -189,4 +190,12 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
         .failures
         .borrow_mut()
         .push(String::from_utf8_lossy(text).into_owned());
+}
+
+unsafe extern "C" fn tag(
+    _context: *mut c_void,
+    _name: Bytes<'_>,
+    _out: *mut Bytes<'static>,
+) -> Status {
+    abi::STATUS_NONE
 }

@@ -11,6 +11,7 @@ pub(super) static CALLS: abi::HandshakeCalls = abi::HandshakeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     offered,
     choose,
     add_field,
@@ -124,4 +125,12 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
     let (opening, text) = unsafe { (opening(context), text.as_slice()) };
     let text = String::from_utf8_lossy(text).into_owned();
     opening.failures.borrow_mut().push(text);
+}
+
+unsafe extern "C" fn tag(
+    _context: *mut c_void,
+    _name: Bytes<'_>,
+    _out: *mut Bytes<'static>,
+) -> Status {
+    abi::STATUS_NONE
 }

@@ -20,6 +20,7 @@ pub(super) static CALLS: abi::SessionCalls = abi::SessionCalls {
     fact_number,
     fact_bytes,
     field,
+    tag,
     take_learnt,
     fail,
 };
@@ -148,4 +149,12 @@ unsafe extern "C" fn field(
 unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
     // SAFETY: the plugin hands back the session's context.
     unsafe { record(context) }.learnt.take()
+}
+
+unsafe extern "C" fn tag(
+    _context: *mut c_void,
+    _name: Bytes<'_>,
+    _out: *mut Bytes<'static>,
+) -> Status {
+    abi::STATUS_NONE
 }

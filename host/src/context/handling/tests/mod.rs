@@ -464,6 +464,7 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
         .into(),
         has_warned: AtomicBool::new(false),
         extensions: Vec::new(),
+        policies: Vec::new(),
         default_protocol: None,
         allowed_origins: AllowedOrigins::default(),
     }
