@@ -85,17 +85,10 @@ impl Context {
         let mut watched = Watched::default();
         let mut is_welcome = true;
         for route in &*routes.policies {
-            let entered = route.handler.as_ref().map(|handler| {
-                let instances = &mut self.judging.instances;
-                instances.enter(route.instance, handler)
-            });
-            match entered {
-                Some(Ok(at)) => watched.told.push(at),
-                Some(Err(fault)) => {
-                    tell_fault(route, &fault);
-                    is_welcome = false;
-                }
-                None => is_welcome = false,
+            match self.judging.enter(route) {
+                Some(at) => watched.told.push(at),
+                // One that is not there refuses all requests, and says so.
+                None => is_welcome &= route.handler.is_none(),
             }
         }
         let created: Hook = |policy, call| policy.created(call).map(|()| true);
@@ -116,7 +109,7 @@ impl Context {
         self.judging.connections.insert(setup.id(), watched);
         if !is_welcome {
             tracing::debug!(target: "hotsocket::context", peer = %setup.peer(),
-                "connection refused by a policy, or by one that is not there");
+                "connection refused by a policy");
         }
         is_welcome
     }

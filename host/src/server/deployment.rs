@@ -48,6 +48,8 @@ pub(crate) struct Deployment {
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
     pub(super) policies: Policies,
     pub(super) last_instance: u64,
+    /// The first look at the plugin directory is over.
+    is_serving: bool,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
 }
@@ -99,6 +101,7 @@ impl Deployment {
             extensions: BTreeMap::new(),
             policies: Policies::default(),
             last_instance: 0,
+            is_serving: false,
             drains: Vec::new(),
         }
     }
@@ -153,6 +156,12 @@ impl Deployment {
             .chain(rest)
             .map(|(_, served)| served.route.clone())
             .collect()
+    }
+
+    /// What is not there by now is missed.
+    pub(crate) fn begin(&mut self) {
+        self.is_serving = true;
+        self.policies.tell_missing(self.config.vhosts());
     }
 
     /// How long a plugin is waited for.
@@ -296,7 +305,9 @@ impl Deployment {
 
     /// Has all service threads go by what is served now.
     fn publish(&mut self) {
-        self.policies.tell_missing(self.config.vhosts());
+        if self.is_serving {
+            self.policies.tell_missing(self.config.vhosts());
+        }
         self.hub.tell_all(&Command::Install(self.vhosts()));
     }
 

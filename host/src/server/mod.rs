@@ -107,6 +107,7 @@ pub fn serve(
         conductor.farewell();
         return Ok(());
     }
+    conductor.deployment.begin();
     let limits = conductor.deployment.config().limits.clone();
     let end = send(&errands);
     let running = threads.run(&limits, &conductor.deployment.vhosts(), move |result| {
