@@ -122,7 +122,7 @@ impl Manifest {
         })?;
         token("plugin name", &manifest.plugin)?;
         printable(&manifest.version)?;
-        let Manifest {
+        let Self {
             protocols,
             extensions,
             policies,
