@@ -102,6 +102,7 @@ impl ExchangeRecord {
             peer: request.peer,
             encrypted: request.encrypted,
             peer_certificate: request.peer_certificate.clone(),
+            tags: request.tags.clone(),
             ..Handshake::at(path)
         };
         let record = Rc::new(Self {

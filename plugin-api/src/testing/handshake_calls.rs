@@ -30,7 +30,7 @@ unsafe fn opening<'a>(context: *mut c_void) -> &'a Opening {
 /// # Safety
 ///
 /// `out` may be written, and who reads it does not outlive what is lent.
-unsafe fn lend(bytes: Option<&[u8]>, out: *mut Bytes<'static>) -> Status {
+pub(super) unsafe fn lend(bytes: Option<&[u8]>, out: *mut Bytes<'static>) -> Status {
     let Some(bytes) = bytes else {
         return abi::STATUS_NONE;
     };
@@ -128,9 +128,10 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
 }
 
 unsafe extern "C" fn tag(
-    _context: *mut c_void,
-    _name: Bytes<'_>,
-    _out: *mut Bytes<'static>,
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
 ) -> Status {
-    abi::STATUS_NONE
+    // SAFETY: the plugin hands back the handshake's context, lends the name, and uses the tag until the hook returns.
+    unsafe { lend(opening(context).facts.tag(name.as_slice()), out) }
 }

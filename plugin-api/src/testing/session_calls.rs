@@ -152,9 +152,17 @@ unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
 }
 
 unsafe extern "C" fn tag(
-    _context: *mut c_void,
-    _name: Bytes<'_>,
-    _out: *mut Bytes<'static>,
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
 ) -> Status {
-    abi::STATUS_NONE
+    // SAFETY: the plugin hands back the session's context, and lends the name; it uses the tag until the hook returns, and
+    // the record lives longer.
+    let (record, name): (&'static Record, _) = unsafe { (record(context), name.as_slice()) };
+    let Some(value) = record.tag(name) else {
+        return abi::STATUS_NONE;
+    };
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(Bytes::new(value)) };
+    abi::STATUS_OK
 }
