@@ -25,7 +25,8 @@ pub enum Verdict {
     Allow,
     /// Not known yet. [`PolicyRequest::ask_again`] gave a handle by which any thread has the hook called again, for the
     /// same request; until then nothing more of the connection is read. After `limits.verdict_ms` of the host the
-    /// request is answered with 503, and the connection ends.
+    /// request is answered with 503, and the connection ends. When a plugin or the config is replaced meanwhile, all
+    /// policies of the vhost are asked anew at once, this one too if it is still one of them.
     Later,
 }
 
@@ -286,6 +287,12 @@ impl PolicyRequest {
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.raw.peer()
+    }
+
+    /// Whether a proxy that the config trusts (`trusted_proxies`) has sent it, for whichever client.
+    #[must_use]
+    pub fn is_of_trusted_proxy(&self) -> bool {
+        self.raw.number(abi::FACT_TRUSTED_PROXY) == Some(1)
     }
 
     /// The address that the connection was accepted on; none on a unix socket.

@@ -52,6 +52,7 @@ impl Context {
                 };
                 self.judging.install(policies);
                 self.vhosts = vhosts;
+                self.ask_all_again(io);
             }
             Command::Limits(limits) => {
                 self.message_bytes = limits.message_bytes;

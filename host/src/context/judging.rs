@@ -323,6 +323,13 @@ impl Context {
         }
     }
 
+    /// Other policies may judge now: those that have taken their time may be of a plugin that does not answer any more.
+    pub(super) fn ask_all_again(&self, io: &mut Io) {
+        for (id, judged) in &self.judging.pending {
+            io.ask_again(*id, judged.number);
+        }
+    }
+
     /// No policy has to say anything more of the request that it took its time with.
     pub(super) fn give_up_judging(&mut self, id: ConnectionId) {
         if self.judging.take_pending(id).is_some() {

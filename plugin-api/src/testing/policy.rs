@@ -334,6 +334,7 @@ pub struct Undecided<'c> {
     number: u64,
     judging: Judging,
     verdict: Option<Result<Allowed, Refused>>,
+    was_pending: bool,
 }
 
 impl<'c> Undecided<'c> {
@@ -357,9 +358,17 @@ impl<'c> Undecided<'c> {
             number,
             judging,
             verdict: None,
+            was_pending: false,
         };
         asked.ask_policy();
+        asked.was_pending = asked.verdict.is_none();
         asked
+    }
+
+    /// Whether the policy did not know when it was asked for the first time.
+    #[must_use]
+    pub const fn was_pending(&self) -> bool {
+        self.was_pending
     }
 
     /// Whether the policy still does not know. It is asked again when it wanted that meanwhile.

@@ -15,6 +15,9 @@
 //! An IPv4 client that came over an IPv6 listener is one of IPv4.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{IpAddr, SocketAddr};
 
 use hotsocket_plugin::prelude::*;
