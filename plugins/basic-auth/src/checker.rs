@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hotsocket_plugin::{AskAgain, ExchangeId, PluginError};
+use hotsocket_plugin::{AskAgain, ExchangeId, Host, PluginError};
+use log::Level;
 
 use crate::{
     credentials::Credentials,
@@ -42,6 +43,7 @@ pub(crate) struct Checker {
 }
 
 struct Shared {
+    host: Host,
     key: Key,
     state: Mutex<State>,
     /// There is a job, or an end.
@@ -70,6 +72,7 @@ struct Job {
 impl Checker {
     /// Reads the file and starts the threads.
     pub(crate) fn start(
+        host: &Host,
         file: PathBuf,
         threads: usize,
         waiting: usize,
@@ -78,7 +81,8 @@ impl Checker {
         let seen = Seen::of(&file);
         let users = Htpasswd::read(&file).map_err(PluginError::new)?;
         if users.len() == 0 {
-            log::warn!("{} names nobody, so nobody is let in", file.display());
+            let text = format!("{} names nobody, so nobody is let in", file.display());
+            host.log(Level::Warn, &text);
         }
         let state = State {
             users: Arc::new(users),
@@ -88,6 +92,7 @@ impl Checker {
             is_over: false,
         };
         let shared = Arc::new(Shared {
+            host: *host,
             key: Key::random()?,
             state: Mutex::new(state),
             has_work: Condvar::new(),
@@ -235,12 +240,16 @@ impl Shared {
     fn read_again(&self, file: &Path) {
         match Htpasswd::read(file) {
             Ok(users) => {
-                log::info!("{} names {} users now", file.display(), users.len());
+                let text = format!("{} names {} users now", file.display(), users.len());
+                self.host.log(Level::Info, &text);
                 let mut state = self.state();
                 state.users = Arc::new(users);
                 state.remembered.forget();
             }
-            Err(why) => log::error!("{why}; what was read before holds"),
+            Err(why) => {
+                let text = format!("{why}; what was read before holds");
+                self.host.log(Level::Error, &text);
+            }
         }
     }
 }

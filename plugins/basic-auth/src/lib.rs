@@ -102,7 +102,7 @@ impl Policy for BasicAuth {
     const NAME: &'static str = "basic-auth";
     type Options = Options;
 
-    fn new(_host: &Host, options: Options) -> Result<Self, PluginError> {
+    fn new(host: &Host, options: Options) -> Result<Self, PluginError> {
         let (realm, threads) = (&options.realm, options.threads);
         let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\';
         if !realm.bytes().all(is_plain) {
@@ -120,7 +120,7 @@ impl Policy for BasicAuth {
         Ok(Self {
             challenge: format!("Basic realm=\"{realm}\", charset=\"UTF-8\""),
             allow_unencrypted: options.allow_unencrypted,
-            checker: Checker::start(options.file, threads.get(), waiting, remembered)?,
+            checker: Checker::start(host, options.file, threads.get(), waiting, remembered)?,
         })
     }
 
