@@ -1,7 +1,7 @@
 //! Policies: what they are told of, what they refuse, and what peers, protocols and handlers see of it.
 
 mod basic_auth;
-mod exactly_once;
+pub(crate) mod exactly_once;
 mod hooks;
 mod ip_filter;
 mod missing;

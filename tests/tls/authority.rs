@@ -85,11 +85,16 @@ impl Authority {
 
     /// What a client goes by that trusts this authority and shows a certificate of it.
     pub(super) fn client(&self) -> ClientConfig {
+        self.client_of(self)
+    }
+
+    /// What a client goes by that trusts this authority and shows a certificate of another one.
+    fn client_of(&self, signer: &Self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.certificate.der().clone())
             .expect("an authority");
-        let (certificate, key) = self.sign(7);
+        let (certificate, key) = signer.sign(7);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         ClientConfig::builder()
             .with_root_certificates(roots)
@@ -110,6 +115,18 @@ impl Authority {
             .expect("a valid time");
         let name = ServerName::try_from(name).expect("a name");
         let tls = ClientConnection::new(Arc::new(self.client()), name).expect("a good config");
+        StreamOwned::new(tls, transport)
+    }
+
+    /// A connection of a client that shows a certificate of another authority.
+    pub(super) fn connect_as(&self, signer: &Self, address: SocketAddr) -> Secured {
+        let transport = TcpStream::connect(address).expect("the server accepts");
+        transport
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a valid time");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::new(self.client_of(signer));
+        let tls = ClientConnection::new(config, name).expect("a good config");
         StreamOwned::new(tls, transport)
     }
 

@@ -4,6 +4,7 @@ mod authority;
 mod clients;
 mod files;
 mod names;
+mod policies;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};
