@@ -9,16 +9,35 @@ fn main() {
     let ours = git(&["ls-files", "--error-unmatch", "build.rs"]).is_some();
     let commit = ours
         .then(|| git(&["rev-parse", "--short=12", "HEAD"]))
-        .flatten();
+        .flatten()
+        .map(|commit| {
+            if is_changed() {
+                commit + "-dirty"
+            } else {
+                commit
+            }
+        });
     println!(
         "cargo::rustc-env=HOTSOCKET_COMMIT={}",
         commit.as_deref().unwrap_or("unknown")
     );
-    // Grows with each commit and checkout.
+    // The first grows with each commit and checkout; the others are compiled into the host.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
-    if let Some(log) = log.filter(|log| Path::new(log).exists()) {
-        println!("cargo::rerun-if-changed={log}");
+    let watched = log.into_iter().chain(SOURCES.map(str::to_owned));
+    for path in watched.filter(|path| ours && Path::new(path).exists()) {
+        println!("cargo::rerun-if-changed={path}");
     }
+}
+
+/// What is compiled into the host.
+const SOURCES: [&str; 3] = ["src", "../plugin-api/abi", "../Cargo.lock"];
+
+/// Whether what is compiled differs from the commit.
+fn is_changed() -> bool {
+    // It would write the index, if only to remember when files were changed.
+    let status = ["--no-optional-locks", "status", "--porcelain"];
+    let only = ["--untracked-files=no", "--"];
+    git(&[&status[..], &only, &SOURCES].concat()).is_some_and(|line| !line.is_empty())
 }
 
 /// The first line of what git says; `None` without git.

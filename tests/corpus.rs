@@ -73,3 +73,23 @@ fn every_kept_connection_is_heard_and_answered_the_same_however_it_is_cut() {
 fn every_kept_range_lies_inside_of_its_file() {
     replay("ranges", bodies::ranges);
 }
+
+#[test]
+fn every_kept_response_head_is_read_the_same_whatever_follows() {
+    replay("answer_head", bodies::answer_head);
+}
+
+#[test]
+fn every_kept_exchange_of_a_client_is_heard_the_same_however_it_is_cut() {
+    replay("client_exchange", bodies::client_exchange);
+}
+
+#[test]
+fn every_kept_answer_to_an_opening_leads_to_the_same_however_it_is_cut() {
+    replay("opening", bodies::opening);
+}
+
+#[test]
+fn every_kept_url_keeps_its_input_and_asks_for_what_a_server_can_read() {
+    replay("url", bodies::url);
+}

@@ -1,6 +1,8 @@
 //! Every bound there is: its name (which is its config key under `limits`), unit, default, reason, and what
 //! happens when it is reached.
 
+use std::{fmt, sync::Arc};
+
 use serde::Deserialize;
 
 macro_rules! limits {
@@ -11,17 +13,24 @@ macro_rules! limits {
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {
             $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Values of the fields of one name in a request, in bytes, those of all its lines together. Above it: 431,
+            /// and a line in the log.
+            #[serde(skip)]
+            pub per_field_bytes: FieldBounds,
         }
 
         impl Default for Limits {
             fn default() -> Self {
-                Self { $($name: $default,)+ }
+                Self {
+                    $($name: $default,)+
+                    per_field_bytes: FieldBounds::default(),
+                }
             }
         }
 
         impl Limits {
             /// The keys, for messages that name the nearest right one.
-            pub const KEYS: &'static [&'static str] = &[$(stringify!($name)),+];
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($name),)+ "per_field_bytes"];
         }
     };
 }
@@ -98,12 +107,25 @@ limits! {
     file_turn_bytes = 256 << 10;
     /// Size of the file of an error page, in bytes. A larger one is refused.
     error_page_bytes = 64 << 10;
+    /// Lines that wait to be written to `log.file`, at most 1048576. Above it lines are left out, and standard error tells
+    /// how many.
+    log_lines_count = 8_192;
     /// Lines of the access log that wait to be written, at most 1048576. Above it lines are left out, and the log tells
     /// how many.
     access_log_lines_count = 8_192;
     /// One text of a client in a line of the access log, in bytes as it is written. The rest is left out and marked by
     /// `...`.
     access_log_text_bytes = 2_048;
+
+    /// Names of peers that are kept where `reverse_names` is on, and addresses that have none. Above it the oldest is
+    /// forgotten.
+    peer_names_count = 4_096;
+    /// How long such a name, or that there is none, is believed, in milliseconds. After it: looked up again.
+    peer_name_ms = 600_000;
+    /// Threads that wait for the resolver.
+    peer_name_threads_count = 2;
+    /// Connections that wait for the name of their peer. One more does without.
+    peer_name_jobs_count = 256;
 
     /// Threads that open and read files which are not in memory.
     file_threads_count = 4;
@@ -134,10 +156,67 @@ limits! {
     /// On TERM and INT sessions are closed with 1001; after so many milliseconds the host ends all the same.
     drain_host_ms = 5_000;
 
+    /// Client: status line and fields of one response, in bytes. Above it the connection fails.
+    response_head_bytes = 64 << 10;
+    /// Client: fields of one response. Above it the connection fails.
+    response_field_count = 200;
+    /// Client: responses with a status below 200 that come before the final one. One more fails the connection.
+    interim_responses_count = 16;
+    /// Client: what is kept of the content of an answer that refuses an opening handshake or a tunnel, in bytes. The rest
+    /// is left out.
+    refusal_content_bytes = 4 << 10;
+    /// Client: redirects that are followed for one request. One more fails it.
+    redirects_count = 10;
+    /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time
+    /// after it.
+    retry_first_ms = 500;
+    /// Client: connecting again is never waited for longer, in milliseconds.
+    retry_most_ms = 30_000;
+
     /// One request on the control socket, in bytes. A longer one is refused.
     control_request_bytes = 64 << 10;
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
+}
+
+/// Bounds of the fields of a request by their names; most hosts have none, and pay nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FieldBounds(Vec<FieldBound>);
+
+/// The bound of the fields of one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldBound {
+    /// In the letters in which it was written; those of a request may be others.
+    pub name: Arc<str>,
+    /// Of all values together.
+    pub bytes: u64,
+}
+
+impl FieldBounds {
+    /// Bounds the fields of this name; false when they have a bound already.
+    pub fn add(&mut self, name: &str, bytes: u64) -> bool {
+        let is_new = self
+            .iter()
+            .all(|bound| !bound.name.eq_ignore_ascii_case(name));
+        if is_new {
+            let name = name.into();
+            self.0.push(FieldBound { name, bytes });
+        }
+        is_new
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &FieldBound> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Debug for FieldBounds {
+    /// As a config writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bounds = self.iter().map(|bound| (&bound.name, bound.bytes));
+        f.debug_map().entries(bounds).finish()
+    }
 }
 
 #[cfg(test)]

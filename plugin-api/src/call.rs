@@ -242,6 +242,7 @@ impl fmt::Debug for FrameSink {
 /// Why a piece goes no further: a veto, a failure, or a sink that takes no more.
 ///
 /// Every error turns into a failure with 1011 by `?`.
+#[must_use = "it stops nothing before it is returned"]
 pub struct Stop(pub(crate) Reason);
 
 pub(crate) enum Reason {
@@ -254,13 +255,11 @@ impl Stop {
     /// The message goes no further, and its other pieces do not come; the connection goes on. Only as the answer to the
     /// first piece of a message, before anything was put; anywhere else the connection fails with 1011. Who sends a
     /// message that is vetoed is told that it was refused.
-    #[must_use]
     pub const fn veto() -> Self {
         Self(Reason::Veto)
     }
 
     /// The connection fails with `code`, which the peer is sent; `why` is for the log.
-    #[must_use]
     pub fn fail(code: impl Into<CloseCode>, why: impl fmt::Display) -> Self {
         Self(Reason::Fail(code.into(), why.to_string()))
     }

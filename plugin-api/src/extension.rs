@@ -154,6 +154,7 @@ pub trait Codec: Send + Sized + 'static {
 }
 
 /// What an extension agrees to for a connection.
+#[must_use = "nothing is agreed on before it is returned"]
 pub struct Agreed<C> {
     pub(crate) codec: C,
     pub(crate) rsv: Rsv,
@@ -164,7 +165,6 @@ pub struct Agreed<C> {
 
 impl<C> Agreed<C> {
     /// An agreement that owns nothing and answers no parameters.
-    #[must_use]
     pub const fn new(codec: C) -> Self {
         Self {
             codec,
@@ -176,7 +176,6 @@ impl<C> Agreed<C> {
     }
 
     /// Owns these bits.
-    #[must_use]
     pub fn with_rsv(mut self, rsv: Rsv) -> Self {
         self.rsv |= rsv;
         self
@@ -187,7 +186,6 @@ impl<C> Agreed<C> {
     /// # Panics
     ///
     /// If one is above 15.
-    #[must_use]
     pub fn with_opcodes(mut self, opcodes: &[Opcode]) -> Self {
         for opcode in opcodes {
             assert!(opcode.0 < 16, "{opcode:?} is none");
@@ -199,14 +197,12 @@ impl<C> Agreed<C> {
     /// Promises that what [`Codec::outbound`] makes of a message depends on that message and `key` alone, not on what the
     /// connection sent before, and that nothing is held back at the end of a message. A broadcast is then made once
     /// for all connections of a service thread to which this instance gave the same key.
-    #[must_use]
     pub const fn with_independence(mut self, key: NonZeroU64) -> Self {
         self.independence = Some(key);
         self
     }
 
     /// The parameters of the answer, in [`Extension::accept`]; a client answers nothing.
-    #[must_use]
     pub fn with_response(mut self, parameters: Parameters<'static>) -> Self {
         self.response = parameters;
         self

@@ -25,6 +25,10 @@ pub(crate) trait Facts {
         Some(SocketAddr::new(ip, port))
     }
 
+    fn peer_name(&self) -> Option<&str> {
+        self.words(abi::FACT_PEER_NAME)
+    }
+
     fn protocol_id(&self) -> u32 {
         self.number(abi::FACT_PROTOCOL_ID)
             .and_then(|id| id.try_into().ok())

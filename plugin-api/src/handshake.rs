@@ -111,6 +111,13 @@ impl Handshake {
         Facts::peer(self)
     }
 
+    /// The name of the peer's address, where the operator has names looked up (`reverse_names`); it leads back to the address.
+    /// None until it is known: a name is looked up beside the first request of an address.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&str> {
+        Facts::peer_name(self)
+    }
+
     /// The name of the protocol that the session is to have.
     #[must_use]
     pub fn protocol(&self) -> &str {
@@ -212,6 +219,7 @@ impl Handshake {
 
     /// The answer names this subprotocol, as does [`Session::subprotocol`](crate::Session::subprotocol) later. False
     /// when the peer does not offer it; then nothing changes.
+    #[must_use = "false says that the peer does not offer it"]
     pub fn choose(&self, subprotocol: &str) -> bool {
         // An empty name would choose none.
         !subprotocol.is_empty() && self.choose_raw(subprotocol)

@@ -8,6 +8,7 @@ use crate::PluginError;
 ///
 /// Every error turns into one by `?`: that is a failure, answered with 500, and its text is for the log only.
 #[derive(Clone, Debug)]
+#[must_use = "it refuses nothing before it is returned"]
 pub struct Refusal {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(String, Vec<u8>)>,
@@ -19,7 +20,6 @@ pub struct Refusal {
 impl Refusal {
     /// An answer with this status, 300 to 599, and no content. One with another status fails: 500, and a line in the
     /// log.
-    #[must_use]
     pub const fn new(status: u16) -> Self {
         Self {
             status,
@@ -30,13 +30,11 @@ impl Refusal {
     }
 
     /// With this text as content, and its Content-Type.
-    #[must_use]
     pub fn text(self, text: impl Into<String>) -> Self {
         self.content("text/plain; charset=utf-8", text.into())
     }
 
     /// With this content, and its Content-Type, in place of what was set before.
-    #[must_use]
     pub fn content(mut self, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
         self.content = content.into();
         self.fields
@@ -45,7 +43,6 @@ impl Refusal {
     }
 
     /// With one more field. If it cannot be sent ([`FieldError`]) the handshake fails: 500, and a line in the log.
-    #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let field = (name.to_owned(), value.as_ref().to_vec());
         self.fields.push(field);

@@ -12,6 +12,7 @@ use crate::manifest::is_token;
 /// It is built without a look at errors. What cannot be sent, such as a field whose value would end its line, is kept in
 /// mind and refused as a whole when the answer is given; see [`Sent::Refused`](crate::Sent::Refused).
 #[derive(Clone, Debug)]
+#[must_use = "it answers nothing before it is given to the exchange"]
 pub struct Response<'a> {
     status: u16,
     fields: Fields,
@@ -20,7 +21,6 @@ pub struct Response<'a> {
 
 impl<'a> Response<'a> {
     /// An answer without fields and content. `status` is from 200 to 599.
-    #[must_use]
     pub fn new(status: u16) -> Self {
         let mut fields = Fields::new();
         if !(200..=599).contains(&status) {
@@ -34,19 +34,16 @@ impl<'a> Response<'a> {
     }
 
     /// Plain text.
-    #[must_use]
     pub fn text(status: u16, text: impl Into<Cow<'a, str>>) -> Self {
         Self::new(status).with_text("text/plain; charset=utf-8", text.into())
     }
 
     /// A page.
-    #[must_use]
     pub fn html(status: u16, html: impl Into<Cow<'a, str>>) -> Self {
         Self::new(status).with_text("text/html; charset=utf-8", html.into())
     }
 
     /// Content of the type `media_type`, such as `image/png`.
-    #[must_use]
     pub fn bytes(status: u16, media_type: &str, content: impl Into<Cow<'a, [u8]>>) -> Self {
         Self::new(status)
             .field("Content-Type", media_type)
@@ -54,7 +51,6 @@ impl<'a> Response<'a> {
     }
 
     /// A value as JSON. One that has no JSON is refused when the answer is given.
-    #[must_use]
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         let mut response = Self::new(status).field("Content-Type", "application/json");
         match serde_json::to_vec(value) {
@@ -67,7 +63,6 @@ impl<'a> Response<'a> {
     }
 
     /// Sends the peer to another address. `status` is 301, 302, 303, 307 or 308.
-    #[must_use]
     pub fn redirect(status: u16, to: &str) -> Self {
         let mut response = Self::new(status).field("Location", to);
         if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -79,14 +74,12 @@ impl<'a> Response<'a> {
     }
 
     /// Adds a field, as [`Fields::field`].
-    #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.add(name, value.as_ref());
         self
     }
 
     /// The content in place of the one before.
-    #[must_use]
     pub fn content(mut self, content: impl Into<Cow<'a, [u8]>>) -> Self {
         self.content = content.into();
         self
@@ -125,6 +118,7 @@ impl<'a> Response<'a> {
 
 /// Fields of an answer, in their order.
 #[derive(Clone, Default)]
+#[must_use = "they say nothing before they are part of an answer"]
 pub struct Fields {
     /// `name:value` and a line feed for each. A name has no colon and a value no line feed, or it would not be here.
     lines: Vec<u8>,
@@ -134,7 +128,6 @@ pub struct Fields {
 
 impl Fields {
     /// None.
-    #[must_use]
     pub const fn new() -> Self {
         Self {
             lines: Vec::new(),
@@ -147,7 +140,6 @@ impl Fields {
     /// The name is a token. The value has no control characters except tabs; blanks around it are removed. Connection,
     /// Content-Length, Date, Keep-Alive, Server, TE, Trailer, Transfer-Encoding and Upgrade are the host's own. With
     /// anything else the answer that the fields are for is refused as a whole.
-    #[must_use]
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.add(name, value.as_ref());
         self

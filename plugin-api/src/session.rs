@@ -273,6 +273,13 @@ impl Session {
         Facts::peer(self)
     }
 
+    /// The name of the peer's address, where the operator has names looked up (`reverse_names`); it leads back to the address.
+    /// None until it is known, and no hook tells when that is: a name is looked up beside the first request of an address.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&str> {
+        Facts::peer_name(self)
+    }
+
     /// The subprotocol that was agreed on.
     #[must_use]
     pub fn subprotocol(&self) -> Option<&str> {

@@ -4,5 +4,7 @@ mod cli;
 mod config_errors;
 mod control;
 mod listen;
+mod peer_names;
+mod run_as;
 mod signals;
 mod zero_config;

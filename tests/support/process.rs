@@ -1,10 +1,14 @@
 //! What the kernel says about a running server.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use socket2::Socket;
 
 /// A process by its id.
 pub(crate) struct Process {
@@ -92,6 +96,22 @@ impl Process {
         let processes = fs::read_dir("/proc").expect("it is there");
         let stats = processes.filter_map(|one| stat(&one.ok()?.path()));
         stats.filter(|stat| stat.split(' ').nth(1) == own).count()
+    }
+
+    /// Its own socket of the connection to a peer: what is set for one is seen in the other.
+    pub(crate) fn socket_to(&self, peer: SocketAddr) -> Socket {
+        let own = self.directory.file_name().and_then(|name| name.to_str());
+        let pid = own.and_then(|own| Pid::from_raw(own.parse().ok()?));
+        let process = pidfd_open(pid.expect("a process has a number"), PidfdFlags::empty());
+        let process = process.expect("it runs");
+        let files = fs::read_dir(self.directory.join("fd")).expect("it runs");
+        let numbers = files.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok());
+        let mut sockets = numbers.filter_map(|number: i32| {
+            let file = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).ok()?;
+            let socket = Socket::from(file);
+            (socket.peer_addr().ok()?.as_socket()? == peer).then_some(socket)
+        });
+        sockets.next().expect("it has accepted the connection")
     }
 
     /// How many sockets it has open.

@@ -338,7 +338,7 @@ impl Drop for Server {
 pub(crate) fn hotsocket() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hotsocket"));
     for name in [
-        "LISTEN", "PLUGINS", "THREADS", "CONTROL", "LOG", "TLS_CERT", "TLS_KEY",
+        "LISTEN", "PLUGINS", "THREADS", "CONTROL", "LOG", "TLS_CERT", "TLS_KEY", "USER", "GROUP",
     ] {
         command.env_remove(format!("HOTSOCKET_{name}"));
     }

@@ -15,7 +15,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 use tungstenite::WebSocket;
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, RawPeer};
 
 /// A blocking connection of rustls.
 pub(super) type Secured = StreamOwned<ClientConnection, TcpStream>;
@@ -128,6 +128,13 @@ impl Authority {
         let config = Arc::new(self.client_of(signer));
         let tls = ClientConnection::new(config, name).expect("a good config");
         StreamOwned::new(tls, transport)
+    }
+
+    /// A peer of our own whose bytes go through such a connection.
+    pub(super) fn peer(&self, address: SocketAddr) -> RawPeer {
+        let secured = self.connect(address);
+        let transport = secured.sock.try_clone().expect("one more descriptor");
+        RawPeer::through(Box::new(secured), transport)
     }
 
     /// A session that tungstenite opens over it.

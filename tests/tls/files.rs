@@ -1,12 +1,15 @@
 //! What an operator sees: files that cannot be used, and files that change.
 
 use std::fs;
+use std::os::unix::fs::chown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use serde_json::json;
-use tungstenite::Message;
+use tungstenite::{Message, WebSocket};
 
-use super::authority::set_mode;
+use super::authority::{Secured, set_mode};
 use super::{Authority, Secure, setup};
 use crate::support::server::{hotsocket, output_of};
 use crate::support::{Config, DEADLINE};
@@ -99,6 +102,55 @@ fn check_tells_of_files_that_cannot_be_used() {
     assert!(said.contains("tls.key") && said.contains("0604"), "{said}");
 }
 
+/// What a command says in which the key of the authority is for root only, and what it ends with. Without root it says
+/// that the process may not become anybody.
+fn told_as_nobody(authority: &Authority, command: &str) -> (String, Option<i32>) {
+    let config = Config::new()
+        .key("tls", json!({"cert": "cert.pem", "key": "key.pem"}))
+        .key("run_as", json!({"user": "nobody"}))
+        .key("listen", json!([]))
+        .key("control", "/no/such/place/control.sock");
+    let file = authority.write("c.json", &config.text());
+    set_mode(&file, 0o644);
+    set_mode(&authority.path(""), 0o755);
+    set_mode(&authority.path("cert.pem"), 0o644);
+    let mut program = hotsocket();
+    program.arg(command).arg("--config").arg(file);
+    program.arg("--plugins").arg(authority.path(""));
+    let output = output_of(program);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (said, output.status.code())
+}
+
+#[test]
+fn seed_1_13_check_and_start_tell_of_a_key_that_the_user_of_run_as_cannot_read_again() {
+    let authority = Authority::new();
+    let key = authority.path("key.pem").display().to_string();
+    let cert = authority.path("cert.pem").display().to_string();
+    // The start ends for want of a control socket, when the key has been read.
+    for (command, ends_with) in [("check", 0), ("serve", 1)] {
+        let (said, status) = told_as_nobody(&authority, command);
+        if !geteuid().is_root() {
+            assert!(said.contains("may not become user nobody"), "{said}");
+            continue;
+        }
+        assert_eq!(status, Some(ends_with), "{said}");
+        assert!(
+            said.contains(&format!("user nobody (`run_as`) cannot read {key} again")),
+            "{said}"
+        );
+        assert!(!said.contains(&format!("cannot read {cert}")), "{said}");
+    }
+    if geteuid().is_root() {
+        // Who owns the key reads it again.
+        let nobody = Some(65_534);
+        chown(authority.path("key.pem"), nobody, nobody).expect("root may");
+        let (said, status) = told_as_nobody(&authority, "check");
+        assert_eq!(status, Some(0), "{said}");
+        assert!(!said.contains("cannot read"), "{said}");
+    }
+}
+
 #[test]
 fn a_new_certificate_is_used_on_hup_and_sessions_go_on() {
     let secure = Secure::start();
@@ -124,6 +176,60 @@ fn a_new_certificate_is_used_on_hup_and_sessions_go_on() {
         session.read().expect("an echo"),
         Message::text("still here")
     );
+}
+
+#[test]
+fn the_certificate_changes_50_times_while_50_sessions_talk_and_none_is_harmed() {
+    let secure = Secure::start();
+    let address = secure.server.address();
+    let sessions: Vec<_> = (0..50)
+        .map(|_| secure.authority.open(address, "/echo"))
+        .collect();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let talks: Vec<_> = sessions
+            .into_iter()
+            .map(|session| scope.spawn(|| talk(session, &is_over)))
+            .collect();
+        let over = Over(&is_over);
+        for serial in 2..52 {
+            let renewed = secure.authority.renew(serial);
+            let mark = secure.server.log().mark();
+            secure.server.signal(Signal::HUP);
+            secure
+                .server
+                .await_log(mark, |line| line.mentions("the config is applied"));
+            let other = secure.authority.open(address, "/echo");
+            let shown = other.get_ref().conn.peer_certificates();
+            assert!(shown.expect("a certificate")[0].as_ref() == renewed);
+        }
+        drop(over);
+        for talk in talks {
+            let echoes = talk.join().expect("no session is harmed");
+            assert!(echoes > 0, "a session never spoke");
+        }
+    });
+}
+
+/// Sends numbered messages and takes each back, until all is over; says how many.
+fn talk(mut session: WebSocket<Secured>, is_over: &AtomicBool) -> u64 {
+    let mut nth = 0;
+    while !is_over.load(Ordering::Acquire) {
+        let message = Message::text(nth.to_string());
+        session.send(message.clone()).expect("the session is open");
+        assert_eq!(session.read().expect("an echo"), message);
+        nth += 1;
+    }
+    nth
+}
+
+/// Ends the talks also when what runs beside them panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[test]

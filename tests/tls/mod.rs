@@ -3,8 +3,10 @@
 mod authority;
 mod clients;
 mod files;
+mod half_made;
 mod names;
 mod policies;
+mod replaced;
 mod sessions;
 
 use crate::support::plugins::{echo, plugin};

@@ -15,6 +15,8 @@ pub struct Entry<'a> {
     pub time: SystemTime,
     /// Who asked; `None` when that has no address.
     pub peer: Option<SocketAddr>,
+    /// The name of its address, where that is looked up and known.
+    pub peer_name: Option<&'a str>,
     /// The method; empty for a request that could not be read.
     pub method: &'a [u8],
     /// The request target.
@@ -124,6 +126,7 @@ impl Line {
             )),
             None => self.out.push_str(",\"peer\":null,\"port\":null"),
         }
+        self.member("peer_name", entry.peer_name.unwrap_or_default().as_bytes());
         self.member("method", entry.method);
         self.member("target", entry.target);
         self.put(format_args!(
@@ -233,6 +236,7 @@ mod tests {
         Entry {
             time: UNIX_EPOCH + Duration::from_millis(951_827_696_007),
             peer: Some("192.0.2.1:5000".parse().unwrap()),
+            peer_name: Some("one.example.org"),
             method: b"GET",
             target: b"/a?b=c",
             http_minor: 1,
@@ -283,8 +287,8 @@ mod tests {
     fn a_json_line_has_all_keys() {
         assert_eq!(
             line(&entry(), Format::Json),
-            "{\"time\":\"2000-02-29T12:34:56.007Z\",\"peer\":\"192.0.2.1\",\"port\":5000,\"method\":\"GET\",\
-             \"target\":\"/a?b=c\",\"http\":\"1.1\",\"status\":200,\"sent_bytes\":12,\"duration_ms\":1234.567,\
+            "{\"time\":\"2000-02-29T12:34:56.007Z\",\"peer\":\"192.0.2.1\",\"port\":5000,\
+             \"peer_name\":\"one.example.org\",\"method\":\"GET\",\"target\":\"/a?b=c\",\"http\":\"1.1\",\"status\":200,\"sent_bytes\":12,\"duration_ms\":1234.567,\
              \"referer\":\"https://example.org/\",\"user_agent\":\"curl/8\",\"host\":\"example.org\",\
              \"mount\":\"/a\",\"rule\":null}\n"
         );
@@ -317,7 +321,7 @@ mod tests {
         assert_eq!(json.matches('\n').count(), 1, "{json}");
         assert!(!json.trim_end().contains(char::is_control), "{json}");
         let read: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.as_object().unwrap().len(), 14);
+        assert_eq!(read.as_object().unwrap().len(), 15);
         let said =
             "a\r\n127.0.0.1 - - \"\\\u{1b}[2J\0\u{7f}\\xFF\\xC3\u{9b}\u{2028}\u{fc}\",\"x\":\"";
         for key in ["method", "target", "referer", "user_agent", "host"] {

@@ -1,30 +1,22 @@
 //! The access log: one line for each HTTP exchange.
 //!
-//! `line.rs` makes the line, on the thread that served; `writer.rs` writes it, on a thread of its own. Between the two is
-//! a queue with a bound: when it is full lines are left out and counted, and nobody who serves ever waits for a disk.
+//! `line.rs` makes the line, on the thread that served; a `LineFile` writes it, on a thread of its own.
 
 use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 mod date;
 mod line;
-mod place;
-mod writer;
 
+pub use crate::line_file::LineFileError;
 pub use line::Entry;
-pub use place::{AccessLogError, check};
 
-use crate::limits::Limits;
-use place::Place;
-use writer::Writer;
+use crate::{
+    limits::Limits,
+    line_file::{self, LineFile, LineSender, Owner, Place, Trouble},
+};
 
 /// Where the access log goes, and how its lines look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,37 +39,39 @@ pub enum Format {
 
 /// An access log that is open. Ends with [`AccessLog::finish`].
 #[derive(Debug)]
+#[must_use = "the log ends when it is dropped"]
 pub struct AccessLog {
-    shared: Arc<Shared>,
-    /// Told when the writer has written all.
-    written: Receiver<()>,
+    lines: LineFile,
+    shape: Shape,
 }
 
 /// Takes entries, on any thread.
 #[derive(Clone, Debug)]
-pub struct AccessLogger(Arc<Shared>);
+pub struct AccessLogger {
+    lines: LineSender,
+    shape: Shape,
+}
 
-/// What loggers and writer have in common.
-#[derive(Debug)]
-struct Shared {
-    queue: SyncSender<Order>,
+/// How an entry becomes a line.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
     format: Format,
     /// How long one text of a client may become, in bytes.
     text_bytes: usize,
-    /// Lines that the log does not have, and that were not told of yet.
-    lost: AtomicU64,
-    /// The file is to be opened anew.
-    reopen: AtomicBool,
-    /// Nothing comes any more.
-    ending: AtomicBool,
 }
 
-/// What the writer is given.
-#[derive(Debug)]
-enum Order {
-    Line(Vec<u8>),
-    /// Look at the flags.
-    Look,
+const OWNER: Owner = Owner {
+    key: "access_log.file",
+    thread: "access-log",
+};
+
+/// Whether an access log could be opened there. Makes no file.
+///
+/// # Errors
+///
+/// As [`AccessLog::start`].
+pub fn check(file: Option<&Path>) -> Result<(), LineFileError> {
+    line_file::check(OWNER.key, file)
 }
 
 impl AccessLog {
@@ -86,90 +80,68 @@ impl AccessLog {
     /// # Errors
     ///
     /// When it cannot be opened, or the system refuses the thread.
-    pub fn start(settings: &Settings, limits: &Limits) -> Result<Self, AccessLogError> {
-        Self::start_at(Place::open(settings.file.as_deref())?, settings, limits)
+    pub fn start(settings: &Settings, limits: &Limits) -> Result<Self, LineFileError> {
+        let place = Place::open(OWNER.key, settings.file.as_deref())?;
+        Self::start_at(place, settings, limits)
     }
 
-    fn start_at(
-        place: Place,
-        settings: &Settings,
-        limits: &Limits,
-    ) -> Result<Self, AccessLogError> {
-        let count = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
-        // A queue without room would take a line only while the writer waits for it.
-        let room = count(limits.access_log_lines_count).clamp(1, MOST_LINES);
-        let (queue, orders) = sync_channel(room);
-        let shared = Arc::new(Shared {
-            queue,
-            format: settings.format,
-            text_bytes: count(limits.access_log_text_bytes),
-            lost: AtomicU64::new(0),
-            reopen: AtomicBool::new(false),
-            ending: AtomicBool::new(false),
-        });
-        let (done, written) = sync_channel(1);
-        let writer = Writer::new(place, orders, Arc::clone(&shared));
-        thread::Builder::new()
-            .name("access-log".to_owned())
-            .spawn(move || {
-                writer.run();
-                // Who has stopped waiting does not want to know.
-                let _ = done.try_send(());
-            })
-            .map_err(AccessLogError::Thread)?;
-        Ok(Self { shared, written })
+    fn start_at(place: Place, settings: &Settings, limits: &Limits) -> Result<Self, LineFileError> {
+        let lines = limits.access_log_lines_count;
+        Ok(Self {
+            lines: LineFile::start_at(place, OWNER, lines, Box::new(tell_trouble))?,
+            shape: Shape {
+                format: settings.format,
+                text_bytes: usize::try_from(limits.access_log_text_bytes).unwrap_or(usize::MAX),
+            },
+        })
     }
 
     /// A way to write to it.
     #[must_use]
     pub fn logger(&self) -> AccessLogger {
-        AccessLogger(Arc::clone(&self.shared))
+        AccessLogger {
+            lines: self.lines.sender(),
+            shape: self.shape,
+        }
     }
 
     /// Has the file opened anew if it was moved away, so that the moved one is let go of. The next line would notice
     /// that too.
     pub fn reopen(&self) {
-        self.shared.reopen.store(true, Ordering::SeqCst);
-        self.shared.wake();
+        self.lines.reopen();
     }
 
     /// Writes what is left, waiting for a disk as long as `patience`. What is told afterwards is lost. Whether all was
     /// written in time.
+    #[must_use = "false says that lines are lost"]
     pub fn finish(self, patience: Duration) -> bool {
-        self.shared.ending.store(true, Ordering::SeqCst);
-        self.shared.wake();
-        self.written.recv_timeout(patience).is_ok()
-    }
-}
-
-impl Drop for AccessLog {
-    /// Lets the writer end, without waiting for it.
-    fn drop(&mut self) {
-        self.shared.ending.store(true, Ordering::SeqCst);
-        self.shared.wake();
+        self.lines.finish(patience)
     }
 }
 
 impl AccessLogger {
     /// Writes one line, or counts it as lost when the queue is full. Never waits.
     pub fn tell(&self, entry: &Entry<'_>) {
-        let line = line::of(entry, self.0.format, self.0.text_bytes);
-        let is_late = self.0.ending.load(Ordering::Relaxed);
-        if is_late || self.0.queue.try_send(Order::Line(line)).is_err() {
-            self.0.lost.fetch_add(1, Ordering::Relaxed);
+        let Shape { format, text_bytes } = self.shape;
+        self.lines.send(line::of(entry, format, text_bytes));
+    }
+}
+
+/// Tells what is missing in the log of the host.
+fn tell_trouble(trouble: Trouble) {
+    let lost = trouble.lost;
+    match trouble.error {
+        Some(error) => {
+            tracing::error!(target: "hotsocket::access_log", error, lost_lines = lost,
+                "the access log cannot be written as it should; look at its disk, and at who may write to its directory");
+        }
+        None => {
+            tracing::warn!(target: "hotsocket::access_log", lost_lines = lost,
+                "lines of the access log are lost: they come faster than they can be written; \
+                 see limits.access_log_lines_count");
         }
     }
 }
-
-impl Shared {
-    /// Has the writer look at the flags. When there is no room it is awake, and looks before it sleeps.
-    fn wake(&self) {
-        let _ = self.queue.try_send(Order::Look);
-    }
-}
-
-/// The queue takes its memory at once, so it never has room for more lines than this.
-const MOST_LINES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;

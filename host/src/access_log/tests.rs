@@ -11,11 +11,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{
-    AccessLog, AccessLogError, Entry, Format, Order, Settings, Shared, check, place::Place,
-    writer::Writer,
+use super::{AccessLog, Entry, Format, LineFileError, OWNER, Settings, check, tell_trouble};
+use crate::{
+    limits::Limits,
+    line_file::{Order, Place, Shared, Writer},
 };
-use crate::limits::Limits;
 
 /// As long as a test waits for what must happen.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +24,7 @@ fn entry(target: &str) -> Entry<'_> {
     Entry {
         time: SystemTime::UNIX_EPOCH,
         peer: None,
+        peer_name: None,
         method: b"GET",
         target: target.as_bytes(),
         http_minor: 1,
@@ -127,13 +128,13 @@ fn while_the_disk_does_not_answer_lines_are_counted_and_nobody_waits() {
     for number in 0..7 {
         logger.tell(&entry(&format!("/{number}")));
     }
-    assert_eq!(log.shared.lost.load(Ordering::Relaxed), 3);
+    assert_eq!(logger.lines.lost(), 3);
     drop(opener);
     assert!(log.finish(DEADLINE));
     let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
     assert_eq!(targets(&text), ["/first", "/0", "/1", "/2", "/3"]);
     logger.tell(&entry("/late"));
-    assert_eq!(logger.0.lost.load(Ordering::Relaxed), 1);
+    assert_eq!(logger.lines.lost(), 1);
 }
 
 #[test]
@@ -158,13 +159,15 @@ fn writer(place: Place) -> (Writer, Arc<Shared>) {
     let (queue, orders) = sync_channel(8);
     let shared = Arc::new(Shared {
         queue,
-        format: Format::Combined,
-        text_bytes: 100,
         lost: AtomicU64::new(0),
         reopen: AtomicBool::new(false),
         ending: AtomicBool::new(false),
     });
-    (Writer::new(place, orders, Arc::clone(&shared)), shared)
+    let tell = Box::new(tell_trouble);
+    (
+        Writer::new(place, orders, Arc::clone(&shared), tell),
+        shared,
+    )
 }
 
 fn write(writer: &mut Writer, line: &str) {
@@ -177,7 +180,7 @@ fn when_the_file_was_moved_away_the_next_line_begins_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("access.log");
     let moved = directory.path().join("access.log.1");
-    let (mut writer, _) = writer(Place::open(Some(&file)).unwrap());
+    let (mut writer, _) = writer(Place::open(OWNER.key, Some(&file)).unwrap());
     write(&mut writer, "a\n");
     fs::rename(&file, &moved).unwrap();
     write(&mut writer, "b\n");
@@ -194,7 +197,7 @@ fn when_the_file_was_moved_away_the_next_line_begins_a_new_one() {
 fn a_moved_file_is_let_go_of_when_asked_for_without_a_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("access.log");
-    let (mut writer, shared) = writer(Place::open(Some(&file)).unwrap());
+    let (mut writer, shared) = writer(Place::open(OWNER.key, Some(&file)).unwrap());
     fs::remove_file(&file).unwrap();
     writer.flush();
     assert!(!file.exists());
@@ -209,7 +212,7 @@ fn a_line_stays_where_it_can_be_written_while_the_new_file_cannot_be_made() {
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();
     let file = logs.join("access.log");
-    let (mut writer, _) = writer(Place::open(Some(&file)).unwrap());
+    let (mut writer, _) = writer(Place::open(OWNER.key, Some(&file)).unwrap());
     let moved = directory.path().join("moved");
     fs::rename(&logs, &moved).unwrap();
     let told = logged(|| {
@@ -341,7 +344,7 @@ fn a_log_that_cannot_be_opened_is_told_with_its_path_and_the_mend() {
     }
     let no_file = check(Some(Path::new("/dev/null")));
     assert!(
-        matches!(no_file, Err(AccessLogError::NoFile(_))),
+        matches!(no_file, Err(LineFileError::NoFile { .. })),
         "{no_file:?}"
     );
 }

@@ -1,6 +1,7 @@
 //! What was typed.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
@@ -8,7 +9,7 @@ use crate::config::{ListenAddress, Overrides, parse_address, parse_level, parse_
 
 /// A WebSocket and HTTP server whose protocols are plugins, swapped under live connections.
 #[derive(Clone, Debug, PartialEq, Parser)]
-#[command(name = "hotsocket", version)]
+#[command(name = "hotsocket", version = version())]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -33,10 +34,29 @@ pub enum Command {
     /// Look at plugins, and load them again
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Show how many connections a running host has and may have, in all and by vhost
+    Connections {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The control socket of the host; not needed for the only live one
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
     /// Show the log levels of a running host, or change one
     Log(LogArgs),
     /// Print the versions of the program and of its plugin ABI
-    Version,
+    Version {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What `--version` says behind the name.
+fn version() -> &'static str {
+    static TEXT: LazyLock<String> = LazyLock::new(|| crate::version().to_string());
+    &TEXT
 }
 
 const ENVIRONMENT: &str = "\
@@ -47,6 +67,7 @@ Environment, which flags override and which overrides the config file:
   HOTSOCKET_CONTROL  the control socket
   HOTSOCKET_WWW      the directory whose files are served at /
   HOTSOCKET_TLS_CERT, HOTSOCKET_TLS_KEY  a certificate and its private key
+  HOTSOCKET_USER, HOTSOCKET_GROUP  whom the host becomes
   HOTSOCKET_LOG      LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL; each part may be missing";
 
 /// What `serve` takes.
@@ -76,6 +97,12 @@ pub struct ServeArgs {
     /// The private key to it in PEM, readable by the host and its group only
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// Become this user when the listeners are bound and the keys are read; only root may
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// The group to go with it [default: the primary group of the user]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
 }
 
 impl ServeArgs {
@@ -90,6 +117,8 @@ impl ServeArgs {
             www: self.www,
             tls_cert: self.tls_cert,
             tls_key: self.tls_key,
+            user: self.user,
+            group: self.group,
             ..Overrides::default()
         }
     }

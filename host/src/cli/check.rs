@@ -13,8 +13,9 @@ use crate::config::{self, Config, Overrides, VhostConfig, meant};
 use crate::context::error_pages::ErrorPages;
 use crate::context::mounts::{MountKind, open_files};
 use crate::limits::Limits;
-use crate::logging::escaped;
+use crate::logging::{self, escaped};
 use crate::net::tls::TlsKeeper;
+use crate::server::privileges;
 
 /// Looks at a plugin file without running it.
 pub type Inspect = fn(&Path) -> Result<Inspected, Box<dyn Error>>;
@@ -70,7 +71,7 @@ struct RefusedFiles(usize);
 
 /// The same of what HTTP needs.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} of the files and directories that the config names for HTTP and TLS cannot be used")]
+#[error("{0} of the files and directories that the config names cannot be used")]
 struct UnusablePlaces(usize);
 
 /// `check`.
@@ -83,10 +84,13 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
         file,
         &flags.or(Overrides::from_environment(|name| std::env::var_os(name))?),
     )?;
-    let unusable = tell_unusable(&config);
+    let mut unusable = tell_unusable_tls(&config);
+    let became = become_user(&config);
+    unusable += tell_unusable(&config);
     let mut provided = Provided::default();
     let mut refused = 0;
-    for file in plugin_files(&config.plugins)? {
+    let files = config.plugins.as_deref().map(plugin_files).transpose()?;
+    for file in files.into_iter().flatten() {
         match inspect(&file) {
             Ok(seen) => {
                 let brings = [seen.protocols.as_slice(), &seen.extensions, &seen.policies].concat();
@@ -112,6 +116,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
     for vhost in config.vhosts() {
         warn_of_missing(vhost, &provided);
     }
+    became?;
     match (refused, unusable) {
         (0, 0) => Ok(()),
         (0, _) => Err(UnusablePlaces(unusable).into()),
@@ -119,13 +124,37 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
     }
 }
 
+/// Tells whether TLS can use its files, and counts what it cannot. As the host does it: with the privileges of the start.
+fn tell_unusable_tls(config: &Config) -> usize {
+    let opened = config.tls.as_ref().map(TlsKeeper::open).transpose();
+    match opened {
+        Ok(_) => 0,
+        Err(fault) => {
+            print::error(&fault);
+            1
+        }
+    }
+}
+
+/// Becomes the user of `run_as` like the host, so that the rest is looked at with the same eyes, and tells what that user
+/// cannot read again.
+fn become_user(config: &Config) -> Result<(), privileges::PrivilegeError> {
+    let Some(run_as) = &config.run_as else {
+        return Ok(());
+    };
+    privileges::become_user(run_as)?;
+    let files = config.tls.iter();
+    for warning in files.flat_map(|tls| privileges::unreadable_again(run_as, tls)) {
+        print::warning(&warning);
+    }
+    Ok(())
+}
+
 /// Tells what of the places that HTTP needs cannot be used, and how many those are. Makes none of them.
 fn tell_unusable(config: &Config) -> usize {
     let mut errors: Vec<Box<dyn Error>> = Vec::new();
-    if let Some(settings) = &config.tls
-        && let Err(fault) = TlsKeeper::open(settings)
-    {
-        errors.push(fault.into());
+    if let Err(error) = logging::check(config.log.file.as_deref()) {
+        errors.push(error.into());
     }
     for vhost in config.vhosts() {
         find_unusable(vhost, &config.limits, &mut errors);

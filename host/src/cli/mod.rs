@@ -36,9 +36,10 @@ pub fn run(inspect: Inspect) -> ExitCode {
             force,
             control,
         }) => commands::plugin_reload(name, force, control),
+        Command::Connections { json, control } => commands::connections(json, control),
         Command::Log(args) => commands::log(args),
-        Command::Version => {
-            commands::version();
+        Command::Version { json } => {
+            commands::version(json);
             Ok(())
         }
     };

@@ -1,9 +1,11 @@
-//! TERM and INT drain the host, HUP reloads its config.
+//! TERM and INT drain the host, HUP reloads its config, and XFSZ does nothing.
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::exit;
 
@@ -23,6 +25,8 @@ pub enum Signal {
 ///
 /// When the system refuses the thread or the handlers.
 pub fn listen(mut callback: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+    // A log that has grown to the limit of the process is a write that fails, and not the end of the host.
+    flag::register(SIGXFSZ, Arc::default())?;
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let watch = move || {
         let mut draining = false;

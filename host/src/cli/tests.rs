@@ -67,7 +67,7 @@ fn a_wrong_flag_says_what_to_write() {
 
 #[test]
 fn the_other_commands_are_understood() {
-    assert_eq!(typed("version"), Ok(Command::Version));
+    assert_eq!(typed("version"), Ok(Command::Version { json: false }));
     assert_eq!(
         typed("plugin reload echo --force"),
         Ok(Command::Plugin(PluginCommand::Reload {

@@ -14,6 +14,8 @@ pub enum Change {
     Extensions,
     /// Other policies, other options for them, or another order: new instances, for what begins afterwards.
     Policies,
+    /// Another bound of the connections of the default vhost, or none; those that are there stay.
+    MaxConnections,
     /// Another default protocol, or none.
     DefaultProtocol,
     /// Other origins.
@@ -32,6 +34,8 @@ pub enum Change {
     AccessLog,
     /// Other peers that are believed when they say whom they ask for, from the next request on.
     TrustedProxies,
+    /// Names of peers are looked up from now on, or no longer.
+    ReverseNames,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
     /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
@@ -66,6 +70,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
+        ("run_as", !is_same_user(running, new)),
         (
             "limits.buffered_total_bytes",
             was.buffered_total_bytes != is.buffered_total_bytes,
@@ -114,6 +119,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::Extensions, was.extensions != is.extensions),
         (Change::Policies, was.policies != is.policies),
         (
+            Change::MaxConnections,
+            was.max_connections != is.max_connections,
+        ),
+        (
             Change::DefaultProtocol,
             was.default_protocol != is.default_protocol,
         ),
@@ -131,6 +140,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             Change::TrustedProxies,
             running.trusted_proxies != new.trusted_proxies,
         ),
+        (
+            Change::ReverseNames,
+            running.reverse_names != new.reverse_names,
+        ),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
@@ -142,6 +155,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
                 .filter_map(|(change, differs)| differs.then_some(change)),
         )
         .collect())
+}
+
+/// Whether both run as the same user and group, or neither becomes anybody.
+fn is_same_user(running: &Config, new: &Config) -> bool {
+    match (&running.run_as, &new.run_as) {
+        (Some(was), Some(is)) => was.is_same(is),
+        (was, is) => was == is,
+    }
 }
 
 #[cfg(test)]
@@ -170,14 +191,16 @@ mod tests {
     #[test]
     fn what_a_running_host_can_take_is_named() {
         let new = config(
-            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "default_protocol": "echo", "allowed_origins": ["*"],
+            r#"{"protocols": {"echo": {"options": {"a": 1}}}, "max_connections": 7, "default_protocol": "echo",
+                "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
-                "trusted_proxies": ["10.0.0.0/8"],
+                "trusted_proxies": ["10.0.0.0/8"], "reverse_names": true,
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
             Change::Options("echo".to_owned()),
+            Change::MaxConnections,
             Change::DefaultProtocol,
             Change::AllowedOrigins,
             Change::Mounts,
@@ -187,6 +210,7 @@ mod tests {
             Change::AccessLog,
             Change::Listen,
             Change::TrustedProxies,
+            Change::ReverseNames,
             Change::Limits,
             Change::Log,
         ];
@@ -209,6 +233,23 @@ mod tests {
         assert_eq!(diff(&one, &other), Ok(vec![Change::Tls]));
         let refused = diff(&config("{}"), &one).unwrap_err();
         assert_eq!(refused.keys, ["tls"]);
+    }
+
+    #[test]
+    fn another_user_takes_a_restart_and_another_name_of_the_same_does_not() {
+        let as_user = |user: &str| {
+            config(&format!(
+                r#"{{"run_as": {{"user": "{user}", "group": "7"}}}}"#
+            ))
+        };
+        for (was, is) in [
+            (config("{}"), as_user("12345")),
+            (as_user("12345"), as_user("12346")),
+            (as_user("12345"), config("{}")),
+        ] {
+            assert_eq!(diff(&was, &is).unwrap_err().keys, ["run_as"]);
+        }
+        assert_eq!(diff(&as_user("12345"), &as_user("012345")), Ok(vec![]));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Exactly what may be written in a config file: JSON with comments and trailing commas.
 
+use std::path::PathBuf;
+
 use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
@@ -8,12 +10,14 @@ use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::listen::{ListenAddress, listen};
 use super::reader::{Located, Reader};
+use super::run_as::{WrittenRunAs, run_as};
 use super::source::Source;
 use super::tls::tls;
 use super::vhost::{self, WrittenVhost, vhosts};
 use super::{ExtensionConfig, LogFormat, ProtocolConfig};
-use crate::limits::Limits;
+use crate::limits::{FieldBounds, Limits};
 use crate::net::tls::TlsSettings;
+use crate::wire::header_list::is_token;
 
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
@@ -24,11 +28,14 @@ pub(super) struct File {
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
     pub(super) trusted_proxies: Vec<Located<String>>,
+    pub(super) run_as: WrittenRunAs,
+    pub(super) reverse_names: bool,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
     /// By key of [`Limits`].
     pub(super) limits: Vec<(String, Located<u64>)>,
+    pub(super) per_field_bytes: FieldBounds,
     pub(super) log: WrittenLog,
 }
 
@@ -37,6 +44,8 @@ pub(super) struct File {
 pub(super) struct WrittenLog {
     pub(super) level: Option<LevelFilter>,
     pub(super) format: Option<LogFormat>,
+    /// Relative to the working directory already.
+    pub(super) file: Option<PathBuf>,
     pub(super) targets: Vec<(String, LevelFilter)>,
     pub(super) plugins: Vec<(String, LevelFilter)>,
 }
@@ -50,6 +59,8 @@ const KEYS: &[&str] = &[
     "threads",
     "control",
     "trusted_proxies",
+    "run_as",
+    "reverse_names",
     "vhosts",
     "limits",
     "log",
@@ -100,8 +111,12 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }
+            "run_as" => file.run_as = run_as(value, reader),
+            "reverse_names" => {
+                file.reverse_names = reader.flag(value, "reverse_names").unwrap_or_default();
+            }
             "vhosts" => file.vhosts = vhosts(value, reader),
-            "limits" => file.limits = limits(value, reader),
+            "limits" => limits(value, &mut file, reader),
             "log" => file.log = log(value, reader),
             _ if file.default.take(key.value, value, reader) => {}
             _ => {
@@ -151,16 +166,36 @@ pub(super) fn extensions(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String,
     extensions
 }
 
-fn limits(value: &Value<'_>, reader: &Reader<'_>) -> Vec<(String, Located<u64>)> {
-    let mut limits = Vec::new();
+fn limits(value: &Value<'_>, file: &mut File, reader: &Reader<'_>) {
     for (key, value) in reader.properties(value, "limits") {
-        if !Limits::KEYS.contains(&key.value) {
+        if key.value == "per_field_bytes" {
+            file.per_field_bytes = field_bounds(value, reader);
+        } else if !Limits::KEYS.contains(&key.value) {
             reader.refuse_key(&key, Limits::KEYS);
         } else if let Some(bound) = reader.whole(value, key.value) {
-            limits.push((key.value.to_owned(), bound));
+            file.limits.push((key.value.to_owned(), bound));
         }
     }
-    limits
+}
+
+/// Names of fields and their bounds. Letters do not count in a name, so each is there once in any of them.
+fn field_bounds(value: &Value<'_>, reader: &Reader<'_>) -> FieldBounds {
+    let mut bounds = FieldBounds::default();
+    for (name, value) in reader.properties(value, "per_field_bytes") {
+        let Some(bound) = reader.whole(value, name.value) else {
+            continue;
+        };
+        if !is_token(name.value.as_bytes()) {
+            let cause = format!("`{}` is no name of a field", name.value);
+            let mend = "write the name alone, as in \"Cookie\"; without a colon";
+            reader.refuse(name.range, cause, mend);
+        } else if !bounds.add(name.value, bound.value) {
+            let cause = format!("the field `{}` has a bound already", name.value);
+            let mend = "leave one of them out: letters do not count in names of fields";
+            reader.refuse(name.range, cause, mend);
+        }
+    }
+    bounds
 }
 
 fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {
@@ -182,9 +217,15 @@ fn log(value: &Value<'_>, reader: &Reader<'_>) -> WrittenLog {
                         },
                     );
             }
+            "file" => {
+                let file = reader.path(value, "file", "hotsocket.log");
+                log.file = file
+                    .filter(|file| file != "-")
+                    .map(|file| reader.beside(&file));
+            }
             "targets" => log.targets = levels(value, reader, "targets"),
             "plugins" => log.plugins = levels(value, reader, "plugins"),
-            _ => reader.refuse_key(&key, &["level", "format", "targets", "plugins"]),
+            _ => reader.refuse_key(&key, &["level", "format", "file", "targets", "plugins"]),
         }
     }
     log

@@ -10,7 +10,8 @@ use jsonc_parser::common::{Range, Ranged};
 use nix::unistd::{Group, User};
 
 use super::reader::{Located, Reader};
-use crate::net::listener::{InetSettings, MOST_KEEPALIVE_S};
+use super::run_as::RunAs;
+use crate::net::listener::{InetSettings, MOST_KEEPALIVE_PROBES, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
 /// One place to listen at.
@@ -42,6 +43,14 @@ impl ListenAddress {
         })
     }
 
+    /// Gives a unix socket that names no owner or group those of the host once it runs as somebody else.
+    pub(super) fn belong_to(&mut self, run_as: &RunAs) {
+        if let Self::Unix(socket) = self {
+            socket.owner.get_or_insert(run_as.user);
+            socket.group.get_or_insert(run_as.group);
+        }
+    }
+
     /// Whether only one of the two could be bound.
     fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
@@ -61,6 +70,12 @@ impl fmt::Display for ListenAddress {
             Self::Inet(settings) => settings.address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
         }
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::inet(address)
     }
 }
 
@@ -142,7 +157,16 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
-const KEYS: &[&str] = &["address", "keepalive_s", "unix", "mode", "owner", "group"];
+const KEYS: &[&str] = &[
+    "address",
+    "keepalive_s",
+    "keepalive_interval_s",
+    "keepalive_probes",
+    "unix",
+    "mode",
+    "owner",
+    "group",
+];
 
 /// The part `listen`. What is no address is left out, and noted.
 pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
@@ -209,12 +233,19 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
             }
-            "keepalive_s" if is_unix => {
+            name @ ("keepalive_s" | "keepalive_interval_s" | "keepalive_probes") if is_unix => {
                 let cause =
-                    "`keepalive_s` is for addresses; a peer on this machine does not vanish";
+                    format!("`{name}` is for addresses; a peer on this machine does not vanish");
                 reader.refuse(key.range, cause, "leave it out");
             }
             "keepalive_s" => set.keepalive_s = keepalive(value, reader),
+            "keepalive_interval_s" => {
+                set.keepalive_interval_s = within(value, key.value, MOST_KEEPALIVE_S, reader);
+            }
+            "keepalive_probes" => {
+                let count = within(value, key.value, MOST_KEEPALIVE_PROBES.into(), reader);
+                set.keepalive_probes = count.and_then(|count| count.try_into().ok());
+            }
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
@@ -230,6 +261,8 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
         })),
         ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
             keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
+            keepalive_interval_s: set.keepalive_interval_s,
+            keepalive_probes: set.keepalive_probes,
             ..inet
         })),
     }
@@ -242,6 +275,8 @@ struct Set {
     owner: Option<u32>,
     group: Option<u32>,
     keepalive_s: Option<u64>,
+    keepalive_interval_s: Option<u64>,
+    keepalive_probes: Option<u32>,
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -264,6 +299,18 @@ fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {
         return None;
     }
     Some(seconds.value)
+}
+
+/// A number from 1 to `most`.
+fn within(value: &Value<'_>, what: &str, most: u64, reader: &Reader<'_>) -> Option<u64> {
+    let number = reader.whole(value, what)?;
+    if !(1..=most).contains(&number.value) {
+        let cause = format!("`{what}` cannot be {}", number.value);
+        let mend = format!("write a number from 1 to {most}; `keepalive_s` 0 turns keepalive off");
+        reader.refuse(number.range, cause, mend);
+        return None;
+    }
+    Some(number.value)
 }
 
 /// Permission bits in octal, as `chmod` takes them. No number: JSON has no octal ones, and 660 would be something else.
@@ -289,29 +336,34 @@ fn id(
     look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
 ) -> Option<u32> {
     let text = reader.string(value, what, "www-data")?;
-    if let Ok(id) = text.value.parse() {
-        return Some(id);
+    let mend = "write a name that it knows, or the id in digits";
+    id_of(&text.value, what, look_up)
+        .map_err(|cause| reader.refuse(text.range, cause, mend))
+        .ok()
+}
+
+/// The id that a text means, or why it means none.
+pub(super) fn id_of(
+    text: &str,
+    what: &str,
+    look_up: fn(&str) -> Result<Option<u32>, nix::Error>,
+) -> Result<u32, String> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
     }
-    let cause = match look_up(&text.value) {
-        Ok(Some(id)) => return Some(id),
-        Ok(None) => format!(
-            "`{what}` is `{}`, which this machine does not know",
-            text.value
-        ),
-        Err(error) => format!("cannot look up the {what} `{}`: {error}", text.value),
-    };
-    reader.refuse(
-        text.range,
-        cause,
-        "write a name that it knows, or the id in digits",
-    );
-    None
+    match look_up(text) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(format!(
+            "`{what}` is `{text}`, which this machine does not know"
+        )),
+        Err(error) => Err(format!("cannot look up the {what} `{text}`: {error}")),
+    }
 }
 
 fn user_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))
 }
 
-fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
+pub(super) fn group_id(name: &str) -> Result<Option<u32>, nix::Error> {
     Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))
 }

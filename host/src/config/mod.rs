@@ -1,11 +1,11 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `overrides.rs` the flags and the environment, `resolve.rs`
-//! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
+//! makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 
@@ -14,14 +14,15 @@ use crate::context::files::FilesMount;
 use crate::context::mounts::{Mount, MountKind, Mounts};
 use crate::context::own_fields::OwnFields;
 use crate::limits::Limits;
-use crate::net::network::Network;
 use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
+use crate::wire::network::Network;
 
 mod diff;
 mod error;
 mod file;
 mod http;
+mod judge;
 mod level;
 mod listen;
 mod mounts;
@@ -30,6 +31,7 @@ mod overrides;
 mod policies;
 mod reader;
 mod resolve;
+mod run_as;
 mod source;
 mod tls;
 mod vhost;
@@ -39,24 +41,34 @@ pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
 pub use listen::{BadAddress, ListenAddress, parse_address};
 pub use overrides::{Overrides, parse_threads};
+#[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
+pub use run_as::RunAs;
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
+///
+/// It comes from a file by [`load`], or is filled in by a program. [`Config::default`] is what a program that embeds the
+/// host most likely wants, and differs from an empty file in what takes threads of its own: it has one service thread, no
+/// plugin directory and no control socket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
     pub listen: Vec<ListenAddress>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
-    /// The directory of plugin files.
-    pub plugins: PathBuf,
+    /// The directory of plugin files; none are looked for without.
+    pub plugins: Option<PathBuf>,
     /// Service threads, at least one.
     pub threads: usize,
-    /// The control socket; `None` for the usual place.
-    pub control: Option<PathBuf>,
+    /// The control socket; nobody can ask the host anything from outside without.
+    pub control: Option<ControlPlace>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
+    /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
+    pub run_as: Option<RunAs>,
+    /// Whether the names of peers are looked up.
+    pub reverse_names: bool,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.
@@ -65,6 +77,45 @@ pub struct Config {
     pub limits: Limits,
     /// Levels and format of the log.
     pub log: LogConfig,
+}
+
+/// Where the control socket lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlPlace {
+    /// Where the commands of this user find it.
+    Usual,
+    /// At this path.
+    At(PathBuf),
+}
+
+impl ControlPlace {
+    /// The path, unless it is the usual one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Usual => None,
+            Self::At(path) => Some(path),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddress::usual()],
+            tls: None,
+            plugins: None,
+            threads: 1,
+            control: None,
+            reverse_names: false,
+            trusted_proxies: Vec::new(),
+            run_as: None,
+            default: VhostConfig::default(),
+            vhosts: Vec::new(),
+            limits: Limits::default(),
+            log: LogConfig::default(),
+        }
+    }
 }
 
 impl Config {
@@ -105,6 +156,8 @@ pub struct VhostConfig {
     pub name: String,
     /// The names that lead to it; none for the default one.
     pub hosts: Vec<HostPattern>,
+    /// How many connections it may have at once; 0: as many as the host.
+    pub max_connections: u64,
     /// The protocol of an opening handshake whose path and offers name none.
     pub default_protocol: Option<String>,
     /// Origins beside the host's own that may connect: `*`, `null`, or a serialized origin in lower case without
@@ -127,6 +180,27 @@ pub struct VhostConfig {
     pub own_fields: OwnFields,
     /// Where exchanges are told of, if anywhere.
     pub access_log: Option<access_log::Settings>,
+}
+
+impl Default for VhostConfig {
+    /// The vhost of requests that name no other: it serves what there is, with empty options.
+    fn default() -> Self {
+        Self {
+            name: DEFAULT_VHOST.to_owned(),
+            hosts: Vec::new(),
+            max_connections: 0,
+            default_protocol: None,
+            allowed_origins: Vec::new(),
+            protocols: BTreeMap::new(),
+            extensions: Vec::new(),
+            policies: Vec::new(),
+            mounts: Mounts::default(),
+            default_http: None,
+            error_pages: BTreeMap::new(),
+            own_fields: OwnFields::default(),
+            access_log: None,
+        }
+    }
 }
 
 impl VhostConfig {
@@ -219,13 +293,15 @@ impl Default for ExtensionConfig {
     }
 }
 
-/// Levels and format of the log.
+/// Levels, format and place of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// The level of what is not named below.
     pub level: LevelFilter,
     /// How a line is written.
     pub format: LogFormat,
+    /// The file; `None` is standard error.
+    pub file: Option<PathBuf>,
     /// Levels by target; the longest one that is a path prefix of an event's target decides.
     pub targets: BTreeMap<String, LevelFilter>,
     /// Levels of the lines of single plugins, by plugin name.
@@ -237,6 +313,7 @@ impl Default for LogConfig {
         Self {
             level: LevelFilter::INFO,
             format: LogFormat::Auto,
+            file: None,
             targets: BTreeMap::new(),
             plugins: BTreeMap::new(),
         }
@@ -246,7 +323,7 @@ impl Default for LogConfig {
 /// How a line of the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Human when standard error is a terminal, else JSON.
+    /// Human on standard error when that is a terminal, else JSON.
     #[default]
     Auto,
     /// One line for eyes.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::net::token::MAX_THREADS;
+
 use super::error::{ConfigError, Fault};
 use super::level::parse_level;
 use super::listen::{BadAddress, ListenAddress, parse_address};
@@ -26,6 +28,10 @@ pub struct Overrides {
     pub tls_cert: Option<PathBuf>,
     /// Replaces `tls.key`.
     pub tls_key: Option<PathBuf>,
+    /// Replaces the whole of `run_as`.
+    pub user: Option<String>,
+    /// Replaces `run_as.group`.
+    pub group: Option<String>,
     /// Replaces `log.level`.
     pub log_level: Option<LevelFilter>,
     /// Added to `log.targets`.
@@ -36,8 +42,8 @@ pub struct Overrides {
 
 impl Overrides {
     /// What the variables `HOTSOCKET_LISTEN` (addresses separated by commas), `HOTSOCKET_PLUGINS`,
-    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW`, `HOTSOCKET_TLS_CERT`, `HOTSOCKET_TLS_KEY` and
-    /// `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
+    /// `HOTSOCKET_THREADS`, `HOTSOCKET_CONTROL`, `HOTSOCKET_WWW`, `HOTSOCKET_TLS_CERT`, `HOTSOCKET_TLS_KEY`,
+    /// `HOTSOCKET_USER`, `HOTSOCKET_GROUP` and `HOTSOCKET_LOG` (`LEVEL,TARGET=LEVEL,plugin:NAME=LEVEL`, each part may be missing) say. An empty variable says nothing.
     ///
     /// # Errors
     ///
@@ -88,6 +94,8 @@ impl Overrides {
         overrides.www = path("HOTSOCKET_WWW");
         overrides.tls_cert = path("HOTSOCKET_TLS_CERT");
         overrides.tls_key = path("HOTSOCKET_TLS_KEY");
+        overrides.user = said("HOTSOCKET_USER");
+        overrides.group = said("HOTSOCKET_GROUP");
 
         if faults.is_empty() {
             Ok(overrides)
@@ -107,6 +115,8 @@ impl Overrides {
             www: self.www.or(weaker.www),
             tls_cert: self.tls_cert.or(weaker.tls_cert),
             tls_key: self.tls_key.or(weaker.tls_key),
+            user: self.user.or(weaker.user),
+            group: self.group.or(weaker.group),
             log_level: self.log_level.or(weaker.log_level),
             // The later one of the same name wins.
             log_targets: [weaker.log_targets, self.log_targets].concat(),
@@ -143,8 +153,8 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
     }
 }
 
-/// More service threads than any machine has cores for: a slip of the finger.
-pub(super) const MOST_THREADS: usize = 4096;
+/// As many as the id of a connection tells apart.
+pub(super) const MOST_THREADS: usize = MAX_THREADS;
 
 /// The addresses of a list separated by commas, and what is wrong with the others.
 fn addresses(list: &str) -> (Vec<ListenAddress>, Vec<BadAddress>) {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{Config, ListenAddress, LogFormat, Overrides, load, resolve};
+use super::{Config, ControlPlace, ListenAddress, LogFormat, Overrides, load, resolve};
 use crate::limits::Limits;
 use crate::net::unix_socket::UnixSettings;
 
@@ -37,9 +37,10 @@ fn environment(variables: &[(&str, &str)]) -> Result<Overrides, super::ConfigErr
 fn without_a_file_the_defaults_hold() {
     let config = load(None, &Overrides::default()).unwrap();
     assert_eq!(config.listen, ["127.0.0.1:7681".parse().unwrap()]);
-    assert_eq!(config.plugins, Path::new("plugins"));
+    let usual = cfg!(feature = "plugin-files").then_some(Path::new("plugins"));
+    assert_eq!(config.plugins.as_deref(), usual);
     assert!(config.threads >= 1);
-    assert_eq!(config.control, None);
+    assert_eq!(config.control, Some(ControlPlace::Usual));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log.level, LevelFilter::INFO);
 }
@@ -88,10 +89,10 @@ fn every_key_is_understood() {
             "[::1]:7681".parse().unwrap()
         ]
     );
-    assert_eq!(config.plugins, Path::new("conf/../lib"));
+    assert_eq!(config.plugins.as_deref(), Some(Path::new("conf/../lib")));
     assert_eq!(config.threads, 3);
     assert_eq!(
-        config.control.as_deref(),
+        config.control.as_ref().and_then(ControlPlace::path),
         Some(Path::new("/run/hotsocket.sock"))
     );
     assert_eq!(config.default.default_protocol.as_deref(), Some("echo"));
@@ -117,7 +118,11 @@ fn every_key_is_understood() {
 #[test]
 fn every_limit_can_be_written() {
     for key in Limits::KEYS {
-        let text = format!(r#"{{"limits": {{"{key}": 300000000000}}}}"#);
+        let bound = match *key {
+            "per_field_bytes" => r#"{"Cookie": 300000000000}"#,
+            _ => "300000000000",
+        };
+        let text = format!(r#"{{"limits": {{"{key}": {bound}}}}}"#);
         let written = resolve(Path::new("c"), &text, &Overrides::default());
         let refused_with =
             |error: super::ConfigError| error.to_string().contains("is above").then_some(());
@@ -148,7 +153,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
     let config = resolve(Path::new("c"), text, &flags.or(environment)).unwrap();
     assert_eq!(config.listen, ["127.0.0.1:3".parse().unwrap()]);
-    assert_eq!(config.plugins, Path::new("/environment"));
+    assert_eq!(config.plugins.as_deref(), Some(Path::new("/environment")));
     assert_eq!(config.threads, 1);
     assert_eq!(config.log.level, LevelFilter::DEBUG);
     assert_eq!(config.log.targets["hotsocket::net"], LevelFilter::TRACE);
@@ -194,7 +199,7 @@ fn an_unknown_key_is_answered_with_the_nearest_right_one() {
         "hotsocket.json:1:10: unknown key `colour`
   {\"log\": {\"colour\": true}}
            ^^^^^^^^
-  known here are `level`, `format`, `targets` and `plugins`"
+  known here are `level`, `format`, `file`, `targets` and `plugins`"
     );
 }
 

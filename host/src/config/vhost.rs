@@ -14,6 +14,7 @@ use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
 pub(super) const KEYS: &[&str] = &[
+    "max_connections",
     "default_protocol",
     "allowed_origins",
     "protocols",
@@ -31,6 +32,7 @@ pub(super) const KEYS: &[&str] = &[
 const NAMED_KEYS: &[&str] = &[
     "hosts",
     "tls",
+    "max_connections",
     "default_protocol",
     "allowed_origins",
     "protocols",
@@ -51,6 +53,7 @@ pub(super) struct WrittenVhost {
     pub(super) hosts: Vec<HostPattern>,
     /// Its own certificate, and where that was written.
     pub(super) tls: Option<Located<NamedCertificate>>,
+    pub(super) max_connections: u64,
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
@@ -63,6 +66,10 @@ impl WrittenVhost {
     /// Takes a key of a vhost; false when it is none.
     pub(super) fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
         match key {
+            "max_connections" => {
+                let most = reader.whole(value, key);
+                self.max_connections = most.map_or(0, |most| most.value);
+            }
             "default_protocol" => {
                 let name = reader.string(value, key, "echo");
                 self.default_protocol = name.map(|name| name.value);

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    net::{network::Network, peer::Peer},
+    net::peer::Peer,
     wire::{
         forwarded::{self, Node},
         header_list::Malformed,
+        network::Network,
         request_head::RequestHead,
     },
 };

@@ -1,6 +1,8 @@
 //! What a service thread is told from outside the hooks of a session, and what it does with it: operations by id and by
 //! set, broadcasts, new routes and limits, drains.
 
+use std::{net::IpAddr, sync::Arc};
+
 use crate::{
     connection::websocket::ClosedBy,
     context::{
@@ -8,9 +10,31 @@ use crate::{
         roster::SetId,
         serving::{Context, Io},
     },
-    net::{io::Delivery, token::ConnectionId},
+    net::{io::Delivery, peer::Peer, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
 };
+
+/// Keeps the name of a peer where its connection still asks for that address.
+fn learn_peer_name((id, address): (ConnectionId, IpAddr), name: &Arc<str>, io: &mut Io) {
+    let is_of = |peer: Peer| {
+        let peer = peer.address().map(|peer| peer.ip().to_canonical());
+        peer == Some(address)
+    };
+    let told = io.with(id, |session, port| {
+        if is_of(port.peer()) {
+            session.learn_peer_name(Arc::clone(name));
+        }
+    });
+    if told.is_none()
+        && let Some((number, _)) = io.exchange(id)
+    {
+        io.with_exchange(id, number, |_, port| {
+            if is_of(port.peer()) {
+                port.note_peer_name(Some(Arc::clone(name)));
+            }
+        });
+    }
+}
 
 impl Context {
     pub(super) fn command(&mut self, command: Command, io: &mut Io) {
@@ -27,6 +51,7 @@ impl Context {
                 });
             }
             Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
+            Command::PeerName(id, address, name) => learn_peer_name((id, address), &name, io),
             Command::All(set, operation) => {
                 let at = self.set_index(set);
                 // Nobody leaves meanwhile: those who end are told later.
@@ -63,7 +88,7 @@ impl Context {
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
-            Command::Stop => io.stop(),
+            Command::Stop(after_ms) => io.stop_after(after_ms),
         }
     }
 

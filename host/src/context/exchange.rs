@@ -389,6 +389,12 @@ impl ExchangeCall<'_, '_> {
         self.peer
     }
 
+    /// The peer's name, where names are looked up and once it is known; none once the exchange has ended.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&str> {
+        self.port.as_ref()?.peer_name().map(|name| &**name)
+    }
+
     /// Whether the transport is, or was, encrypted.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {

@@ -11,7 +11,7 @@ use crate::{
         http_handler::{HttpFacts, HttpHandler},
         session::SessionCall,
     },
-    net::{peer::Peer, service::Delivered, tls::TlsFacts},
+    net::{peer::Peer, service::Delivered, tls::TlsFacts, token::ConnectionId},
     wire::{Role, extension::Extension},
 };
 
@@ -332,12 +332,16 @@ pub struct Agreed {
 /// What is known of a connection before there is a session.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestFacts<'a> {
+    /// Its id.
+    pub connection: ConnectionId,
     /// The name of its vhost.
     pub vhost: &'a str,
     /// The request target, as it came.
     pub target: &'a str,
     /// The peer's address.
     pub peer: Peer,
+    /// The peer's name, where names are looked up and if it is known.
+    pub peer_name: Option<&'a str>,
     /// What was agreed on with TLS, if it is spoken.
     pub tls: Option<TlsFacts<'a>>,
     /// The protocol it was bound to.

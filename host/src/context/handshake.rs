@@ -297,6 +297,8 @@ impl fmt::Debug for Learnt {
 pub(crate) struct Kept {
     /// The subprotocol, where it is another one than the protocol's name.
     pub(crate) subprotocol: Option<Box<str>>,
+    /// Of the peer, where names are looked up and once it is known.
+    pub(crate) peer_name: Option<Arc<str>>,
     /// Values of fields that the manifest names, each with the place of its name there.
     fields: Box<[(u32, Box<[u8]>)]>,
     /// Until the session is open.
@@ -325,6 +327,7 @@ impl Kept {
         };
         let kept = Self {
             subprotocol: subprotocol.map(Into::into),
+            peer_name: None,
             fields: names.iter().enumerate().flat_map(values).collect(),
             learnt,
             tags: (!granted.tags.is_empty()).then(|| Arc::clone(&granted.tags)),
@@ -349,11 +352,16 @@ impl Kept {
 
     /// Whether nothing is kept.
     pub(crate) fn is_empty(&self) -> bool {
-        self.subprotocol.is_none()
-            && self.fields.is_empty()
-            && self.learnt.is_none()
-            && self.tags.is_none()
-            && self.message_bytes.is_none()
+        let Self {
+            subprotocol,
+            peer_name,
+            fields,
+            learnt,
+            tags,
+            message_bytes,
+        } = self;
+        let said = subprotocol.is_none() && tags.is_none() && message_bytes.is_none();
+        said && peer_name.is_none() && fields.is_empty() && learnt.is_none()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From anywhere to a session: commands by id or by set, to the service thread that owns it.
 
-use std::{cell::RefCell, collections::VecDeque, ptr, sync::Arc};
+use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ptr, sync::Arc};
 
 use rustix::io::Errno;
 
@@ -68,6 +68,8 @@ pub enum Command {
     File(ConnectionId, u32, Box<FileAnswer>),
     /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
     Warmed(ConnectionId, u32, Result<(), Errno>),
+    /// The address of the peer of a connection has this name.
+    PeerName(ConnectionId, IpAddr, Arc<str>),
     /// New sessions and exchanges are bound by these routes.
     Install(Arc<Vhosts>),
     /// These limits hold for what begins from now on.
@@ -78,8 +80,8 @@ pub enum Command {
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
-    /// The service thread ends, whatever is still open.
-    Stop,
+    /// The service thread ends after so many milliseconds, whatever is still open then.
+    Stop(u64),
 }
 
 impl Weight for Command {
@@ -246,6 +248,20 @@ impl Hub {
     pub fn tell_all(&self, command: &Command) {
         for thread in &self.threads {
             thread.mailbox.post_always(command.clone());
+        }
+    }
+
+    /// Tells the service thread of a connection something of the host's own, which no bound holds up.
+    pub(crate) fn tell(&self, id: ConnectionId, command: Command) {
+        if let Some(thread) = self.threads.get(id.thread()) {
+            thread.mailbox.post_always(command);
+        }
+    }
+
+    /// Makes the turn of one service thread return at once.
+    pub(crate) fn wake(&self, thread: usize) {
+        if let Some(thread) = self.threads.get(thread) {
+            thread.mailbox.wake();
         }
     }
 

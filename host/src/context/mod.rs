@@ -25,6 +25,7 @@ mod opening;
 pub mod origin;
 pub mod own_fields;
 pub mod page;
+pub mod peer_names;
 mod plain;
 pub mod policy;
 pub mod redirect;

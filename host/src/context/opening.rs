@@ -1,6 +1,8 @@
 //! The way of an opening handshake that has found its protocol: what the protocol says of it, extensions, the answer, and
 //! what is kept for the session.
 
+use std::sync::Arc;
+
 use crate::{
     context::{
         exchange::Exchange,
@@ -28,10 +30,13 @@ impl Context {
         (instance, granted): (u32, &Granted),
     ) -> Answer<Session, Exchange> {
         let target = origin_form(head);
+        let peer_name = port.peer_name().cloned();
         let mut facts = RequestFacts {
+            connection: port.id(),
             vhost: &routes.vhost,
             target: &target,
             peer: port.peer(),
+            peer_name: peer_name.as_deref(),
             tls: port.tls(),
             protocol: opening.bound.route.handler.facts(),
             subprotocol: opening.subprotocol(),
@@ -60,7 +65,7 @@ impl Context {
         let other_name = accepted.subprotocol.filter(|_| !own_name);
         let names = &facts.protocol.keep_headers;
         let kept = Kept::of(head, names, other_name, accepted.learnt, granted);
-        let session = Session {
+        let mut session = Session {
             state: None,
             target,
             instance,
@@ -72,6 +77,9 @@ impl Context {
             is_encrypted: port.is_encrypted(),
             kept,
         };
+        if let Some(name) = &peer_name {
+            session.learn_peer_name(Arc::clone(name));
+        }
         Answer::Upgrade(session, chain)
     }
 

@@ -6,13 +6,16 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use crate::context::{
-    handler::{ExtensionHandler, ProtocolHandler},
-    mounts::MountKind,
-    origin::AllowedOrigins,
-    policy::PolicyRoute,
-    roster::SetId,
-    site::Site,
+use crate::{
+    context::{
+        handler::{ExtensionHandler, ProtocolHandler},
+        mounts::MountKind,
+        origin::AllowedOrigins,
+        policy::PolicyRoute,
+        roster::SetId,
+        site::Site,
+    },
+    net::seats::SeatBound,
 };
 
 /// A protocol bound to a vhost.
@@ -73,6 +76,8 @@ pub struct Routes {
     pub allowed_origins: AllowedOrigins,
     /// The operator knows that a mount leads nowhere.
     pub has_warned: AtomicBool,
+    /// How many connections it may have.
+    pub seats: SeatBound,
 }
 
 /// What an opening handshake was bound to.

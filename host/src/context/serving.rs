@@ -26,6 +26,7 @@ use crate::{
         io,
         peer::Peer,
         port::Port,
+        seats::Full,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
@@ -42,6 +43,9 @@ pub(crate) type Io = io::Io<Session, Exchange>;
 
 /// How many rounds of commands that hooks queue for their own thread are done in one turn.
 const ROUNDS: usize = 8;
+/// When a client that found no room may ask again, in seconds: long enough to matter when all do, and short for a person
+/// who waits.
+const RETRY_AFTER_S: &str = "5";
 /// From so many commands on they are not left to the end of the turn.
 const PRESSING: usize = 1024;
 
@@ -95,6 +99,12 @@ impl Context {
 }
 
 impl Context {
+    /// The name of who asks, where names are looked up and if it is known.
+    fn peer_name(&self, port: &HttpPort<'_>) -> Option<Arc<str>> {
+        let names = self.vhosts.peer_names()?;
+        names.ask(port.id(), port.peer().address()?.ip())
+    }
+
     /// What a request gets.
     fn answer(
         &mut self,
@@ -102,6 +112,10 @@ impl Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
+        if let Err(full) = port.enter(routes.seats) {
+            self.give_up_judging(port.id());
+            return Answer::Exchange(turn_away(routes, port, full));
+        }
         let upgrade = handshake::judge_request(head);
         let is_handshake = !matches!(upgrade, Err(Refusal::NotUpgrade));
         let granted = match self.rule(routes, head, is_handshake, port) {
@@ -124,6 +138,24 @@ impl Context {
             }
         }
     }
+}
+
+/// Refuses a request whose vhost has as many connections as it may, and ends the connection.
+#[cold]
+fn turn_away(routes: &Routes, port: &mut HttpPort<'_>, full: Full) -> Exchange {
+    let (vhost, peer, most) = (&*routes.vhost, port.peer(), routes.seats.most);
+    if full.is_news {
+        tracing::warn!(target: "hotsocket::context", vhost, %peer, most,
+            "a vhost is full: further connections are answered 503 until some have ended; \
+             to allow more, raise `max_connections` of the vhost in the config");
+    } else {
+        tracing::debug!(target: "hotsocket::context", vhost, %peer, most, "connection refused: its vhost is full");
+    }
+    port.close_after();
+    let fields = [("Retry-After", RETRY_AFTER_S)];
+    let text = "this host has all the connections it may have; try again later";
+    routes.site.refuse_with(port, 503, &fields, text);
+    Exchange::answered(&routes.site)
 }
 
 impl Service for Context {
@@ -150,6 +182,7 @@ impl Service for Context {
     ) -> Answer<Session, Exchange> {
         let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
         port.asks_for(client);
+        port.note_peer_name(self.peer_name(port));
         let routes = Arc::clone(self.vhosts.find(head.host()));
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
@@ -159,7 +192,12 @@ impl Service for Context {
             Answer::Pending => Answer::Pending,
             upgrade => {
                 if let (Some(log), Some(told)) = (log, told) {
-                    told.tell(log, port.peer(), &ExchangeEnd::upgraded());
+                    let peer_name = port.peer_name().cloned();
+                    let end = ExchangeEnd {
+                        peer_name,
+                        ..ExchangeEnd::upgraded()
+                    };
+                    told.tell(log, port.peer(), &end);
                 }
                 upgrade
             }

@@ -1,5 +1,7 @@
 //! One open WebSocket as a protocol knows it.
 
+use std::sync::Arc;
+
 use crate::{
     connection::websocket::ClosedBy,
     context::{
@@ -47,6 +49,11 @@ impl Session {
     pub(crate) fn message_bytes(&self, most: u64) -> u64 {
         let own = self.kept.as_ref().and_then(|kept| kept.message_bytes);
         own.map_or(most, |own| own.min(most))
+    }
+
+    /// The name of its peer is known.
+    pub(crate) fn learn_peer_name(&mut self, name: Arc<str>) {
+        self.kept.get_or_insert_default().peer_name = Some(name);
     }
 
     /// It is open, or will never be: what was learnt and not taken is freed.
@@ -232,6 +239,12 @@ impl SessionCall<'_, '_> {
         let address = self.peer.address()?;
         let bytes = self.ip.insert(AddressBytes::of(address.ip()));
         Some(bytes.as_slice())
+    }
+
+    /// The name of the peer, where names are looked up and once it is known.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&str> {
+        self.session.kept.as_ref()?.peer_name.as_deref()
     }
 
     /// The subprotocol that was agreed on.

@@ -91,7 +91,7 @@ impl Obedient {
                     self.hub.post_all(SET, operation).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
-                "stop" => self.hub.tell_all(&Command::Stop),
+                "stop" => self.hub.tell_all(&Command::Stop(0)),
                 "close" => {
                     call.close(1000, rest);
                 }
@@ -282,6 +282,7 @@ impl Bench {
             protocols: HashMap::from([("test".into(), route)]),
             site: Arc::default(),
             has_warned: AtomicBool::new(false),
+            seats: Default::default(),
             extensions: Vec::new(),
             policies: Vec::new(),
             default_protocol: None,

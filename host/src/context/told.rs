@@ -56,6 +56,7 @@ impl Told {
         log.tell(&Entry {
             time: self.time,
             peer: peer.address(),
+            peer_name: end.peer_name.as_deref(),
             method: &self.method,
             target: &self.target,
             http_minor: self.http_minor,

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    context::routes::Routes,
-    net::{network::Network, peer::Peer},
-    wire::host_pattern::{HostMap, HostPattern},
+    context::{peer_names::PeerNames, routes::Routes},
+    net::peer::Peer,
+    wire::{
+        host_pattern::{HostMap, HostPattern},
+        network::Network,
+    },
 };
 
 /// All vhosts of a host. Made anew, as a whole, whenever something changes.
@@ -15,6 +18,7 @@ pub struct Vhosts {
     others: Vec<Arc<Routes>>,
     named: HostMap<Arc<Routes>>,
     trusted_proxies: Vec<Network>,
+    peer_names: Option<Arc<PeerNames>>,
 }
 
 impl Vhosts {
@@ -26,6 +30,7 @@ impl Vhosts {
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
             trusted_proxies: Vec::new(),
+            peer_names: None,
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -63,6 +68,18 @@ impl Vhosts {
         let mut networks = self.trusted_proxies.iter();
         peer.address()
             .is_some_and(|address| networks.any(|network| network.contains(address.ip())))
+    }
+
+    /// The same, where peers have names.
+    #[must_use]
+    pub fn naming(self, peer_names: Option<Arc<PeerNames>>) -> Self {
+        Self { peer_names, ..self }
+    }
+
+    /// The names of peers, if they are looked up.
+    #[must_use]
+    pub fn peer_names(&self) -> Option<&PeerNames> {
+        self.peer_names.as_deref()
     }
 
     /// The one for requests that name none.

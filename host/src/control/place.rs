@@ -31,25 +31,36 @@ pub enum PlaceError {
     },
 }
 
-/// The socket of the process `pid` in the first of [`directories`], which is made if it is missing.
+/// The socket of the process `pid` in the first of [`directories`] that is open to us, which is made if it is missing.
 pub(super) fn usual_socket(pid: u32) -> Result<PathBuf, PlaceError> {
-    // There is always the one in the temporary directory.
-    let directory = directories().swap_remove(0);
+    let directory = match runtime() {
+        Some(directory) => match make_private(&directory) {
+            // With `run_as` it can be that of the user who started us.
+            Err(PlaceError::Unusable { source, .. })
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                temporary()
+            }
+            done => done.map(|()| directory)?,
+        },
+        None => temporary(),
+    };
     make_private(&directory)?;
     Ok(directory.join(format!("{pid}.sock")))
 }
 
 /// Where sockets of this user's hosts lie; the first is where a new one goes.
 pub(super) fn directories() -> Vec<PathBuf> {
-    let runtime = env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let fallback = env::temp_dir().join(format!("hotsocket-{}", geteuid().as_raw()));
-    runtime
-        .map(|path| path.join("hotsocket"))
-        .into_iter()
-        .chain([fallback])
-        .collect()
+    runtime().into_iter().chain([temporary()]).collect()
+}
+
+fn runtime() -> Option<PathBuf> {
+    let directory = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from)?;
+    directory.is_absolute().then(|| directory.join("hotsocket"))
+}
+
+fn temporary() -> PathBuf {
+    env::temp_dir().join(format!("hotsocket-{}", geteuid().as_raw()))
 }
 
 /// Makes the directory, or finds it to be ours and closed to others.

@@ -19,6 +19,8 @@ pub enum ControlRequest {
         #[serde(default)]
         force: bool,
     },
+    /// How many connections there are and may be, in all and by vhost, as `connections`.
+    Connections {},
     /// The levels of the log, as `log`.
     LogLevels {},
     /// Sets one level of the log.
@@ -36,6 +38,7 @@ pub enum ControlRequest {
 
 /// What the host answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "it may be a refusal"]
 pub enum Answer {
     /// Done; what there is to tell, by key.
     Done(Map<String, Value>),
@@ -97,6 +100,7 @@ impl Answer {
 
 /// The way back to the client. Dropped without an answer, it tells that the host is ending.
 #[derive(Debug)]
+#[must_use = "who asked waits for it"]
 pub struct Reply(Sender<Answer>);
 
 impl Reply {

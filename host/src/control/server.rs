@@ -43,7 +43,7 @@ pub enum ControlError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot open the control socket {path}; name another place with --control")]
+    #[error("cannot open the control socket {path}; {}", mend(source))]
     Refused {
         /// Its path.
         path: PathBuf,
@@ -52,8 +52,19 @@ pub enum ControlError {
     },
 }
 
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => {
+            "let the user of the host (that of `run_as`, if there is one) write to its directory, or name another place \
+             with --control"
+        }
+        _ => "name another place with --control",
+    }
+}
+
 /// The control socket of this host. Dropped, it takes no more requests and removes its file.
 #[derive(Debug)]
+#[must_use = "the socket closes when it is dropped"]
 pub struct ControlServer {
     path: PathBuf,
     /// Device and inode of the file: another host may have taken the path since.

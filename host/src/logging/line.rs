@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::{Debug, Write};
+use std::sync::Arc;
 
 use serde_json::Value;
 use tracing::field::{Field, Visit};
@@ -12,17 +13,11 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::{LogControl, PLUGIN_TARGET, Sink, levels};
-use crate::config::{LogConfig, LogFormat};
+use super::{PLUGIN_TARGET, Shared, levels};
+use crate::config::LogConfig;
 
-/// Writes each event as one line, with one call of `write`.
-pub(super) struct Lines {
-    pub(super) control: LogControl,
-    /// Whether eyes read what is written.
-    pub(super) terminal: bool,
-    pub(super) colour: bool,
-    pub(super) write: Sink,
-}
+/// Writes each event as one line.
+pub(super) struct Lines(pub(super) Arc<Shared>);
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -38,23 +33,18 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.control.read(levels::highest))
+        Some(self.0.read(levels::highest))
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let mut line = Line::of(event.metadata(), fields);
-        let json = self
-            .control
-            .read(|config| line.holds(config).then(|| self.json(config.format)));
-        if let Some(json) = json {
-            let text = if json {
-                line.json()
-            } else {
-                line.human(self.colour)
-            };
-            (self.write)(&text);
+        let line = Line::of(event.metadata(), fields);
+        let format = self
+            .0
+            .read(|config| line.holds(config).then_some(config.format));
+        if let (Some(place), Some(format)) = (&self.0.place, format) {
+            place.write(line, format);
         }
     }
 }
@@ -64,16 +54,8 @@ impl Lines {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
             && self
-                .control
+                .0
                 .read(|config| *metadata.level() <= levels::ceiling(config, metadata.target()))
-    }
-
-    fn json(&self, format: LogFormat) -> bool {
-        match format {
-            LogFormat::Auto => !self.terminal,
-            LogFormat::Human => false,
-            LogFormat::Json => true,
-        }
     }
 }
 
@@ -148,34 +130,54 @@ impl Visit for Fields {
 }
 
 /// An event with all that is written of it.
-struct Line {
+pub(super) struct Line {
     time: String,
-    level: Level,
+    pub(super) level: Level,
     /// Of a plugin's line the target within the plugin.
-    target: String,
+    pub(super) target: String,
     /// The plugin whose line it is.
-    plugin: Option<String>,
+    pub(super) plugin: Option<String>,
     fields: Fields,
 }
 
 impl Line {
     fn of(metadata: &Metadata<'_>, mut fields: Fields) -> Self {
-        let mut time = String::new();
-        // A clock before the epoch is the only way to fail, and then the line has no time.
-        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         let mut target = metadata.target().to_owned();
         let mut plugin = None;
         if target == PLUGIN_TARGET {
             plugin = Some(fields.text("plugin").unwrap_or_default().to_owned());
             target = fields.take_text("target").unwrap_or_default();
             fields.message = fields.take_text("text").unwrap_or(fields.message);
+            // The line came from no hook of a connection.
+            fields
+                .others
+                .retain(|(name, value)| *name != "connection" || *value != 0);
         }
         Self {
-            time,
+            time: now(),
             level: *metadata.level(),
             target,
             plugin,
             fields,
+        }
+    }
+
+    /// One that stands for no event.
+    pub(super) fn new(
+        level: Level,
+        target: &str,
+        message: &str,
+        others: Vec<(&'static str, Value)>,
+    ) -> Self {
+        Self {
+            time: now(),
+            level,
+            target: target.to_owned(),
+            plugin: None,
+            fields: Fields {
+                message: message.to_owned(),
+                others,
+            },
         }
     }
 
@@ -186,7 +188,7 @@ impl Line {
             .is_none_or(|plugin| self.level <= levels::of_plugin(config, plugin))
     }
 
-    fn human(&self, colour: bool) -> String {
+    pub(super) fn human(&self, colour: bool) -> String {
         let (dim, tint, plain) = if colour {
             ("\x1b[2m", tint(self.level), "\x1b[0m")
         } else {
@@ -216,27 +218,26 @@ impl Line {
         {
             let _ = write!(line, " {dim}{name}={plain}{}", shown(value));
         }
-        line.push('\n');
         line
     }
 
-    fn json(&mut self) -> String {
+    pub(super) fn json(&self) -> String {
         let head = [
             ("time", Value::from(self.time.as_str())),
             ("level", self.level.as_str().to_ascii_lowercase().into()),
             ("target", self.target.as_str().into()),
             ("message", self.fields.message.as_str().into()),
         ];
-        let rest = self.fields.others.drain(..).map(|(name, value)| {
+        let rest = self.fields.others.iter().map(|(name, value)| {
             // Each key stands once in a line.
-            let taken = head.iter().any(|(other, _)| *other == name);
+            let taken = head.iter().any(|(other, _)| other == name);
             (
                 if taken {
                     format!("field_{name}")
                 } else {
-                    name.to_owned()
+                    (*name).to_owned()
                 },
-                value,
+                value.clone(),
             )
         });
         let all: Vec<_> = head
@@ -262,9 +263,16 @@ impl Line {
                 })
                 .collect();
         }
-        line.push('\n');
         line
     }
+}
+
+/// The time in UTC as RFC 3339 writes it, with microseconds.
+fn now() -> String {
+    let mut time = String::new();
+    // A clock before the epoch is the only way to fail, and then the line has no time.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    time
 }
 
 /// A control character, which could move a terminal's cursor or end the line.

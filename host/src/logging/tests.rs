@@ -4,16 +4,20 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::with_default;
 use tracing::{debug, error, info, trace};
 
-use super::{LogControl, LogScope};
+use super::{LogControl, LogScope, Place, Printer};
 use crate::config::{LogConfig, LogFormat};
 
 /// What `log` writes.
 fn written(config: &LogConfig, log: impl FnOnce(&LogControl)) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
-    let control = LogControl::new(config);
     let sink = Arc::clone(&lines);
-    let write = Box::new(move |line: &str| sink.lock().unwrap().push(line.to_owned()));
-    with_default(control.subscriber(false, false, write), || log(&control));
+    let printer = Printer {
+        terminal: false,
+        colour: false,
+        sink: Box::new(move |line| sink.lock().unwrap().push(format!("{}\n", line.text))),
+    };
+    let control = LogControl::new(config, Some(Place::new(printer)));
+    with_default(control.subscriber(), || log(&control));
     let lines = lines.lock().unwrap();
     lines.clone()
 }
@@ -168,7 +172,7 @@ fn each_plugin_has_its_own_level() {
 
 #[test]
 fn levels_are_shown_as_they_are_set() {
-    let control = LogControl::new(&LogConfig::default());
+    let control = LogControl::without_output(&LogConfig::default());
     control
         .set_words("warn", Some("hotsocket::net".to_owned()), None)
         .unwrap();

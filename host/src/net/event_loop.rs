@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -70,6 +71,20 @@ impl Loop {
     /// When the operating system has no more descriptors.
     pub fn waker(&self) -> io::Result<Waker> {
         Waker::new(self.poll.registry(), WAKER)
+    }
+}
+
+impl AsFd for Loop {
+    /// What is readable when a turn has something to do.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
+    }
+}
+
+impl<S: Service> AsFd for EventLoop<S> {
+    /// What is readable when a turn has something to do, unless it is due by time.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
     }
 }
 
@@ -148,6 +163,23 @@ impl<S: Service> EventLoop<S> {
         Ok(standing)
     }
 
+    /// How long a turn would wait if nothing happened; none when it would wait for ever.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.patience(None)
+    }
+
+    /// The connections of this thread.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        self.io.ids()
+    }
+
+    /// The socket under a connection of this thread, whatever is spoken over it; none when the connection has ended.
+    pub fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
+        self.io.socket(id)
+    }
+
     /// Ends what is still open, and tells its sessions: nothing outlives what the service has for this thread.
     fn end_all(&mut self) {
         for id in self.io.ids() {
@@ -221,6 +253,7 @@ impl<S: Service> EventLoop<S> {
                     self.io.serve_timer(&mut self.service, id, timer);
                     self.service.connection_served(&mut self.io);
                 }
+                Due::Stop => self.io.stop(),
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {
                         listener.is_waiting = false;

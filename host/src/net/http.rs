@@ -21,7 +21,7 @@ use crate::{
     },
     wire::{
         body_length::BodyLength,
-        request_head::{HeadParsed, RequestHead},
+        request_head::{HeadError, HeadParsed, RequestHead},
     },
 };
 
@@ -125,6 +125,7 @@ impl<T, E> Io<T, E> {
                 return Step::Need(0);
             }
             HeadParsed::Wrong(error) => {
+                self.tell_of_limit(id, &error);
                 let why = Refused::new(error.status(), error.to_string());
                 self.refuse_unread(service, id, &why);
                 return Step::Gone(input.len());
@@ -142,6 +143,16 @@ impl<T, E> Io<T, E> {
                 self.refuse_unread(service, id, &why);
                 Step::Gone(input.len())
             }
+        }
+    }
+
+    /// A request above a limit is the operator's business: the limit may be too low for honest clients.
+    #[cold]
+    fn tell_of_limit(&mut self, id: ConnectionId, error: &HeadError) {
+        if let Some(link) = self.slots.get_mut(id)
+            && matches!(error.status(), 414 | 431)
+        {
+            tracing::warn!(target: "hotsocket::net", peer = %link.peer, %error, "request refused");
         }
     }
 
@@ -356,6 +367,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         let (kept, mut port) = link.http_port(lent)?;
         Some(action(kept, &mut port))
@@ -480,6 +492,7 @@ impl<T, E> Io<T, E> {
             why,
             rule: running.notes.rule.take(),
             mount: running.notes.mount.take(),
+            peer_name: running.notes.peer_name.take(),
         };
         if by != EndedBy::Done || !exchange.persists() {
             self.finish(id);

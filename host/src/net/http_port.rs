@@ -17,6 +17,7 @@ use crate::{
         date_clock::DateClock,
         peer::Peer,
         port::{Sent, Wants},
+        seats::{Full, Seat, SeatBound, Seats},
         service::EndedBy,
         settings::Settings,
         timers::{Due, SessionTimers, Timers},
@@ -45,6 +46,7 @@ pub(crate) struct Notes {
     pub(crate) fields: Vec<Arc<Fields>>,
     pub(crate) rule: Option<Cow<'static, str>>,
     pub(crate) mount: Option<Arc<str>>,
+    pub(crate) peer_name: Option<Arc<str>>,
 }
 
 impl Notes {
@@ -80,6 +82,8 @@ pub struct HttpPort<'a> {
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
+    pub(crate) seat: &'a mut Seat,
+    pub(crate) seats: &'a Seats,
 }
 
 impl<'a> HttpPort<'a> {
@@ -118,6 +122,12 @@ impl HttpPort<'_> {
     /// The other end asks for somebody else, or for itself, until the next request says otherwise. A session keeps it.
     pub(crate) fn asks_for(&mut self, client: Option<Peer>) {
         *self.asks_for = client.map(Box::new);
+    }
+
+    /// Counts the connection for the vhost that it asks for, and no longer for the one before, unless that vhost has all
+    /// that it may.
+    pub(crate) fn enter(&mut self, bound: SeatBound) -> Result<(), Full> {
+        self.seats.enter(self.seat, bound)
     }
 
     /// Whether TLS is spoken.
@@ -193,6 +203,17 @@ impl HttpPort<'_> {
     /// Which mount took the request, for whoever is told of the end.
     pub fn note_mount(&mut self, mount: &Arc<str>) {
         self.notes.mount = Some(Arc::clone(mount));
+    }
+
+    /// The name of who asks, or that it is not known.
+    pub(crate) fn note_peer_name(&mut self, name: Option<Arc<str>>) {
+        self.notes.peer_name = name;
+    }
+
+    /// The name of who asks, if it is known.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&Arc<str>> {
+        self.notes.peer_name.as_ref()
     }
 
     /// Begins the answer, and ends it unless its content is streamed.

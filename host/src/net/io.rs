@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
+    os::fd::BorrowedFd,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize},
@@ -30,6 +31,7 @@ use crate::{
         listening::{ListenChange, ListenerNumber, Listeners},
         peer::Peer,
         port::Port,
+        seats::Seats,
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
         slots::Slots,
@@ -50,6 +52,8 @@ pub struct Shared {
     pub connections: Arc<AtomicUsize>,
     /// Connections by address.
     pub addresses: Arc<Addresses>,
+    /// Connections by vhost.
+    pub seats: Arc<Seats>,
     /// Memory, see [`crate::limits::Limits::buffered_total_bytes`].
     pub buffered: Arc<AtomicU64>,
 }
@@ -202,6 +206,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         let (session, mut port) = link.port(lent)?;
         let result = action(session, &mut port);
@@ -315,6 +320,22 @@ impl<T, E> Io<T, E> {
     /// The thread is done, whatever is open.
     pub fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// The same after so many milliseconds.
+    pub fn stop_after(&mut self, after_ms: u64) {
+        match after_ms {
+            0 => self.stop(),
+            _ => drop(
+                self.timers
+                    .insert(self.now.saturating_add(after_ms), Due::Stop),
+            ),
+        }
+    }
+
+    /// The descriptor of the socket under a connection, whatever is spoken over it.
+    pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
+        Some(self.slots.get_mut(id)?.transport.descriptor())
     }
 
     /// Sends what extensions have held back in this turn.
@@ -447,6 +468,7 @@ impl<T, E> Io<T, E> {
             self.end_session(id, link.client(), *open);
         }
         self.shared.addresses.leave(link.peer);
+        self.shared.seats.leave(&mut link.seat);
         self.shared
             .connections
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

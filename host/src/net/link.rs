@@ -22,6 +22,7 @@ use crate::{
         http_port::{HttpPort, Notes},
         peer::Peer,
         port::{Port, Wants},
+        seats::{Seat, Seats},
         service::EndedBy,
         settings::Settings,
         timer_wheel::TimerKey,
@@ -42,6 +43,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) asks_for: Option<Box<Peer>>,
     /// The place of the listener that accepted it.
     pub(crate) listener: u8,
+    /// At the vhost that it has asked for last.
+    pub(crate) seat: Seat,
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
@@ -181,6 +184,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
+    pub(crate) seats: &'a Seats,
 }
 
 impl<T, E> Link<T, E> {
@@ -190,6 +194,7 @@ impl<T, E> Link<T, E> {
             peer,
             asks_for: None,
             listener,
+            seat: Seat::default(),
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
             carry: Vec::new(),
@@ -385,6 +390,8 @@ impl<T, E> Link<T, E> {
             buffers: lent.buffers,
             settings: lent.settings,
             date: lent.date,
+            seat: &mut self.seat,
+            seats: lent.seats,
         };
         Some((&mut running.kept, port))
     }

@@ -23,17 +23,25 @@ pub const DEFAULT_KEEPALIVE_S: u64 = 60;
 /// The most seconds that the system takes.
 pub const MOST_KEEPALIVE_S: u64 = 32_767;
 
-/// Questions without an answer after which the peer is given up.
-const KEEPALIVE_PROBES: u32 = 4;
+/// Questions without an answer after which the peer is given up, unless somebody says otherwise.
+const DEFAULT_KEEPALIVE_PROBES: u32 = 4;
+
+/// The most questions that the system takes.
+pub const MOST_KEEPALIVE_PROBES: u32 = 127;
 
 /// An address to listen at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InetSettings {
     /// The address; port 0 is a free one.
     pub address: SocketAddr,
-    /// Seconds of silence after which TCP asks the peer whether it is there; as many again without an answer, and the
-    /// connection fails. 0 asks never. At most [`MOST_KEEPALIVE_S`].
+    /// Seconds of silence after which TCP asks the peer whether it is there. 0 asks never. At most
+    /// [`MOST_KEEPALIVE_S`].
     pub keepalive_s: u64,
+    /// Seconds from one question to the next, 1 to [`MOST_KEEPALIVE_S`]. None: so many that a peer is given up after as
+    /// long again as it was silent before.
+    pub keepalive_interval_s: Option<u64>,
+    /// Questions without an answer after which the connection fails, 1 to [`MOST_KEEPALIVE_PROBES`]. None: 4.
+    pub keepalive_probes: Option<u32>,
 }
 
 impl From<SocketAddr> for InetSettings {
@@ -41,6 +49,8 @@ impl From<SocketAddr> for InetSettings {
         Self {
             address,
             keepalive_s: DEFAULT_KEEPALIVE_S,
+            keepalive_interval_s: None,
+            keepalive_probes: None,
         }
     }
 }
@@ -146,10 +156,7 @@ fn bind_first(first: Socket, settings: &InetSettings, count: usize) -> io::Resul
 }
 
 fn socket(settings: &InetSettings) -> io::Result<Socket> {
-    let InetSettings {
-        address,
-        keepalive_s,
-    } = *settings;
+    let address = settings.address;
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
@@ -162,19 +169,24 @@ fn socket(settings: &InetSettings) -> io::Result<Socket> {
     }
     // Inherited by accepted sockets: a small message is not held back to be joined by another.
     socket.set_tcp_nodelay(true)?;
-    if keepalive_s > 0 {
+    if settings.keepalive_s > 0 {
         // Inherited too, so it costs no call per connection.
-        socket.set_tcp_keepalive(&keepalive(keepalive_s))?;
+        socket.set_tcp_keepalive(&keepalive(settings))?;
     }
     Ok(socket)
 }
 
-fn keepalive(seconds: u64) -> TcpKeepalive {
-    let interval = (seconds / u64::from(KEEPALIVE_PROBES)).max(1);
+fn keepalive(settings: &InetSettings) -> TcpKeepalive {
+    let after = settings.keepalive_s;
+    let probes = settings
+        .keepalive_probes
+        .unwrap_or(DEFAULT_KEEPALIVE_PROBES);
+    let usual = || (after / u64::from(probes.max(1))).max(1);
+    let interval = settings.keepalive_interval_s.unwrap_or_else(usual);
     TcpKeepalive::new()
-        .with_time(Duration::from_secs(seconds))
+        .with_time(Duration::from_secs(after))
         .with_interval(Duration::from_secs(interval))
-        .with_retries(KEEPALIVE_PROBES)
+        .with_retries(probes)
 }
 
 fn into_mio(socket: Socket) -> Listener {
@@ -190,9 +202,15 @@ mod tests {
     }
 
     /// Whether keepalive is on at an accepted socket, after how many seconds, how many apart, and how often.
-    fn accepted_keepalive(keepalive_s: u64) -> (bool, u64, u64, u32) {
+    fn accepted_keepalive(
+        keepalive_s: u64,
+        keepalive_interval_s: Option<u64>,
+        keepalive_probes: Option<u32>,
+    ) -> (bool, u64, u64, u32) {
         let settings = InetSettings {
             keepalive_s,
+            keepalive_interval_s,
+            keepalive_probes,
             ..loopback()
         };
         let listener = bind(&settings, 1).unwrap().remove(0);
@@ -212,17 +230,27 @@ mod tests {
 
     #[test]
     fn accepted_sockets_ask_a_silent_peer_and_give_it_up_after_as_long_again() {
-        assert_eq!(accepted_keepalive(60), (true, 60, 15, 4));
-        assert_eq!(accepted_keepalive(1), (true, 1, 1, 4));
+        assert_eq!(accepted_keepalive(60, None, None), (true, 60, 15, 4));
+        assert_eq!(accepted_keepalive(60, None, Some(2)), (true, 60, 30, 2));
+        assert_eq!(accepted_keepalive(1, None, None), (true, 1, 1, 4));
         assert_eq!(
-            accepted_keepalive(MOST_KEEPALIVE_S),
+            accepted_keepalive(MOST_KEEPALIVE_S, None, None),
             (true, MOST_KEEPALIVE_S, MOST_KEEPALIVE_S / 4, 4)
         );
     }
 
     #[test]
+    fn how_far_apart_and_how_often_a_silent_peer_is_asked_can_be_said() {
+        assert_eq!(accepted_keepalive(60, Some(7), None), (true, 60, 7, 4));
+        assert_eq!(
+            accepted_keepalive(60, Some(MOST_KEEPALIVE_S), Some(MOST_KEEPALIVE_PROBES)),
+            (true, 60, MOST_KEEPALIVE_S, MOST_KEEPALIVE_PROBES)
+        );
+    }
+
+    #[test]
     fn without_keepalive_nobody_is_asked() {
-        assert!(!accepted_keepalive(0).0);
+        assert!(!accepted_keepalive(0, Some(7), Some(3)).0);
     }
 
     #[test]

@@ -89,6 +89,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         if let Some((session, mut port)) = link.port(lent)
             && port.is_open()
@@ -383,6 +384,7 @@ impl<T, E> Io<T, E> {
             buffers: &mut self.buffers,
             settings: &self.settings,
             date: &mut self.date,
+            seats: &self.shared.seats,
         };
         if let Some((session, mut port)) = link.port(lent) {
             service.opened(session, &mut port);

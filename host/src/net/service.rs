@@ -68,6 +68,8 @@ pub struct ExchangeEnd {
     pub rule: Option<Cow<'static, str>>,
     /// The mount that took it.
     pub mount: Option<Arc<str>>,
+    /// The name of the peer, where names are looked up and if it was known.
+    pub peer_name: Option<Arc<str>>,
 }
 
 impl ExchangeEnd {
@@ -80,6 +82,7 @@ impl ExchangeEnd {
             why: Cow::Borrowed(""),
             rule: None,
             mount: None,
+            peer_name: None,
         }
     }
 }

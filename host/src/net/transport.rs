@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 use mio::{
@@ -66,6 +67,15 @@ impl Transport {
             Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Tls(stream) => stream.send_file(file, offset, count),
+        }
+    }
+
+    /// The descriptor of the socket.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tls(stream) => stream.socket().descriptor(),
         }
     }
 

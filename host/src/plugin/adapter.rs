@@ -27,11 +27,11 @@ use crate::{
     plugin::{
         extension_calls::HookContext,
         handshake_calls::HANDSHAKE_CALLS,
-        host_calls::Services,
+        host_calls::{Services, within},
         http_adapter::Http,
         instance::{self, InstancePlan, outcome, pointer},
-        library::ProtocolBlocks,
         session_calls::SESSION_CALLS,
+        tables::ProtocolBlocks,
     },
     wire::MessageKind,
 };
@@ -85,7 +85,7 @@ impl Protocol {
             context: ptr::from_mut(call).cast(),
             calls: &SESSION_CALLS,
         };
-        let status = hook(block, &session);
+        let status = within(call.id, || hook(block, &session));
         if status == STATUS_OK {
             return Ok(());
         }
@@ -140,8 +140,11 @@ impl ProtocolHandler for Protocol {
             context: ptr::from_mut(call).cast(),
             calls: &HANDSHAKE_CALLS,
         };
-        // SAFETY: see the module; the handshake is lent for the call, and `learnt` is a place for one pointer.
-        let status = unsafe { (block.request)(self.instance.pointer(), &handshake, &mut learnt) };
+        let connection = call.facts().connection;
+        let status = within(connection, || {
+            // SAFETY: see the module; the handshake is lent for the call, and `learnt` is a place for one pointer.
+            unsafe { (block.request)(self.instance.pointer(), &handshake, &mut learnt) }
+        });
         match status {
             STATUS_OK => {
                 let learnt = NonZeroUsize::new(learnt.expose_provenance());

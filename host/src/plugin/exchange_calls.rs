@@ -13,8 +13,9 @@ use std::{
 use hotsocket_abi::{
     Bytes, ExchangeCalls, FACT_CONTENT_LENGTH, FACT_ENCRYPTED, FACT_EXCHANGE, FACT_HOST,
     FACT_HTTP_MINOR, FACT_ID, FACT_LOCAL, FACT_METHOD, FACT_MOUNTPOINT, FACT_PATH, FACT_PEER_IP,
-    FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_TARGET, FACT_VHOST, FIELDS_HEAD,
-    FIELDS_TRAILER, LENGTH_UNKNOWN, STATUS_ERROR, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
+    FACT_PEER_NAME, FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_TARGET, FACT_VHOST,
+    FIELDS_HEAD, FIELDS_TRAILER, LENGTH_UNKNOWN, STATUS_ERROR, STATUS_NONE, STATUS_OK,
+    STATUS_PANIC, Status,
 };
 
 use crate::{
@@ -109,6 +110,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_MOUNTPOINT => call.mountpoint().as_bytes(),
             FACT_LOCAL => call.local()?.as_bytes(),
             FACT_PEER_IP => call.peer_ip()?,
+            FACT_PEER_NAME => call.peer_name()?.as_bytes(),
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
             _ => tls_bytes(key, call.tls())?,
         };

@@ -21,6 +21,7 @@ use hotsocket_abi::{
 
 use crate::{
     context::handler::{Agreed, ExtensionHandler, Fault, Hosted, Label, RequestFacts, ThreadState},
+    net::token::ConnectionId,
     plugin::{
         extension_calls::{HookContext, to_abi},
         host_calls::Services,
@@ -124,6 +125,7 @@ impl HostedExtension {
                 opcodes: agreement.opcodes as u16,
                 independence: agreement.independence,
                 thread,
+                connection: request.connection,
                 handler: self,
             }),
             parameters,
@@ -175,6 +177,7 @@ impl ExtensionHandler for HostedExtension {
 struct Live {
     handler: Arc<HostedExtension>,
     thread: ThreadState,
+    connection: ConnectionId,
     state: usize,
     independence: u64,
     opcodes: u16,
@@ -196,7 +199,7 @@ impl Live {
         sink: &mut dyn PieceSink,
     ) -> Result<Passed, Failure> {
         let piece = to_abi(piece);
-        let mut context = HookContext::of_sink(sink, self.thread);
+        let mut context = HookContext::of_sink(sink, self.thread, self.connection);
         let status = context.call(|call| {
             // SAFETY: see the module; the piece is lent for the call.
             unsafe { hook(pointer(self.state), call, &piece) }
@@ -257,7 +260,7 @@ impl Extension for Live {
     }
 
     fn flush(&mut self, sink: &mut dyn PieceSink) -> Result<(), Failure> {
-        let mut context = HookContext::of_sink(sink, self.thread);
+        let mut context = HookContext::of_sink(sink, self.thread, self.connection);
         let status = context.call(|call| {
             // SAFETY: see the module.
             unsafe { (self.handler.block.flush)(pointer(self.state), call) }
@@ -273,7 +276,7 @@ impl Extension for Live {
 impl Drop for Live {
     fn drop(&mut self) {
         self.handler.instance.generation.leave();
-        let mut context = HookContext::new(self.thread);
+        let mut context = HookContext::new(self.thread, self.connection);
         let status = context.call(|call| {
             // SAFETY: see the module; nothing is called after it.
             unsafe { (self.handler.block.destroy)(pointer(self.state), call) }

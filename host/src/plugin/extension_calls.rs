@@ -10,18 +10,18 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, ExtensionCall, ExtensionCalls, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID,
-    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, FRAME_FIRST, FRAME_LAST, FramePiece,
-    MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT, ROLE_SERVER, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
-    STATUS_OK, STATUS_PANIC, Status,
+    Bytes, ExtensionCall, ExtensionCalls, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME, FACT_PROTOCOL,
+    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, FRAME_FIRST, FRAME_LAST,
+    FramePiece, MESSAGE_FIRST, MESSAGE_LAST, ROLE_CLIENT, ROLE_SERVER, STATUS_ERROR, STATUS_FULL,
+    STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
 
 use crate::{
     context::handler::{RequestFacts, ThreadState},
-    net::peer::AddressBytes,
+    net::{peer::AddressBytes, token::ConnectionId},
     plugin::{
         facts::{tls_bytes, transport_fact},
-        host_calls::{add_fault, lend},
+        host_calls::{add_fault, lend, within},
         instance::pointer,
     },
     wire::{
@@ -46,6 +46,7 @@ const FLAGS: u32 = FRAME_FIRST | FRAME_LAST | MESSAGE_FIRST | MESSAGE_LAST;
 /// What one call of a hook was given, and what it left.
 pub(crate) struct HookContext<'a> {
     thread: ThreadState,
+    connection: ConnectionId,
     /// In hooks of the opening handshake.
     request: Option<&'a RequestFacts<'a>>,
     /// In hooks that pass pieces.
@@ -67,22 +68,27 @@ impl<'a> HookContext<'a> {
     pub(crate) fn of_request(request: &'a RequestFacts<'a>, thread: ThreadState) -> Self {
         Self {
             request: Some(request),
-            ..Self::new(thread)
+            ..Self::new(thread, request.connection)
         }
     }
 
     /// For a hook that passes pieces.
-    pub(crate) fn of_sink(sink: &'a mut dyn PieceSink, thread: ThreadState) -> Self {
+    pub(crate) fn of_sink(
+        sink: &'a mut dyn PieceSink,
+        thread: ThreadState,
+        connection: ConnectionId,
+    ) -> Self {
         Self {
             sink: Some(sink),
-            ..Self::new(thread)
+            ..Self::new(thread, connection)
         }
     }
 
     /// For any other hook.
-    pub(crate) fn new(thread: ThreadState) -> Self {
+    pub(crate) fn new(thread: ThreadState, connection: ConnectionId) -> Self {
         Self {
             thread,
+            connection,
             request: None,
             sink: None,
             failure: None,
@@ -101,7 +107,7 @@ impl<'a> HookContext<'a> {
             calls: &raw const EXTENSION_CALLS,
             thread: pointer(self.thread.0),
         };
-        hook(&call)
+        within(self.connection, || hook(&call))
     }
 
     fn put(&mut self, piece: &FramePiece<'_>) -> Status {
@@ -143,6 +149,7 @@ impl<'a> HookContext<'a> {
             FACT_PATH => request.path().as_bytes(),
             FACT_QUERY => request.query()?.as_bytes(),
             FACT_PROTOCOL => request.protocol.name.as_bytes(),
+            FACT_PEER_NAME => request.peer_name?.as_bytes(),
             FACT_SUBPROTOCOL => request.subprotocol?.as_bytes(),
             FACT_PEER_IP => {
                 let address = request.peer.address()?;

@@ -10,8 +10,8 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_HOST, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY,
-    FACT_ROLE, FACT_SUBPROTOCOL, FACT_TARGET, FACT_VHOST, HandshakeCalls, ROLE_SERVER,
+    Bytes, FACT_HOST, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME, FACT_PROTOCOL, FACT_PROTOCOL_ID,
+    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_TARGET, FACT_VHOST, HandshakeCalls, ROLE_SERVER,
     STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
 
@@ -97,6 +97,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_TARGET => call.target().as_bytes(),
             FACT_HOST => call.authority().as_bytes(),
             FACT_PEER_IP => call.peer_ip()?,
+            FACT_PEER_NAME => call.facts().peer_name?.as_bytes(),
             FACT_SUBPROTOCOL => call.facts().subprotocol?.as_bytes(),
             FACT_PROTOCOL => call.facts().protocol.name.as_bytes(),
             _ => tls_bytes(key, call.facts().tls)?,

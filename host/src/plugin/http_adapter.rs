@@ -21,6 +21,7 @@ use crate::{
     plugin::{
         exchange_calls::EXCHANGE_CALLS,
         generation::Generation,
+        host_calls::within,
         instance::{Instance, outcome, pointer},
     },
 };
@@ -54,7 +55,7 @@ impl Http {
             context: ptr::from_mut(call).cast(),
             calls: &EXCHANGE_CALLS,
         };
-        let status = hook(&exchange);
+        let status = within(call.id(), || hook(&exchange));
         outcome(status, name, || std::mem::take(&mut call.fault))
     }
 }

@@ -92,7 +92,7 @@ impl Trust {
         if self.strict {
             return Err(Fault::new(
                 Stage::Permissions,
-                format!("{cause}, which is refused for a host that runs as root"),
+                format!("{cause}, which is refused for a host that runs as root, or with `run_as`"),
                 format!("chmod g-w {path}"),
             ));
         }

@@ -9,11 +9,11 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PROTOCOL, FACT_PROTOCOL_ID,
-    FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY, MESSAGE_FIRST,
-    MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, ROLE_SERVER,
-    STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, SessionCalls,
-    Status,
+    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME, FACT_PROTOCOL,
+    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY,
+    MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE,
+    ROLE_SERVER, STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC,
+    SessionCalls, Status,
 };
 
 use crate::{
@@ -190,6 +190,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_PATH => call.path().as_bytes(),
             FACT_QUERY => call.query()?.as_bytes(),
             FACT_PEER_IP => call.peer_ip()?,
+            FACT_PEER_NAME => call.peer_name()?.as_bytes(),
             FACT_SUBPROTOCOL => call.subprotocol()?.as_bytes(),
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
             _ => tls_bytes(key, call.tls())?,

@@ -14,22 +14,27 @@ use crate::{
     context::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
+        peer_names::{Bounds, PeerNames},
         policy::PolicyRoute,
         roster::SetId,
         routes::{ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
+    net::{
+        reverse_name::reverse_name,
+        seats::{SeatBound, Seats},
+    },
     plugin::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
-        library::Opened,
         manifest::Provided,
         refusal::{Refusal, Stage},
         registry::Installer,
+        tables::Opened,
     },
     server::{
-        open_site::OpenSite,
+        open_site::{OpenSite, SiteError},
         policies::{Policies, PreparedPolicies},
     },
 };
@@ -47,6 +52,8 @@ pub(crate) struct Deployment {
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
     pub(super) policies: Policies,
+    seats: Arc<Seats>,
+    peer_names: Option<Arc<PeerNames>>,
     pub(super) last_instance: u64,
     /// The first look at the plugin directory is over.
     is_serving: bool,
@@ -89,7 +96,9 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        seats: Arc<Seats>,
     ) -> Self {
+        let peer_names = peer_names(&config, &services.hub, None);
         Self {
             hub: Arc::clone(&services.hub),
             services,
@@ -100,6 +109,8 @@ impl Deployment {
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
             policies: Policies::default(),
+            seats,
+            peer_names,
             last_instance: 0,
             is_serving: false,
             drains: Vec::new(),
@@ -112,7 +123,8 @@ impl Deployment {
         let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
-        Arc::new(vhosts.trusting(self.config.trusted_proxies.clone()))
+        let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
+        Arc::new(vhosts.naming(self.peer_names.clone()))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -131,6 +143,10 @@ impl Deployment {
                 .collect(),
             site: site.unwrap_or_default(),
             has_warned: AtomicBool::new(false),
+            seats: SeatBound {
+                vhost: self.seats.number(&vhost.name),
+                most: vhost.max_connections,
+            },
             extensions: self.offered(vhost),
             policies: self.policies.asked(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
@@ -195,6 +211,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -445,6 +462,26 @@ impl Installer for Deployment {
     }
 }
 
+/// The names of peers, if the config has them looked up. Those of `before` are kept if their bounds are to be the same.
+fn peer_names(
+    config: &Config,
+    hub: &Arc<Hub>,
+    before: Option<Arc<PeerNames>>,
+) -> Option<Arc<PeerNames>> {
+    if !config.reverse_names {
+        return None;
+    }
+    let bounds = Bounds::from(&config.limits);
+    let same = before.filter(|names| names.bounds() == bounds);
+    Some(same.unwrap_or_else(|| {
+        let hub = Arc::clone(hub);
+        PeerNames::new(bounds, reverse_name, move |id, address, name| {
+            // Those that wait are bounded, so this needs no bound of its own.
+            hub.tell(id, Command::PeerName(id, address, name));
+        })
+    }))
+}
+
 /// Opens what the vhosts of a config name. The access logs of `before` go on where they are to be the same.
 ///
 /// # Errors
@@ -453,7 +490,7 @@ impl Installer for Deployment {
 pub(crate) fn open_sites(
     config: &Config,
     before: &BTreeMap<String, OpenSite>,
-) -> Result<BTreeMap<String, OpenSite>, Box<dyn Error>> {
+) -> Result<BTreeMap<String, OpenSite>, SiteError> {
     let open = |vhost: &VhostConfig| {
         let site = OpenSite::open(vhost, &config.limits, before.get(&vhost.name))?;
         Ok((vhost.name.clone(), site))

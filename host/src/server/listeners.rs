@@ -4,16 +4,17 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    cli,
-    config::ListenAddress,
-    logging::escaped,
+    config::{ConfigError, ListenAddress},
+    control::ControlError,
     net::{
         listener::{self, InetSettings, Listener},
         listening::{ListenChange, ListenerNumber},
-        tls::Tls,
+        tls::{Tls, TlsFault},
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
+    plugin::refusal::Refusal,
+    server::{open_site::SiteError, privileges::PrivilegeError},
 };
 
 /// The listeners of the host.
@@ -25,6 +26,8 @@ pub(crate) struct Listeners {
     bound: Vec<Bound>,
     /// The number of the next one.
     next: ListenerNumber,
+    /// The user that the host has become since it began.
+    became: Option<String>,
 }
 
 /// One listener, with a socket on each service thread.
@@ -56,7 +59,13 @@ impl Listeners {
             tls,
             bound: Vec::new(),
             next: 0,
+            became: None,
         }
+    }
+
+    /// From now on a refusal may come from this: the host has become that user.
+    pub(crate) fn bind_as(&mut self, user: &str) {
+        self.became = Some(user.to_owned());
     }
 
     /// Binds what `listen` has and the host has not.
@@ -95,13 +104,16 @@ impl Listeners {
     }
 
     fn bind(&self, written: &ListenAddress, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let fail = |source| StartError::Bind {
-            address: written.clone(),
-            source,
+        let is_beside_own = match written {
+            ListenAddress::Inet(settings) => {
+                to.gone.iter().any(|gone| overlap(&gone.address, settings))
+            }
+            ListenAddress::Unix(_) => false,
         };
+        let fail = |source| self.refusal(written, is_beside_own, source);
         let (sockets, address, file) = match written {
             ListenAddress::Inet(settings) => {
-                let bind = match to.gone.iter().any(|gone| overlap(&gone.address, settings)) {
+                let bind = match is_beside_own {
                     true => listener::bind_beside_own,
                     false => listener::bind,
                 };
@@ -136,6 +148,30 @@ impl Listeners {
         Ok(())
     }
 
+    /// Why an address cannot be bound. What only root may do says so once the host is no longer root; and to share a
+    /// port, as two listeners do that overlap, their sockets must be made by the same user.
+    fn refusal(
+        &self,
+        address: &ListenAddress,
+        is_beside_own: bool,
+        source: io::Error,
+    ) -> StartError {
+        let is_denied = match source.kind() {
+            io::ErrorKind::PermissionDenied => true,
+            io::ErrorKind::AddrInUse => is_beside_own,
+            _ => false,
+        };
+        let address = address.clone();
+        match self.became.clone().filter(|_| is_denied) {
+            Some(user) => StartError::GivenUp {
+                address,
+                user,
+                source,
+            },
+            None => StartError::Bind { address, source },
+        }
+    }
+
     /// Goes by what was prepared; gives what the service threads are to be told.
     pub(crate) fn install(&mut self, prepared: PreparedListeners) -> ListenChange {
         for bound in &prepared.bound {
@@ -145,6 +181,14 @@ impl Listeners {
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
         ListenChange::new(gone, prepared.new)
+    }
+
+    /// Where the host listens, with the ports that the system chose.
+    pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
+        self.bound
+            .iter()
+            .map(|bound| bound.address.clone())
+            .collect()
     }
 
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
@@ -217,6 +261,7 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
+#[cfg(feature = "cli")]
 pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     let (ws, http) = if has_tls {
         ("wss", "https")
@@ -226,7 +271,7 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
     match address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
-            cli::line(&format!("listening on {ws}://{address}"));
+            crate::cli::line(&format!("listening on {ws}://{address}"));
             if has_page {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
@@ -234,8 +279,8 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
         // No browser can open a page there.
         ListenAddress::Unix(socket) => {
             let path = std::path::absolute(&socket.path).unwrap_or_else(|_| socket.path.clone());
-            let path = escaped(&path.to_string_lossy());
-            cli::line(&format!("listening on {ws}+unix://{path}"));
+            let path = crate::logging::escaped(&path.to_string_lossy());
+            crate::cli::line(&format!("listening on {ws}+unix://{path}"));
         }
     }
 }
@@ -251,6 +296,19 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// An address cannot be bound by the user that the host has become.
+    #[error(
+        "cannot listen on {address}, since the host has become user {user} (`run_as`), who may not do that; restart \
+         the host to listen there"
+    )]
+    GivenUp {
+        /// Which one.
+        address: ListenAddress,
+        /// Who we are.
+        user: String,
+        /// What the system says.
+        source: io::Error,
+    },
     /// There are too many addresses.
     #[error(
         "cannot listen on {0} addresses; a host listens on at most {MAX_LISTENERS}: let one that is for all \
@@ -260,6 +318,24 @@ pub enum StartError {
     /// The system has no more of something.
     #[error("cannot make a service thread; is the limit of open files or threads too low?")]
     Poll(#[source] io::Error),
+    /// The parts of the config do not fit together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Something that the config names for HTTP cannot be opened.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// A certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// There is nowhere to copy plugin files to, or a plugin that is linked into the program does not start.
+    #[error(transparent)]
+    Plugin(#[from] Refusal),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The host cannot become the user of `run_as`.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
 }
 
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
@@ -409,7 +485,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
         let other = ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
-            address: inet(&was[0]),
+            ..inet(&was[0]).into()
         });
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
         assert_eq!(prepared.gone_addresses(), was);

@@ -6,8 +6,8 @@ use crate::{
     config::VhostConfig,
     context::policy::PolicyRoute,
     plugin::{
-        generation::Generation, instance::InstancePlan, library::Opened,
-        policy_adapter::HostedPolicy, refusal::Refusal,
+        generation::Generation, instance::InstancePlan, policy_adapter::HostedPolicy,
+        refusal::Refusal, tables::Opened,
     },
     server::{
         deployment::{Deployment, Place, Served},

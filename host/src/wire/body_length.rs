@@ -22,7 +22,7 @@ pub enum LengthError {
     #[error("Content-Length beside Transfer-Encoding")]
     Both,
     /// Section 6.1.
-    #[error("Transfer-Encoding in an HTTP/1.0 request")]
+    #[error("Transfer-Encoding in HTTP/1.0")]
     Version,
     /// Section 6.1: a coding other than `chunked`, once.
     #[error("a transfer coding other than chunked")]
@@ -70,7 +70,7 @@ impl BodyLength {
 }
 
 /// Digits only: no sign, no blank, nothing that does not fit.
-fn decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -3,13 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::answer_head::AnswerHead;
+use super::client_fields::ClientFields;
 use super::handshake::accept_of;
-use super::header_list::{ExtensionOffer, extensions, has_element};
+use super::header_list::{ExtensionOffer, extensions, has_element, is_token};
 use super::response_head::put_field;
 
-/// The longest response head that a client reads.
-const RESPONSE_HEAD_BYTES: usize = 16 << 10;
-const RESPONSE_FIELD_COUNT: usize = 64;
+/// What is shown of a field that cannot stand, in bytes.
+const SHOWN_BYTES: usize = 100;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -20,135 +21,227 @@ pub struct ClientHandshake<'a> {
     pub target: &'a str,
     /// Sixteen random bytes, new for each connection.
     pub nonce: [u8; 16],
+    /// The page that asks, as browsers send it.
+    pub origin: Option<&'a str>,
     /// The subprotocols to offer, the preferred one first.
-    pub subprotocols: &'a [&'a str],
+    pub subprotocols: &'a [String],
     /// The value of the extensions field, empty for none.
     pub extensions: &'a str,
-    /// Further fields, such as Origin.
-    pub fields: &'a [(&'a str, &'a str)],
+    /// Further fields.
+    pub fields: &'a ClientFields,
 }
 
 /// A server's answer that was accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Accepted<'a> {
-    /// Bytes of the response head; frames follow.
-    pub len: usize,
     /// The subprotocol it chose, one of those offered.
     pub subprotocol: Option<&'a str>,
     /// The extensions it chose, each of a name that was offered. Their parameters are not judged here.
     pub extensions: Vec<ExtensionOffer<'a>>,
 }
 
-/// Why a server's answer is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
+/// Why a request cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OfferError {
+    /// Section 4.1, item 10.
+    #[error("subprotocol `{0}` is no token: use letters, digits and hyphens")]
+    Subprotocol(String),
+    /// Section 4.1, item 10.
+    #[error("subprotocol `{0}` is offered twice")]
+    SubprotocolTwice(String),
+    /// Not an origin, or two of them.
+    #[error("origin `{0}` is none: use scheme://host[:port], or null")]
+    Origin(String),
+    /// Section 9.1.
+    #[error(
+        "the extensions `{0}` cannot be offered: write NAME; PARAMETER=VALUE, with commas between them"
+    )]
+    Extensions(String),
+}
+
+/// Why a server's answer is refused: section 4.1, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unaccepted {
     /// It answered with another status, such as a refusal or a redirect.
     #[error("the server answered with status {0} in place of 101")]
     Status(u16),
-    /// It breaks a rule of section 4.1.
-    #[error("bad answer to the opening handshake: {0}")]
-    Malformed(&'static str),
+    /// Only HTTP/1.1 has 101.
+    #[error("the server answered 101 in HTTP/1.0")]
+    Version,
+    /// Item 2.
+    #[error("the server's field Upgrade is `{0}` in place of `websocket`")]
+    Upgrade(String),
+    /// Item 3.
+    #[error("the server's field Connection is `{0}` in place of `Upgrade`")]
+    Connection(String),
+    /// Item 4.
+    #[error(
+        "the server's Sec-WebSocket-Accept `{0}` does not answer our key: a cache, or no WebSocket server"
+    )]
+    Accept(String),
+    /// Item 6.
+    #[error("the server chose subprotocol `{0}`, which was not offered")]
+    Subprotocol(String),
+    /// It may choose one.
+    #[error("the server chose two subprotocols, `{0}` and more")]
+    SubprotocolTwice(String),
+    /// Section 9.1.
+    #[error("the server's field Sec-WebSocket-Extensions `{0}` cannot be read")]
+    ExtensionsMalformed(String),
+    /// Item 5.
+    #[error("the server chose extension `{0}`, which was not offered")]
+    Extension(String),
 }
 
 impl ClientHandshake<'_> {
     /// Appends the request (section 4.1).
-    pub fn put_request(&self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError`]; nothing is appended.
+    pub fn put_request(&self, out: &mut Vec<u8>) -> Result<(), OfferError> {
+        self.refuse_subprotocols()?;
+        self.refuse_origin()?;
+        self.offered()?;
         out.extend_from_slice(format!("GET {} HTTP/1.1\r\n", self.target).as_bytes());
         put_field(out, "Host", self.host);
         put_field(out, "Upgrade", "websocket");
         put_field(out, "Connection", "Upgrade");
-        put_field(out, "Sec-WebSocket-Key", BASE64.encode(self.nonce));
+        put_field(out, "Sec-WebSocket-Key", self.key());
         put_field(out, "Sec-WebSocket-Version", "13");
+        if let Some(origin) = self.origin {
+            put_field(out, "Origin", origin);
+        }
         if !self.subprotocols.is_empty() {
             put_field(out, "Sec-WebSocket-Protocol", self.subprotocols.join(", "));
         }
         if !self.extensions.is_empty() {
             put_field(out, "Sec-WebSocket-Extensions", self.extensions);
         }
-        for (name, value) in self.fields {
-            put_field(out, name, value);
-        }
+        out.extend_from_slice(self.fields.as_bytes());
         out.extend_from_slice(b"\r\n");
+        Ok(())
     }
 
-    /// Judges the answer (section 4.1); `None` while its head is not complete.
+    /// Judges the answer (section 4.1).
     ///
     /// # Errors
-    /// [`AnswerError`]; the connection is of no use then.
-    pub fn judge_response<'a>(&self, input: &'a [u8]) -> Result<Option<Accepted<'a>>, AnswerError> {
-        let mut fields = [httparse::EMPTY_HEADER; RESPONSE_FIELD_COUNT];
-        let mut response = httparse::Response::new(&mut fields);
-        let len = match response.parse(input) {
-            Ok(httparse::Status::Complete(len)) => len,
-            Ok(httparse::Status::Partial) if input.len() < RESPONSE_HEAD_BYTES => return Ok(None),
-            Ok(httparse::Status::Partial) => return Err(AnswerError::Malformed("head too large")),
-            Err(_) => return Err(AnswerError::Malformed("not an HTTP response")),
-        };
-        match response.code {
-            Some(101) => {}
-            status => return Err(AnswerError::Status(status.unwrap_or_default())),
+    ///
+    /// [`Unaccepted`]; the connection is of no use for a WebSocket then.
+    pub fn judge<'a>(&self, head: &AnswerHead<'a>) -> Result<Accepted<'a>, Unaccepted> {
+        if head.status != 101 {
+            return Err(Unaccepted::Status(head.status));
         }
-        self.judge_fields(len, response.headers)
+        if head.minor_version < 1 {
+            return Err(Unaccepted::Version);
+        }
+        // One value and no list: a server that also upgrades to something else leaves open what follows.
+        let upgrade = all(head, "Upgrade");
+        if !upgrade.eq_ignore_ascii_case(b"websocket") {
+            return Err(Unaccepted::Upgrade(shown(&upgrade)));
+        }
+        let connection = all(head, "Connection");
+        if !has_element(&connection, "upgrade") {
+            return Err(Unaccepted::Connection(shown(&connection)));
+        }
+        let accept = all(head, "Sec-WebSocket-Accept");
+        if accept != accept_of(self.key().as_bytes()).as_bytes() {
+            return Err(Unaccepted::Accept(shown(&accept)));
+        }
+        Ok(Accepted {
+            subprotocol: self.judge_subprotocol(head)?,
+            extensions: self.judge_extensions(head)?,
+        })
     }
 
-    fn judge_fields<'a>(
+    fn judge_subprotocol<'a>(&self, head: &AnswerHead<'a>) -> Result<Option<&'a str>, Unaccepted> {
+        let mut chosen = head.fields("Sec-WebSocket-Protocol");
+        let Some(value) = chosen.next() else {
+            return Ok(None);
+        };
+        if chosen.next().is_some() {
+            return Err(Unaccepted::SubprotocolTwice(shown(value)));
+        }
+        let chosen = std::str::from_utf8(value).ok();
+        chosen
+            .filter(|chosen| self.subprotocols.iter().any(|offered| offered == chosen))
+            .map(Some)
+            .ok_or_else(|| Unaccepted::Subprotocol(shown(value)))
+    }
+
+    fn judge_extensions<'a>(
         &self,
-        len: usize,
-        fields: &[httparse::Header<'a>],
-    ) -> Result<Option<Accepted<'a>>, AnswerError> {
-        let named = |name: &'static str| {
-            fields
-                .iter()
-                .filter(move |field| field.name.eq_ignore_ascii_case(name))
-                .map(|field| field.value)
-        };
-        if !named("Upgrade").any(|value| has_element(value, "websocket")) {
-            return Err(AnswerError::Malformed("Upgrade is not websocket"));
+        head: &AnswerHead<'a>,
+    ) -> Result<Vec<ExtensionOffer<'a>>, Unaccepted> {
+        let mut chosen = Vec::new();
+        for value in head.fields("Sec-WebSocket-Extensions") {
+            extensions(value, &mut chosen)
+                .map_err(|_| Unaccepted::ExtensionsMalformed(shown(value)))?;
         }
-        if !named("Connection").any(|value| has_element(value, "upgrade")) {
-            return Err(AnswerError::Malformed("Connection does not say Upgrade"));
+        let offered = self.offered().unwrap_or_default();
+        let is_offered = |name: &str| offered.iter().any(|offer| offer.name == name);
+        match chosen.iter().find(|chosen| !is_offered(chosen.name)) {
+            Some(other) => Err(Unaccepted::Extension(shown(other.name.as_bytes()))),
+            None => Ok(chosen),
         }
-        let accept = accept_of(BASE64.encode(self.nonce).as_bytes());
-        if !named("Sec-WebSocket-Accept").eq([accept.as_bytes()]) {
-            return Err(AnswerError::Malformed(
-                "Sec-WebSocket-Accept does not answer the key",
-            ));
-        }
-        let mut chosen = named("Sec-WebSocket-Protocol");
-        let subprotocol = match (chosen.next(), chosen.next()) {
-            (None, _) => None,
-            (Some(value), None) => Some(
-                std::str::from_utf8(value)
-                    .ok()
-                    .filter(|value| self.subprotocols.contains(value))
-                    .ok_or(AnswerError::Malformed("a subprotocol that was not offered"))?,
-            ),
-            _ => return Err(AnswerError::Malformed("two subprotocols")),
-        };
-        let mut accepted = Vec::new();
-        for value in named("Sec-WebSocket-Extensions") {
-            extensions(value, &mut accepted)
-                .map_err(|_| AnswerError::Malformed("Sec-WebSocket-Extensions"))?;
-        }
-        if !accepted.iter().all(|extension| self.offers(extension.name)) {
-            return Err(AnswerError::Malformed("an extension that was not offered"));
-        }
-        Ok(Some(Accepted {
-            len,
-            subprotocol,
-            extensions: accepted,
-        }))
     }
 
-    fn offers(&self, extension: &str) -> bool {
+    fn refuse_subprotocols(&self) -> Result<(), OfferError> {
+        for (at, name) in self.subprotocols.iter().enumerate() {
+            if !is_token(name.as_bytes()) {
+                return Err(OfferError::Subprotocol(name.clone()));
+            }
+            if self.subprotocols[..at].contains(name) {
+                return Err(OfferError::SubprotocolTwice(name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_origin(&self) -> Result<(), OfferError> {
+        let is_origin = |origin: &str| {
+            let is_listed = origin.split_once("://").is_some_and(|(scheme, place)| {
+                !scheme.is_empty() && !place.is_empty() && !place.contains('/')
+            });
+            (is_listed || origin == "null") && origin.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        match self.origin {
+            Some(origin) if !is_origin(origin) => Err(OfferError::Origin(origin.to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    fn offered(&self) -> Result<Vec<ExtensionOffer<'_>>, OfferError> {
         let mut offered = Vec::new();
-        let parsed = extensions(self.extensions.as_bytes(), &mut offered);
-        parsed.is_ok() && offered.iter().any(|offer| offer.name == extension)
+        extensions(self.extensions.as_bytes(), &mut offered)
+            .map_err(|_| OfferError::Extensions(self.extensions.to_owned()))?;
+        Ok(offered)
+    }
+
+    fn key(&self) -> String {
+        BASE64.encode(self.nonce)
+    }
+}
+
+/// The values of a field as one (RFC 9110 section 5.3); empty if it is not there.
+fn all(head: &AnswerHead<'_>, name: &str) -> Vec<u8> {
+    head.fields(name).collect::<Vec<_>>().join(&b", "[..])
+}
+
+/// What a server sent, as an error can say it.
+fn shown(value: &[u8]) -> String {
+    let short = &value[..value.len().min(SHOWN_BYTES)];
+    let text = short.escape_ascii().to_string();
+    if short.len() < value.len() {
+        text + "..."
+    } else {
+        text
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer_head::AnswerParsed;
     use super::super::fields::Fields;
     use super::super::handshake::{judge_request, put_switching_protocols};
     use super::super::request_head::{HeadParsed, RequestHead};
@@ -158,14 +251,48 @@ mod tests {
     /// The answer to the nonce of section 1.3.
     const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-    const CLIENT: ClientHandshake<'_> = ClientHandshake {
-        host: "server.example.com",
-        target: "/chat?a",
-        nonce: *b"the sample nonce",
-        subprotocols: &["chat", "superchat"],
-        extensions: "foo; a=1",
-        fields: &[("Origin", "http://example.com")],
-    };
+    struct Asked {
+        subprotocols: Vec<String>,
+        extensions: &'static str,
+        origin: &'static str,
+        fields: ClientFields,
+    }
+
+    fn asked() -> Asked {
+        let mut fields = ClientFields::new();
+        fields.add("X-Key", b"7").unwrap();
+        Asked {
+            subprotocols: vec!["chat".to_owned(), "superchat".to_owned()],
+            extensions: "foo; a=1",
+            origin: "http://example.com",
+            fields,
+        }
+    }
+
+    impl Asked {
+        fn handshake(&self) -> ClientHandshake<'_> {
+            ClientHandshake {
+                host: "server.example.com",
+                target: "/chat?a",
+                nonce: *b"the sample nonce",
+                origin: Some(self.origin),
+                subprotocols: &self.subprotocols,
+                extensions: self.extensions,
+                fields: &self.fields,
+            }
+        }
+
+        fn refused(&self, answer: &[u8]) -> Unaccepted {
+            self.handshake().judge(&head(answer)).unwrap_err()
+        }
+    }
+
+    fn head(input: &[u8]) -> AnswerHead<'_> {
+        match AnswerHead::parse(input, &Limits::default()) {
+            AnswerParsed::Done(head) => head,
+            other => panic!("{other:?}"),
+        }
+    }
 
     fn answer(subprotocol: Option<&str>, extensions: &str) -> Vec<u8> {
         let mut out = Vec::new();
@@ -175,54 +302,164 @@ mod tests {
 
     #[test]
     fn client_and_server_agree() {
+        let asked = asked();
         let mut sent = Vec::new();
-        CLIENT.put_request(&mut sent);
-        let HeadParsed::Done(head) = RequestHead::parse(&sent, &Limits::default()) else {
+        asked.handshake().put_request(&mut sent).unwrap();
+        let HeadParsed::Done(request) = RequestHead::parse(&sent, &Limits::default()) else {
             panic!("{sent:?}");
         };
-        let upgrade = judge_request(&head).unwrap();
-        assert_eq!(upgrade.subprotocols, CLIENT.subprotocols);
-        assert_eq!((head.path(), upgrade.accept.as_str()), ("/chat", ACCEPT));
+        let upgrade = judge_request(&request).unwrap();
+        assert_eq!(upgrade.subprotocols, asked.subprotocols);
+        assert_eq!(upgrade.origin, Some("http://example.com"));
+        assert_eq!(request.field("X-Key"), Some(&b"7"[..]));
+        assert_eq!((request.path(), upgrade.accept.as_str()), ("/chat", ACCEPT));
         let answered = answer(Some("chat"), "foo");
-        for cut in 0..answered.len() {
-            assert_eq!(CLIENT.judge_response(&answered[..cut]), Ok(None));
-        }
-        let accepted = CLIENT.judge_response(&answered).unwrap().unwrap();
-        assert_eq!(
-            (accepted.len, accepted.subprotocol),
-            (answered.len(), Some("chat"))
-        );
+        let accepted = asked.handshake().judge(&head(&answered)).unwrap();
+        assert_eq!(accepted.subprotocol, Some("chat"));
         assert_eq!(accepted.extensions[0].name, "foo");
+        let plain = answer(None, "");
+        let accepted = asked.handshake().judge(&head(&plain)).unwrap();
+        assert_eq!((accepted.subprotocol, accepted.extensions.len()), (None, 0));
     }
 
     #[test]
-    fn a_client_refuses_what_it_did_not_ask_for() {
-        let refused = |answer: &[u8]| CLIENT.judge_response(answer).unwrap_err();
-        assert!(matches!(
-            refused(&answer(Some("other"), "")),
-            AnswerError::Malformed(_)
-        ));
-        assert!(matches!(
-            refused(&answer(None, "bar")),
-            AnswerError::Malformed(_)
-        ));
-        let text = String::from_utf8(answer(None, "")).unwrap();
-        for (from, to) in [
-            ("Upgrade: websocket", "Upgrade: h2c"),
-            ("Connection: Upgrade", "Connection: close"),
-            ("s3pPLM", "s3pPLN"),
-            ("Sec-WebSocket-Accept", "X-Accept"),
+    fn each_fault_of_an_answer_is_told_with_what_was_found() {
+        let asked = asked();
+        let text = String::from_utf8(answer(Some("chat"), "foo")).unwrap();
+        for (from, to, error) in [
+            (" 101 ", " 403 ", Unaccepted::Status(403)),
+            (" 101 ", " 200 ", Unaccepted::Status(200)),
+            ("HTTP/1.1", "HTTP/1.0", Unaccepted::Version),
+            (
+                "Upgrade: websocket",
+                "Upgrade: h2c",
+                Unaccepted::Upgrade("h2c".into()),
+            ),
+            (
+                "Upgrade: websocket",
+                "Upgrade: websocket, h2c",
+                Unaccepted::Upgrade("websocket, h2c".into()),
+            ),
+            (
+                "Upgrade: websocket",
+                "X: y",
+                Unaccepted::Upgrade(String::new()),
+            ),
+            (
+                "Connection: Upgrade",
+                "Connection: close\r\nConnection: a",
+                Unaccepted::Connection("close, a".into()),
+            ),
+            (
+                "Connection: Upgrade",
+                "X: y",
+                Unaccepted::Connection(String::new()),
+            ),
+            (ACCEPT, "s3pP", Unaccepted::Accept("s3pP".into())),
+            (
+                "Sec-WebSocket-Accept",
+                "X-Accept",
+                Unaccepted::Accept(String::new()),
+            ),
+            (
+                "Protocol: chat",
+                "Protocol: Chat",
+                Unaccepted::Subprotocol("Chat".into()),
+            ),
+            (
+                "Protocol: chat",
+                "Protocol: \t",
+                Unaccepted::Subprotocol(String::new()),
+            ),
+            (
+                "Protocol: chat",
+                "Protocol: chat, superchat",
+                Unaccepted::Subprotocol("chat, superchat".into()),
+            ),
+            (
+                "Protocol: chat",
+                "Protocol: chat\r\nSec-WebSocket-Protocol: chat",
+                Unaccepted::SubprotocolTwice("chat".into()),
+            ),
+            (
+                "Extensions: foo",
+                "Extensions: bar; x",
+                Unaccepted::Extension("bar".into()),
+            ),
+            (
+                "Extensions: foo",
+                "Extensions: foo; =",
+                Unaccepted::ExtensionsMalformed("foo; =".into()),
+            ),
         ] {
-            let answer = text.replace(from, to);
-            assert!(
-                matches!(refused(answer.as_bytes()), AnswerError::Malformed(_)),
-                "{to}"
-            );
+            let answer = text.replacen(from, to, 1);
+            assert_eq!(asked.refused(answer.as_bytes()), error, "{to}");
         }
-        assert_eq!(
-            refused(b"HTTP/1.1 403 Forbidden\r\n\r\n"),
-            AnswerError::Status(403)
+        let twice = text.replace(
+            "\r\n\r\n",
+            &format!("\r\nSec-WebSocket-Accept: {ACCEPT}\r\n\r\n"),
         );
-        assert!(matches!(refused(&[b'x'; 100]), AnswerError::Malformed(_)));
+        assert!(matches!(
+            asked.refused(twice.as_bytes()),
+            Unaccepted::Accept(_)
+        ));
+        let long = text.replace(ACCEPT, &"x".repeat(1000));
+        let told = asked.refused(long.as_bytes()).to_string();
+        assert!(told.contains("xxx...") && told.len() < 250, "{told}");
+    }
+
+    #[test]
+    fn nothing_that_was_not_offered_is_accepted() {
+        let mut asked = asked();
+        asked.subprotocols.clear();
+        asked.extensions = "";
+        assert_eq!(
+            asked.refused(&answer(Some("chat"), "")),
+            Unaccepted::Subprotocol("chat".into())
+        );
+        assert_eq!(
+            asked.refused(&answer(None, "foo")),
+            Unaccepted::Extension("foo".into())
+        );
+        let mut sent = Vec::new();
+        asked.handshake().put_request(&mut sent).unwrap();
+        let sent = String::from_utf8(sent).unwrap();
+        assert!(!sent.contains("Protocol") && !sent.contains("Extensions"));
+    }
+
+    #[test]
+    fn an_offer_that_no_server_could_read_is_refused() {
+        let refused = |change: fn(&mut Asked)| {
+            let mut asked = asked();
+            change(&mut asked);
+            let mut out = Vec::new();
+            let error = asked.handshake().put_request(&mut out).unwrap_err();
+            assert!(out.is_empty());
+            error
+        };
+        assert_eq!(
+            refused(|asked| asked.subprotocols.push("a b".into())),
+            OfferError::Subprotocol("a b".into())
+        );
+        assert_eq!(
+            refused(|asked| asked.subprotocols.push("chat".into())),
+            OfferError::SubprotocolTwice("chat".into())
+        );
+        assert_eq!(
+            refused(|asked| asked.extensions = "foo;;"),
+            OfferError::Extensions("foo;;".into())
+        );
+        for origin in [
+            "",
+            "example.com",
+            "http://a/",
+            "http://a b",
+            "http://a\r\nX: y",
+        ] {
+            let mut asked = asked();
+            asked.origin = origin;
+            let error = asked.handshake().put_request(&mut Vec::new());
+            assert_eq!(error, Err(OfferError::Origin(origin.into())));
+        }
     }
 }

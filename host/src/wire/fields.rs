@@ -132,7 +132,8 @@ impl Fields {
         }
     }
 
-    fn push(&mut self, name: &str, value: &[u8]) {
+    /// Adds a field that a peer has sent, whatever it means.
+    pub(super) fn push(&mut self, name: &str, value: &[u8]) {
         self.push_with(name, |line| line.extend_from_slice(value));
     }
 

@@ -29,6 +29,7 @@ pub struct FrameHeader {
 
 /// What the beginning of a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it may be an error, or ask for more bytes"]
 pub enum Decoded {
     /// A header, which took `len` bytes.
     Done {

@@ -3,12 +3,16 @@
 //! Knows no connection, no clock and no policy. What must outlive one call (a half-read code point, the phase of a
 //! mask) is a small value that the caller keeps.
 
+pub mod answer_head;
+pub mod answer_length;
 pub mod body_length;
 pub mod byte_range;
 pub mod chunked;
+pub mod client_fields;
 pub mod client_handshake;
 pub mod close_code;
 pub mod content_coding;
+pub mod credentials;
 pub mod entity_tag;
 pub mod extension;
 mod extension_chain;
@@ -22,10 +26,16 @@ pub mod header_list;
 pub mod host_pattern;
 pub mod http_date;
 pub mod mask;
+pub mod network;
 pub mod opcode;
+pub mod proxy;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;
+pub mod url;
+pub mod url_host;
+#[cfg(test)]
+mod url_tests;
 pub mod utf8;
 
 pub use opcode::{MessageKind, Opcode};

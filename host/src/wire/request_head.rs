@@ -1,6 +1,8 @@
 //! The head of an HTTP/1.x request: strict about whatever two readers could understand differently.
 //! RFC 9112 sections 2 to 5.
 
+use std::sync::Arc;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use crate::limits::Limits;
@@ -21,6 +23,7 @@ pub struct RequestHead<'a> {
 
 /// What the input turned out to be.
 #[derive(Debug)]
+#[must_use = "it may be an error, or ask for more bytes"]
 pub enum HeadParsed<'a> {
     /// A request head.
     Done(RequestHead<'a>),
@@ -31,7 +34,7 @@ pub enum HeadParsed<'a> {
 }
 
 /// Why a head is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// Not a request as RFC 9112 has it.
     #[error("bad request: {0}")]
@@ -45,6 +48,16 @@ pub enum HeadError {
     /// Above `limits.request_field_bytes`.
     #[error("request field too large: see limits.request_field_bytes")]
     FieldTooLarge,
+    /// Above what `limits.per_field_bytes` has for fields of this name.
+    #[error(
+        "request field `{name}` too large: see limits.per_field_bytes, which is {bytes} for it"
+    )]
+    FieldAboveItsOwn {
+        /// As the limit writes it.
+        name: Arc<str>,
+        /// What all its values together may have.
+        bytes: u64,
+    },
     /// A tunnel is asked for: what follows the head would be no request (RFC 9110 section 9.3.6).
     #[error("CONNECT is for proxies, and this is none")]
     Tunnel,
@@ -55,11 +68,11 @@ pub enum HeadError {
 
 impl HeadError {
     /// The status code of the answer.
-    pub const fn status(self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
             Self::TargetTooLong => 414,
-            Self::TooLarge | Self::FieldTooLarge => 431,
+            Self::TooLarge | Self::FieldTooLarge | Self::FieldAboveItsOwn { .. } => 431,
             Self::Tunnel => 501,
             Self::Version => 505,
         }
@@ -213,6 +226,15 @@ impl<'a> RequestHead<'a> {
         if self.fields.iter().any(is_long) {
             return Err(HeadError::FieldTooLarge);
         }
+        for bound in limits.per_field_bytes.iter() {
+            let lengths = self.fields(&bound.name).map(|value| value.len() as u64);
+            if lengths.sum::<u64>() > bound.bytes {
+                return Err(HeadError::FieldAboveItsOwn {
+                    name: Arc::clone(&bound.name),
+                    bytes: bound.bytes,
+                });
+            }
+        }
         Ok(())
     }
 
@@ -247,7 +269,7 @@ fn is_authority(bytes: &[u8]) -> bool {
 }
 
 /// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
-fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
+pub(super) fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
     let mut before = 0;
     for byte in head {
         match (before, byte) {
@@ -478,6 +500,33 @@ mod tests {
         assert_eq!(HeadError::FieldTooLarge.status(), 431);
         let many = "GET / HTTP/1.1\r\nHost: a\r\nB: b\r\nC: c\r\n\r\n";
         assert_eq!(wrong_with(many, &limits).status(), 431);
+    }
+
+    #[test]
+    fn fields_of_one_name_may_have_a_bound_of_their_own_which_holds_over_all_their_lines() {
+        let mut limits = Limits::default();
+        limits.per_field_bytes.add("Cookie", 8);
+        let head = |lines: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        for good in [
+            "Cookie: 12345678\r\n",
+            "cookie: 1234\r\nCOOKIE: 5678\r\n",
+            "Cookies: 123456789\r\n",
+        ] {
+            let head = head(good);
+            let parsed = RequestHead::parse(head.as_bytes(), &limits);
+            assert!(matches!(parsed, HeadParsed::Done(_)), "{good}");
+        }
+        for long in [
+            "Cookie: 123456789\r\n",
+            "cookie: 1234\r\nA: a\r\nCOOKIE: 56789\r\n",
+        ] {
+            let error = wrong_with(&head(long), &limits);
+            assert_eq!(error.status(), 431, "{long}");
+            assert_eq!(
+                error.to_string(),
+                "request field `Cookie` too large: see limits.per_field_bytes, which is 8 for it"
+            );
+        }
     }
 
     #[test]

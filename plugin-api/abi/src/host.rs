@@ -58,6 +58,9 @@ pub const FACT_PEER_CERTIFICATE: u32 = 17;
 /// Fact of a session, number: 1 when that certificate comes from an authority that the host was told to trust, and the
 /// peer holds the key to it; none without TLS.
 pub const FACT_PEER_CHECKED: u32 = 18;
+/// Fact of a session, bytes: the name of the peer's address, which leads back to that address; none when the host looks up no
+/// names, when it has none, and as long as it is not known.
+pub const FACT_PEER_NAME: u32 = 19;
 
 /// [`FACT_ROLE`]: the peer opened the connection.
 pub const ROLE_SERVER: u64 = 1;
@@ -249,4 +252,9 @@ pub struct HostCalls {
     /// that were given this host. Called again in the same hook it adds to what was told; forgotten when the hook answers
     /// `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
+    /// What the program that embeds the host gave for its plugins, by type: `type_id` leads to a `TypeId` of Rust, the
+    /// answer to an `Arc` of that type, which stays for ever. Null when there is none of that type, and always for a
+    /// plugin that came from a file, since the ids of types mean something within one program only.
+    pub linked_data:
+        unsafe extern "C" fn(context: *mut c_void, type_id: *const c_void) -> *const c_void,
 }

@@ -28,7 +28,8 @@
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
 //! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
-//! `http.rs` and `policy.rs` both of these for extensions, opening handshakes, HTTP exchanges and policies; `layout.rs` how both sides compare the blocks.
+//! `http.rs` and `policy.rs` both of these for extensions, opening handshakes, HTTP exchanges and policies; `layout.rs`
+//! how both sides compare the blocks; `linked.rs` how a program hands over a plugin that is linked into it.
 
 mod bytes;
 mod declaration;
@@ -37,6 +38,7 @@ mod handshake;
 mod host;
 mod http;
 mod layout;
+mod linked;
 mod plugin;
 mod policy;
 mod stamp;
@@ -48,6 +50,7 @@ pub use handshake::*;
 pub use host::*;
 pub use http::*;
 pub use layout::*;
+pub use linked::StaticPlugin;
 pub use plugin::*;
 pub use policy::*;
 pub use stamp::*;

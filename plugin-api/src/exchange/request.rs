@@ -166,6 +166,13 @@ impl Exchange {
         Facts::peer(self)
     }
 
+    /// The name of the peer's address, where the operator has names looked up (`reverse_names`); it leads back to the address.
+    /// None until it is known: a name is looked up beside the first request of an address.
+    #[must_use]
+    pub fn peer_name(&self) -> Option<&str> {
+        Facts::peer_name(self)
+    }
+
     /// The address that the connection was accepted on; none on a unix socket.
     #[must_use]
     pub fn local(&self) -> Option<SocketAddr> {

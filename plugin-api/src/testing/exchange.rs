@@ -20,6 +20,8 @@ pub struct TestRequest {
     pub mountpoint: Option<String>,
     /// The peer; none for a unix socket.
     pub peer: Option<SocketAddr>,
+    /// The name of the peer, as if the host had looked it up.
+    pub peer_name: Option<String>,
     /// Whether the transport is encrypted.
     pub encrypted: bool,
     /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
@@ -41,6 +43,7 @@ impl TestRequest {
             body: Some(Vec::new()),
             mountpoint: None,
             peer: Some(([127, 0, 0, 1], 50_000).into()),
+            peer_name: None,
             encrypted: false,
             peer_certificate: None,
             tags: Vec::new(),

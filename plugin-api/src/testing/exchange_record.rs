@@ -100,6 +100,7 @@ impl ExchangeRecord {
         let handshake = Handshake {
             query: query.map(str::to_owned),
             peer: request.peer,
+            peer_name: request.peer_name.clone(),
             encrypted: request.encrypted,
             peer_certificate: request.peer_certificate.clone(),
             tags: request.tags.clone(),

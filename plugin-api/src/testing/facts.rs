@@ -64,6 +64,7 @@ impl KnownFacts {
             abi::FACT_PATH => &self.handshake.path,
             abi::FACT_QUERY => self.handshake.query.as_deref()?,
             abi::FACT_SUBPROTOCOL => self.handshake.subprotocol.as_deref()?,
+            abi::FACT_PEER_NAME => self.handshake.peer_name.as_deref()?,
             abi::FACT_PROTOCOL => &self.protocol,
             abi::FACT_TLS_SUITE if self.handshake.encrypted => "TLS13_AES_256_GCM_SHA384",
             abi::FACT_PEER_CERTIFICATE if self.handshake.encrypted => {

@@ -136,6 +136,8 @@ pub struct Handshake {
     pub authority: String,
     /// The peer; none for a unix socket.
     pub peer: Option<SocketAddr>,
+    /// The name of the peer, as if the host had looked it up.
+    pub peer_name: Option<String>,
     /// Whether the transport is encrypted.
     pub encrypted: bool,
     /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
@@ -156,6 +158,7 @@ impl Handshake {
             fields: Vec::new(),
             authority: "localhost:7681".to_owned(),
             peer: Some(([127, 0, 0, 1], 50_000).into()),
+            peer_name: None,
             encrypted: false,
             peer_certificate: None,
             tags: Vec::new(),

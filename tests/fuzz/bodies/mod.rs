@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports)] // each target uses one of them
 
+mod client;
 mod deflate_offer;
 mod http;
 mod http_connection;
@@ -13,6 +14,8 @@ use hotsocket::{
     limits::Limits,
     plugin::stamp::Stamped,
     wire::{
+        answer_head::{AnswerHead, AnswerParsed},
+        client_fields::ClientFields,
         client_handshake::ClientHandshake,
         fields::Fields,
         frame_header::{Decoded, FrameHeader},
@@ -22,6 +25,7 @@ use hotsocket::{
     },
 };
 
+pub(crate) use client::{answer_head, client_exchange, opening, url};
 pub(crate) use deflate_offer::deflate_offer;
 pub(crate) use http::{chunked_body, ranges, request_head};
 pub(crate) use http_connection::http_connection;
@@ -104,16 +108,21 @@ pub(crate) fn extension_offer(input: &[u8]) {
     for element in header_list::tokens(input).flatten() {
         assert!(is_token(element.as_bytes()));
     }
+    let fields = ClientFields::new();
+    let subprotocols = ["a".to_owned()];
     let client = ClientHandshake {
         host: "127.0.0.1",
         target: "/",
         nonce: [7; 16],
-        subprotocols: &["a"],
+        origin: None,
+        subprotocols: &subprotocols,
         extensions: "",
-        fields: &[],
+        fields: &fields,
     };
-    if let Ok(Some(accepted)) = client.judge_response(input) {
-        assert!(accepted.len <= input.len());
+    if let AnswerParsed::Done(head) = AnswerHead::parse(input, &Limits::default())
+        && let Ok(accepted) = client.judge(&head)
+    {
+        assert!(accepted.extensions.is_empty());
     }
 }
 

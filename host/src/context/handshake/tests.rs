@@ -7,6 +7,7 @@ use crate::{
     connection::inbound::Delivery,
     context::handler::{AllowedExtensions, ProtocolFacts},
     limits::Limits,
+    net::token::ConnectionId,
     wire::{Role, request_head::HeadParsed},
 };
 
@@ -33,9 +34,11 @@ fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
     };
     with_head(|head| {
         let facts = RequestFacts {
+            connection: ConnectionId::new(0, 1, 1),
             vhost: "default",
             target: "/chat?a",
             peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+            peer_name: None,
             tls: None,
             protocol: &protocol,
             subprotocol: Some("chat"),

@@ -48,6 +48,11 @@ impl TlsKeeper {
         match *self {}
     }
 
+    /// Takes files that cannot be seen for unchanged.
+    pub fn forget_unseen(&mut self) {
+        match *self {}
+    }
+
     /// Looks whether files have changed.
     pub fn look(&mut self, _: SystemTime) {
         match *self {}

@@ -3,7 +3,7 @@
 use std::{
     fmt, fs, io,
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
     time::SystemTime,
 };
@@ -56,6 +56,7 @@ pub struct TlsKeeper {
 }
 
 /// What TLS may be spoken with from now on.
+#[must_use = "nothing changes before it is installed"]
 pub struct PreparedTls {
     settings: TlsSettings,
     stamps: Vec<Stamp>,
@@ -90,6 +91,13 @@ impl TlsKeeper {
     #[must_use]
     pub fn tls(&self) -> Tls {
         self.tls.clone()
+    }
+
+    /// Takes files that cannot be seen any more for unchanged, since we have become somebody who may not look at them.
+    pub fn forget_unseen(&mut self) {
+        for (stamp, now) in self.stamps.iter_mut().zip(stamps(&self.settings)) {
+            *stamp = stamp.filter(|_| now.is_some());
+        }
     }
 
     /// Looks whether files have changed. What they hold now is used from the next handshake on; if it cannot be, that is
@@ -174,19 +182,7 @@ fn days_told(end: SystemTime, now: SystemTime) -> Option<u64> {
 }
 
 fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
-    let clients = settings.clients.iter();
-    let of_clients = clients.flat_map(|clients| {
-        let revoked = clients.revoked.iter().map(PathBuf::as_path);
-        revoked.chain([&*clients.authorities])
-    });
-    let named = settings.named.iter();
-    let named = named.flat_map(|named| [&*named.cert, &*named.key]);
-    [&*settings.cert, &*settings.key]
-        .into_iter()
-        .chain(named)
-        .chain(of_clients)
-        .map(stamp)
-        .collect()
+    settings.files().map(stamp).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {

@@ -4,7 +4,10 @@
 //! changed, `suites.rs` knows the names of cipher suites, `validity.rs` until when a certificate holds. A host that is
 //! built without the feature `tls` has `absent.rs` in place of all of them.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use crate::wire::host_pattern::HostPattern;
 
@@ -77,6 +80,20 @@ impl TlsSettings {
             clients: None,
             named: Vec::new(),
         }
+    }
+
+    /// Every file that they name.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let named = self.named.iter();
+        let named = named.flat_map(|named| [&*named.cert, &*named.key]);
+        let of_clients = self.clients.iter().flat_map(|clients| {
+            let revoked = clients.revoked.iter().map(PathBuf::as_path);
+            revoked.chain([&*clients.authorities])
+        });
+        [&*self.cert, &*self.key]
+            .into_iter()
+            .chain(named)
+            .chain(of_clients)
     }
 }
 

@@ -21,9 +21,10 @@ use crate::{
         roster::SetId,
         routes::ExtensionRoute,
     },
+    net::token::ConnectionId,
     plugin::{
-        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation,
-        host_calls::Services, image::Hash, instance::InstancePlan, library::Opened,
+        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation, hash::Hash,
+        host_calls::Services, instance::InstancePlan, tables::Opened,
     },
     wire::{
         MessageKind, Role,
@@ -94,9 +95,11 @@ impl Side {
         Negotiator {
             thread: self.thread,
             request: RequestFacts {
+                connection: ConnectionId::new(0, 1, 1),
                 vhost: "default",
                 target: "/echo?a=b",
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+                peer_name: None,
                 tls: None,
                 protocol: self.protocol.facts(),
                 subprotocol: None,

@@ -463,6 +463,7 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
         }
         .into(),
         has_warned: AtomicBool::new(false),
+        seats: Default::default(),
         extensions: Vec::new(),
         policies: Vec::new(),
         default_protocol: None,

@@ -1,4 +1,4 @@
-//! The thread that writes: what waits leaves with one write, and what could not be written is told in the log.
+//! The thread that writes: what waits leaves with one write, and what could not be written is told to the owner.
 
 use std::{
     io::ErrorKind,
@@ -6,15 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Order, Shared, place::Place};
+use super::{Order, Shared, TellTrouble, Trouble, place::Place};
 
 /// A batch is written when it has so many bytes, or when nothing waits any more.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Trouble is told so often, or it would fill the other log.
+/// Trouble is told so often, or it would fill where it is told.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) struct Writer {
+pub(crate) struct Writer {
     place: Place,
     orders: Receiver<Order>,
     shared: Arc<Shared>,
@@ -26,10 +26,16 @@ pub(super) struct Writer {
     /// Why the file could not be written or opened anew, until that was told.
     trouble: Option<String>,
     told: Option<Instant>,
+    tell: TellTrouble,
 }
 
 impl Writer {
-    pub(super) fn new(place: Place, orders: Receiver<Order>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(
+        place: Place,
+        orders: Receiver<Order>,
+        shared: Arc<Shared>,
+        tell: TellTrouble,
+    ) -> Self {
         Self {
             place,
             orders,
@@ -39,11 +45,12 @@ impl Writer {
             is_mid_line: false,
             trouble: None,
             told: None,
+            tell,
         }
     }
 
     /// Writes until the log ends.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         while !self.shared.ending.load(Ordering::SeqCst) {
             if let Some(order) = self.next_order() {
                 self.take(order);
@@ -74,7 +81,7 @@ impl Writer {
             .ok()
     }
 
-    pub(super) fn take(&mut self, order: Order) {
+    pub(crate) fn take(&mut self, order: Order) {
         match order {
             Order::Line(line) => {
                 self.batch.extend_from_slice(&line);
@@ -93,7 +100,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let is_asked = self.shared.reopen.swap(false, Ordering::SeqCst);
         if (is_asked || self.lines > 0) && self.place.is_moved() {
             match self.place.reopen() {
@@ -144,7 +151,7 @@ impl Writer {
     }
 
     /// Tells what is missing, not more often than [`TELL_EVERY`].
-    pub(super) fn tell_trouble(&mut self, now: Instant) {
+    pub(crate) fn tell_trouble(&mut self, now: Instant) {
         let is_early = self
             .told
             .is_some_and(|told| now.saturating_duration_since(told) < TELL_EVERY);
@@ -153,16 +160,7 @@ impl Writer {
         }
         self.told = Some(now);
         let lost = self.shared.lost.swap(0, Ordering::Relaxed);
-        match self.trouble.take() {
-            Some(error) => {
-                tracing::error!(target: "hotsocket::access_log", error, lost_lines = lost,
-                    "the access log cannot be written as it should; look at its disk, and at who may write to its directory");
-            }
-            None => {
-                tracing::warn!(target: "hotsocket::access_log", lost_lines = lost,
-                    "lines of the access log are lost: they come faster than they can be written; \
-                     see limits.access_log_lines_count");
-            }
-        }
+        let error = self.trouble.take();
+        (self.tell)(Trouble { error, lost });
     }
 }

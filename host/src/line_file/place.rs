@@ -12,16 +12,18 @@ use rustix::fs::{Access, OFlags, access};
 /// Nobody but us and the group of our user, who may be the one that reads logs: they tell who was where.
 const MODE: u32 = 0o640;
 
-/// Why an access log cannot be written.
+/// Why a log cannot be written. `key` is the one of the config that names its file.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessLogError {
+pub enum LineFileError {
     /// The file cannot be opened or made.
     #[error(
-        "access_log.file: {} cannot be opened for writing: {cause}; name a file in a directory that the host may \
-         write to, or `-` for standard error",
+        "{key}: {} cannot be opened for writing: {cause}; name a file in a directory that the host may write to, or `-` \
+         for standard error",
         file.display()
     )]
     Unopened {
+        /// The key.
+        key: &'static str,
         /// The file.
         file: PathBuf,
         /// What the system says.
@@ -29,32 +31,41 @@ pub enum AccessLogError {
     },
     /// A directory, a FIFO, a device.
     #[error(
-        "access_log.file: {} is no regular file; name one, or `-` for standard error",
-        .0.display()
+        "{key}: {} is no regular file; name one, or `-` for standard error",
+        file.display()
     )]
-    NoFile(PathBuf),
+    NoFile {
+        /// The key.
+        key: &'static str,
+        /// What is there.
+        file: PathBuf,
+    },
     /// The system gives no thread.
-    #[error(
-        "the access log has no thread to write on: {0}; raise the limit of threads of this user"
-    )]
-    Thread(io::Error),
+    #[error("{key}: no thread to write on: {cause}; raise the limit of threads of this user")]
+    Thread {
+        /// The key.
+        key: &'static str,
+        /// What the system says.
+        cause: io::Error,
+    },
 }
 
-/// Whether an access log could be opened there. Makes no file.
+/// Whether a log could be opened there. Makes no file.
 ///
 /// # Errors
 ///
-/// As [`AccessLog::start`](super::AccessLog::start).
-pub fn check(file: Option<&Path>) -> Result<(), AccessLogError> {
+/// As [`Place::open`].
+pub(crate) fn check(key: &'static str, file: Option<&Path>) -> Result<(), LineFileError> {
     let Some(path) = file else { return Ok(()) };
-    match open(path, false) {
-        Err(AccessLogError::Unopened { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+    match open(key, path, false) {
+        Err(LineFileError::Unopened { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
             let directory = match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => parent,
                 _ => Path::new("."),
             };
             access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| {
-                AccessLogError::Unopened {
+                LineFileError::Unopened {
+                    key,
                     file: path.to_owned(),
                     cause: error.into(),
                 }
@@ -65,11 +76,13 @@ pub fn check(file: Option<&Path>) -> Result<(), AccessLogError> {
 }
 
 /// Where lines go.
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Standard error.
     StandardError,
     /// A file.
     File {
+        /// The key of the config that names it.
+        key: &'static str,
         /// Where it was, and is again when it is opened anew.
         path: PathBuf,
         /// Which file that is.
@@ -82,12 +95,16 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn open(file: Option<&Path>) -> Result<Self, AccessLogError> {
+    /// # Errors
+    ///
+    /// When the file cannot be opened for writing, or is none.
+    pub(crate) fn open(key: &'static str, file: Option<&Path>) -> Result<Self, LineFileError> {
         let Some(path) = file else {
             return Ok(Self::StandardError);
         };
-        let (file, metadata) = open(path, true)?;
+        let (file, metadata) = open(key, path, true)?;
         Ok(Self::File {
+            key,
             path: path.to_owned(),
             identity: identity(&metadata),
             file,
@@ -111,9 +128,9 @@ impl Place {
     /// # Errors
     ///
     /// When that fails; the old file stays.
-    pub(super) fn reopen(&mut self) -> Result<(), AccessLogError> {
-        if let Self::File { path, .. } = self {
-            *self = Self::open(Some(&path.clone()))?;
+    pub(super) fn reopen(&mut self) -> Result<(), LineFileError> {
+        if let Self::File { key, path, .. } = self {
+            *self = Self::open(key, Some(&path.clone()))?;
         }
         Ok(())
     }
@@ -132,8 +149,9 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-fn open(path: &Path, create: bool) -> Result<(File, Metadata), AccessLogError> {
-    let unopened = |cause| AccessLogError::Unopened {
+fn open(key: &'static str, path: &Path, create: bool) -> Result<(File, Metadata), LineFileError> {
+    let unopened = |cause| LineFileError::Unopened {
+        key,
         file: path.to_owned(),
         cause,
     };
@@ -148,7 +166,10 @@ fn open(path: &Path, create: bool) -> Result<(File, Metadata), AccessLogError> {
         .map_err(unopened)?;
     let metadata = file.metadata().map_err(unopened)?;
     if !metadata.is_file() {
-        return Err(AccessLogError::NoFile(path.to_owned()));
+        return Err(LineFileError::NoFile {
+            key,
+            file: path.to_owned(),
+        });
     }
     Ok((file, metadata))
 }
