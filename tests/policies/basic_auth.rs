@@ -138,8 +138,9 @@ fn others_are_served_while_passwords_are_compared_and_the_host_stops_meanwhile()
     assert_eq!(session.frame().as_text(), "meanwhile");
     slow.expect_nothing_yet();
     server.signal(Signal::TERM);
+    session.expect_close(1001);
+    drop(session);
     // Its hash was changed, so the password is wrong now.
     assert_eq!(slow.response().status, 401);
-    session.close();
     assert!(server.wait_exit().success());
 }

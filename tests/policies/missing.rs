@@ -19,7 +19,7 @@ fn a_policy_that_no_plugin_provides_lets_nothing_pass_until_it_is_there() {
     assert!(told.is_error() && told.mentions("gatekeeper"));
     server.drop_in(&plugin("gatekeeper"), "libgatekeeper.so");
     server.await_log(0, |line| {
-        line.mentions("fixture-gatekeeper") && line.mentions("serv")
+        line.mentions("plugin installed") && line.mentions("fixture-gatekeeper")
     });
     let allowed = get(&server, "/plain", &[]);
     assert_eq!(allowed.status, 200);

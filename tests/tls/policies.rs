@@ -61,6 +61,7 @@ fn seed_3_10_a_policy_judges_a_certificate_after_the_host_and_is_never_weaker() 
     let line = told.lines().find(|line| line.starts_with("certificate: "));
     let line = line.expect("the policy has said something of it");
     assert!(line.ends_with(" true") && !line.contains(": 0 "), "{line}");
+    server.await_log(mark, |line| line.mentions("a certificate is judged"));
     let asked = server.logged(mark, |line| line.mentions("a certificate is judged"));
     assert_eq!(asked.len(), 1, "nobody was asked about the first one");
 }
