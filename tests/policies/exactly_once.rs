@@ -21,7 +21,7 @@ impl Dice {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             now.expect("after 1970").as_nanos() as u64
         });
-        println!("HOTSOCKET_SEED={seed}");
+        eprintln!("HOTSOCKET_SEED={seed}");
         Self(seed | 1)
     }
 
