@@ -19,6 +19,7 @@ fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
     let http = stamped.manifest.answering_http();
     let protocols = stamped.manifest.protocols.into_iter();
     let extensions = stamped.manifest.extensions.into_iter();
+    let policies = stamped.manifest.policies.into_iter();
     Ok(Inspected {
         plugin: stamped.manifest.plugin,
         version: stamped.manifest.version,
@@ -27,5 +28,6 @@ fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
         protocols: protocols.map(|protocol| protocol.name).collect(),
         http,
         extensions: extensions.map(|extension| extension.name).collect(),
+        policies: policies.map(|policy| policy.name).collect(),
     })
 }

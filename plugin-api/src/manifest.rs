@@ -2,7 +2,7 @@
 
 use crate::{
     BodyDelivery, Delivery, Extensions,
-    export::{Export, ExportedExtension},
+    export::{Export, ExportedExtension, ExportedPolicy},
 };
 
 /// What a plugin file says of itself.
@@ -12,6 +12,7 @@ pub struct Manifest {
     version: &'static str,
     protocols: &'static [Export],
     extensions: &'static [ExportedExtension],
+    policies: &'static [ExportedPolicy],
 }
 
 impl Manifest {
@@ -19,13 +20,14 @@ impl Manifest {
     ///
     /// # Panics
     ///
-    /// At compile time, when the name of a protocol or an extension is no token, or used twice.
+    /// At compile time, when the name of a protocol, an extension or a policy is no token, or used twice.
     #[must_use]
     pub const fn new(
         package: &'static str,
         version: &'static str,
         protocols: &'static [Export],
         extensions: &'static [ExportedExtension],
+        policies: &'static [ExportedPolicy],
     ) -> Self {
         let mut i = 0;
         while i < protocols.len() {
@@ -65,11 +67,28 @@ impl Manifest {
             }
             i += 1;
         }
+        let mut i = 0;
+        while i < policies.len() {
+            assert!(
+                is_token(policies[i].name),
+                "Policy::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
+            );
+            let mut other = 0;
+            while other < i {
+                assert!(
+                    !equal(policies[i].name, policies[other].name),
+                    "two policies of this plugin have the same NAME"
+                );
+                other += 1;
+            }
+            i += 1;
+        }
         Self {
             plugin: without_prefix(package, "hotsocket-"),
             version,
             protocols,
             extensions,
+            policies,
         }
     }
 
@@ -115,6 +134,21 @@ impl Manifest {
                     ",{\"name\":\""
                 });
                 json.push(self.extensions[i].name);
+                json.push("\"}");
+                i += 1;
+            }
+            json.push("]");
+        }
+        if !self.policies.is_empty() {
+            json.push(",\"policies\":[");
+            let mut i = 0;
+            while i < self.policies.len() {
+                json.push(if i == 0 {
+                    "{\"name\":\""
+                } else {
+                    ",{\"name\":\""
+                });
+                json.push(self.policies[i].name);
                 json.push("\"}");
                 i += 1;
             }

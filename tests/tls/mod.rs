@@ -8,6 +8,7 @@ mod half_made;
 mod judges;
 mod listeners;
 mod names;
+mod policies;
 mod redirects;
 mod replaced;
 mod sessions;

@@ -37,6 +37,8 @@ pub struct Inspected {
     pub http: Vec<String>,
     /// The extensions it brings.
     pub extensions: Vec<String>,
+    /// The policies it brings.
+    pub policies: Vec<String>,
 }
 
 /// `plugin inspect`.
@@ -54,6 +56,7 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         ("protocols", &seen.protocols.join(", ")),
         ("http", &seen.http.join(", ")),
         ("extensions", &seen.extensions.join(", ")),
+        ("policies", &seen.policies.join(", ")),
     ];
     for (name, value) in rows {
         print::line(&format!("{name:<10}  {}", escaped(value)));
@@ -90,7 +93,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
     for file in files.into_iter().flatten() {
         match inspect(&file) {
             Ok(seen) => {
-                let brings = [seen.protocols.as_slice(), &seen.extensions].concat();
+                let brings = [seen.protocols.as_slice(), &seen.extensions, &seen.policies].concat();
                 let text = format!(
                     "{} {} ({}) in {}",
                     seen.plugin,
@@ -102,6 +105,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
                 provided.protocols.extend(seen.protocols);
                 provided.http.extend(seen.http);
                 provided.extensions.extend(seen.extensions);
+                provided.policies.extend(seen.policies);
             }
             Err(error) => {
                 print::error(error.as_ref());
@@ -210,6 +214,7 @@ struct Provided {
     /// Those of the protocols that answer HTTP.
     http: BTreeSet<String>,
     extensions: BTreeSet<String>,
+    policies: BTreeSet<String>,
 }
 
 /// No fault: the file may be dropped in later.
@@ -242,6 +247,9 @@ fn warn_of_missing(config: &VhostConfig, provided: &Provided) {
         .iter()
         .map(|(name, _)| ("extensions", name.as_str()));
     warn_of_unknown(named, &provided.extensions);
+    let asked = config.policies.iter();
+    let asked = asked.map(|policy| ("policies", policy.name.as_str()));
+    warn_of_unknown(asked, &provided.policies);
 }
 
 fn warn_of_unknown<'a>(

@@ -151,6 +151,7 @@ fn check_looks_at_every_plugin_file() {
             protocols: vec!["echo".to_owned()],
             http: Vec::new(),
             extensions: Vec::new(),
+            policies: Vec::new(),
         })
     };
     let refused = check::check(None, Some(directory.path().to_owned()), inspect).unwrap_err();

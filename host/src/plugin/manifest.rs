@@ -1,6 +1,7 @@
 //! What a plugin says of itself: its name, its version, its protocols.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,27 @@ pub struct Manifest {
     /// The extensions, in the order of the declaration.
     #[serde(default)]
     pub extensions: Vec<ExtensionManifest>,
+    /// The policies, in the order of the declaration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyManifest>,
+}
+
+/// Something that one plugin of a host provides, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provided<'a> {
+    /// A protocol.
+    Protocol(&'a str),
+    /// A policy.
+    Policy(&'a str),
+}
+
+impl fmt::Display for Provided<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(name) => write!(f, "the protocol {name}"),
+            Self::Policy(name) => write!(f, "the policy {name}"),
+        }
+    }
 }
 
 /// One protocol of a plugin.
@@ -66,6 +88,13 @@ pub struct ExtensionManifest {
     pub name: String,
 }
 
+/// One policy of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct PolicyManifest {
+    /// The name by which the config asks for it.
+    pub name: String,
+}
+
 /// How messages reach a protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,10 +122,16 @@ impl Manifest {
         })?;
         token("plugin name", &manifest.plugin)?;
         printable(&manifest.version)?;
-        if manifest.protocols.is_empty() && manifest.extensions.is_empty() {
+        let Self {
+            protocols,
+            extensions,
+            policies,
+            ..
+        } = &manifest;
+        if protocols.is_empty() && extensions.is_empty() && policies.is_empty() {
             return Err(Fault::new(
                 Stage::Manifest,
-                "the plugin has no protocol and no extension",
+                "the plugin has no protocol, no extension and no policy",
                 "name at least one in export_plugin!",
             ));
         }
@@ -107,6 +142,8 @@ impl Manifest {
         }
         let extensions = manifest.extensions.iter();
         distinct("extension", extensions.map(|extension| &*extension.name))?;
+        let policies = manifest.policies.iter();
+        distinct("policy", policies.map(|policy| &*policy.name))?;
         Ok(manifest)
     }
 
@@ -117,10 +154,21 @@ impl Manifest {
         answering.map(|protocol| protocol.name.clone()).collect()
     }
 
-    /// Whether the plugin provides `protocol`.
+    /// Whether the plugin provides that.
     #[must_use]
-    pub fn provides(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|own| own.name == protocol)
+    pub fn provides(&self, what: Provided<'_>) -> bool {
+        match what {
+            Provided::Protocol(name) => self.protocols.iter().any(|own| own.name == name),
+            Provided::Policy(name) => self.policies.iter().any(|own| own.name == name),
+        }
+    }
+
+    /// All that it provides and one plugin only may provide.
+    pub fn provided(&self) -> impl Iterator<Item = Provided<'_>> {
+        let protocols = self.protocols.iter();
+        let policies = self.policies.iter();
+        let protocols = protocols.map(|own| Provided::Protocol(&own.name));
+        protocols.chain(policies.map(|own| Provided::Policy(&own.name)))
     }
 }
 
@@ -216,7 +264,9 @@ mod tests {
         .unwrap();
         assert_eq!(manifest.protocols[0].delivery, Delivery::Messages);
         assert_eq!(manifest.protocols[1].rx_chunk, 4096);
-        assert!(manifest.provides("chat.raw") && !manifest.provides("raw"));
+        let provides = |name| manifest.provides(Provided::Protocol(name));
+        assert!(provides("chat.raw") && !provides("raw"));
+        assert!(!manifest.provides(Provided::Policy("chat.raw")));
     }
 
     #[test]
@@ -273,12 +323,16 @@ mod tests {
     fn a_plugin_has_protocols_or_extensions_and_each_once() {
         assert_eq!(
             fault(r#"{"plugin":"p","version":"1"}"#).cause,
-            "the plugin has no protocol and no extension"
+            "the plugin has no protocol, no extension and no policy"
         );
         let twice = r#"{"plugin":"p","version":"1","protocols":[{"name":"a"},{"name":"a"}]}"#;
         assert_eq!(fault(twice).cause, "the protocol a is there twice");
         let twice = r#"{"plugin":"p","version":"1","extensions":[{"name":"x"},{"name":"x"}]}"#;
         assert_eq!(fault(twice).cause, "the extension x is there twice");
+        let twice = r#"{"plugin":"p","version":"1","policies":[{"name":"y"},{"name":"y"}]}"#;
+        assert_eq!(fault(twice).cause, "the policy y is there twice");
+        let one = br#"{"plugin":"p","version":"1","policies":[{"name":"y"}]}"#;
+        assert_eq!(Manifest::parse(one).unwrap().policies[0].name, "y");
         let one = br#"{"plugin":"p","version":"1","extensions":[{"name":"x"}]}"#;
         assert_eq!(Manifest::parse(one).unwrap().extensions[0].name, "x");
     }
