@@ -38,7 +38,8 @@ fn tables_are_where_they_were() {
     assert_words!(Session: context calls thread);
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
         set_deadline set_timer cancel_timer fact_number fact_bytes field tag take_learnt fail);
-    assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail);
+    assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail
+        linked_data);
     assert_words!(HandshakeBlock: size extension request forget);
     assert_words!(Handshake: context calls thread);
     assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at tag offered choose add_field

@@ -109,7 +109,8 @@ impl Policy for Watch {
         }
         let number = request.id().expect("it has one").number();
         request.set_tag("number", number.to_string())?;
-        request.add_field("X-Seen", request.method().to_owned())?;
+        let method = request.method().to_owned();
+        request.add_field("X-Seen", method)?;
         if self.at == hook && self.what == "fail" {
             return Err(PluginError::new("the list is gone").into());
         }
@@ -124,10 +125,7 @@ impl Policy for Watch {
         if request.offered().any(|name| name == "second") {
             assert!(request.choose("second"));
         }
-        request.add_field(
-            "X-Number",
-            request.tag("number").unwrap_or_default().to_vec(),
-        )?;
+        request.add_field("X-Number", request.tag("number").unwrap_or_default())?;
         Ok(())
     }
 
