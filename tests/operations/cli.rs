@@ -119,7 +119,7 @@ fn a_second_host_on_the_port_fails_and_takes_no_client() {
 }
 
 #[test]
-fn several_listeners_all_serve() {
+fn seed_2_1_several_listeners_all_serve() {
     let server = Setup::new().plugin(&echo()).another_listener().start();
     let addresses = server.addresses();
     assert_ne!(addresses[0], addresses[1]);

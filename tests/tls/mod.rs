@@ -5,6 +5,7 @@ mod clients;
 mod files;
 mod names;
 mod sessions;
+mod settings;
 
 use crate::support::plugins::{echo, plugin};
 use crate::support::{Config, Server, Setup};

@@ -1,0 +1,110 @@
+//! Which clients and which suites the settings of TLS let in.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+use serde_json::{Value, json};
+use tungstenite::Message;
+
+use super::{Authority, setup};
+use crate::support::server::{hotsocket, output_of};
+use crate::support::{Config, DEADLINE, Server};
+
+/// A server with the usual certificate and these settings.
+fn server(authority: &Authority, settings: &[(&str, Value)]) -> Server {
+    let mut tls = json!({"cert": authority.path("cert.pem"), "key": authority.path("key.pem")});
+    for (name, value) in settings {
+        tls[*name] = value.clone();
+    }
+    let config = Config::new().key("tls", tls);
+    setup(authority).config(&config).start()
+}
+
+/// A client that trusts the authority, shows no certificate and speaks these versions.
+fn stranger(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    let certificate = CertificateDer::from_pem_file(authority.path("ca.pem"));
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(certificate.expect("our own file"))
+        .expect("an authority");
+    ClientConfig::builder_with_protocol_versions(versions)
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+/// The answer to a request of such a client.
+fn asked(server: &Server, config: ClientConfig) -> io::Result<String> {
+    let transport = TcpStream::connect(server.address())?;
+    transport.set_read_timeout(Some(DEADLINE))?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    let tls = ClientConnection::new(Arc::new(config), name).expect("a good config");
+    let mut connection = StreamOwned::new(tls, transport);
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn is_served(server: &Server, config: ClientConfig) -> bool {
+    asked(server, config).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
+
+/// What `check` says of TLS with this setting, which it refuses.
+fn refusal(authority: &Authority, name: &str, value: Value) -> String {
+    let tls = json!({"cert": "cert.pem", "key": "key.pem", name: value});
+    let file = authority.write("c.json", &Config::new().key("tls", tls).text());
+    let mut command = hotsocket();
+    command.arg("check").arg("--config").arg(file);
+    command.arg("--plugins").arg(authority.path(""));
+    let output = output_of(command);
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn seed_1_16_seed_3_3_only_clients_with_a_certificate_of_the_authority_are_served_where_it_says_so()
+{
+    let authority = Authority::new();
+    let both = [&TLS12, &TLS13];
+    let ca = ("client_ca", json!(authority.path("ca.pem")));
+    let required = server(&authority, std::slice::from_ref(&ca));
+    assert!(is_served(&required, authority.client()));
+    assert!(!is_served(&required, stranger(&authority, &both)));
+    let optional = server(&authority, &[ca, ("client_cert", json!("optional"))]);
+    assert!(is_served(&optional, authority.client()));
+    assert!(is_served(&optional, stranger(&authority, &both)));
+}
+
+#[test]
+fn seed_3_4_suites_and_versions_are_those_that_the_config_names() {
+    let authority = Authority::new();
+    let suites = json!(["TLS13_CHACHA20_POLY1305_SHA256"]);
+    let named = server(&authority, &[("suites", suites)]);
+    let mut session = authority.open(named.address(), "/probe");
+    let question = Message::text("facts");
+    session.send(question).expect("the session is open");
+    let facts = session.read().expect("facts").into_text();
+    let facts: Value = serde_json::from_str(&facts.expect("text")).expect("JSON");
+    let suite = &facts["tls"]["suite"];
+    assert_eq!(suite, "TLS13_CHACHA20_POLY1305_SHA256", "{facts}");
+    assert!(!is_served(&named, stranger(&authority, &[&TLS12])));
+
+    let newest = server(&authority, &[("min_version", json!("1.3"))]);
+    assert!(!is_served(&newest, stranger(&authority, &[&TLS12])));
+    assert!(is_served(&newest, stranger(&authority, &[&TLS13])));
+}
+
+#[test]
+fn seed_3_4_a_cipher_string_of_openssl_is_told_the_names_it_meant() {
+    let authority = Authority::new();
+    let said = refusal(&authority, "suites", json!("ECDHE-RSA-AES128-GCM-SHA256"));
+    let meant = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+    assert!(said.contains("OpenSSL") && said.contains(meant), "{said}");
+}
