@@ -4,17 +4,15 @@ use std::{
     env, fs,
     process::Command,
     sync::mpsc::{Receiver, channel},
-    thread,
     time::Duration,
 };
 
 use hotsocket::{
+    Host,
     config::{self, LogConfig, Overrides, parse_address},
     limits::Limits,
     logging::{self, LogControl},
-    server,
 };
-use rustix::process::{Signal, getpid, kill_process};
 use tempfile::TempDir;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -50,8 +48,8 @@ fn run_host(log: &LogControl, lines: &Receiver<String>) -> Vec<String> {
     let config = config::load(None, &overrides).expect("a config");
     let read = move || config::load(None, &overrides);
     let log = log.clone();
-    let host =
-        thread::spawn(move || server::serve(config, &log, read).map_err(|error| error.to_string()));
+    let host = Host::builder().config(config).log(log).reload(read);
+    let host = host.build().expect("a host").spawn().expect("a thread");
     let mut seen = Vec::new();
     let mut await_line = |needle: &str| {
         while seen
@@ -62,11 +60,9 @@ fn run_host(log: &LogControl, lines: &Receiver<String>) -> Vec<String> {
         }
     };
     await_line("nothing is served");
-    kill_process(getpid(), Signal::TERM).expect("ourselves");
+    host.handle().drain(None);
     await_line("draining");
-    host.join()
-        .expect("it does not panic")
-        .expect("it ends well");
+    host.join().expect("it ends well");
     seen
 }
 

@@ -1,9 +1,90 @@
 //! Hotsocket: a WebSocket and HTTP server whose protocols are plugins.
 //!
-//! The floors, each using only those below:
+//! The `hotsocket` command is a thin user of this library, which a program of your own can be as well. A [`Host`] listens
+//! and serves; its plugins are linked into the program, or files of a directory that it watches, or both.
+//!
+//! # A server in a program
+//!
+//! ```
+//! use std::{net::SocketAddr, time::Duration};
+//!
+//! use hotsocket::Host;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
+//! let host = Host::builder()
+//!     .listen(anywhere)
+//!     .plugin(hotsocket_echo::plugin())
+//!     .build()?;
+//! println!("listening on {:?}", host.local_addrs());
+//! let server = host.spawn()?; // or `host.run()`, on this thread
+//! server.shutdown(Duration::from_secs(5))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # In the program's own loop
+//!
+//! A host with one service thread, which is the default, takes no thread for serving: it serves in the turns that it is
+//! given. A loop that waits for other things too watches the one descriptor of the host, and waits no longer than
+//! [`Host::timeout`] says.
+//!
+//! ```
+//! use std::{io::{Read, Write}, net::{SocketAddr, TcpStream}, time::Duration};
+//!
+//! use hotsocket::{Host, Turned};
+//! use rustix::event::{PollFd, PollFlags, Timespec, poll};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
+//! let mut host = Host::builder()
+//!     .listen(anywhere)
+//!     .plugin(hotsocket_echo::plugin())
+//!     .build()?;
+//!
+//! let mut browser = TcpStream::connect(host.local_addrs()[0])?;
+//! browser.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! browser.set_nonblocking(true)?;
+//! let mut answer = Vec::new();
+//! while !answer.starts_with(b"HTTP/1.1 200") {
+//!     let timeout = host.timeout().map(Timespec::try_from).transpose()?;
+//!     let mut watched = [
+//!         PollFd::new(&host, PollFlags::IN),
+//!         PollFd::new(&browser, PollFlags::IN),
+//!     ];
+//!     poll(&mut watched, timeout.as_ref())?;
+//!     assert_eq!(host.turn(Some(Duration::ZERO))?, Turned::Running);
+//!     let mut piece = [0; 4096];
+//!     if let Ok(count) = browser.read(&mut piece) {
+//!         answer.extend(&piece[..count]);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With several service threads the program may drive each: [`Host::workers`].
+//!
+//! # Plugins of the program
+//!
+//! A protocol of the program's own is written as any plugin is, with the crate `hotsocket-plugin`, and given to
+//! [`HostBuilder::plugin`]. What it shares with the rest of the program it asks its host for, by type:
+//! [`HostBuilder::data`].
+//!
+//! # Features
+//!
+//! All are on by default. Without any the library serves linked plugins over TCP and unix sockets.
+//!
+//! * `plugin-files`: plugins from files, replaced while they serve.
+//! * `tls`: TLS on listeners, by rustls.
+//! * `cli`: the `hotsocket` command; takes `plugin-files` along.
+//!
+//! # The floors
+//!
+//! Each uses only those below:
 //!
 //! ```text
-//! main, cli/, server.rs    choose, assemble, report
+//! main, cli/, server/      choose, assemble, report
 //! config/                  what was written -> what is meant
 //! control/, logging/       how a running host is asked, and what it tells
 //! plugin/                  load, check, generations, adapters
@@ -16,6 +97,7 @@
 //! ```
 
 pub mod access_log;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod connection;
@@ -30,6 +112,13 @@ pub mod server;
 mod version;
 pub mod wire;
 
+pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress};
+pub use hotsocket_abi::StaticPlugin;
+pub use net::{event_loop::Turned, token::ConnectionId};
+pub use server::{
+    Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError, Waker, Worker,
+    serve,
+};
 pub use version::{Version, version};
 
 #[cfg(test)]

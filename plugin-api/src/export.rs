@@ -173,41 +173,6 @@ macro_rules! export_plugin {
     };
 }
 
-/// A plugin that is linked into a program.
-#[derive(Clone, Copy, Debug)]
-pub struct StaticPlugin {
-    manifest: &'static str,
-    declaration: &'static Declaration,
-}
-
-impl StaticPlugin {
-    /// The plugin of that manifest and declaration; called by [`export_plugin!`](crate::export_plugin).
-    #[doc(hidden)]
-    #[must_use]
-    pub const fn new(manifest: &'static [u8], declaration: &'static Declaration) -> Self {
-        let manifest = match str::from_utf8(manifest) {
-            Ok(manifest) => manifest,
-            Err(_) => "",
-        };
-        Self {
-            manifest,
-            declaration,
-        }
-    }
-
-    /// The manifest, JSON: what a plugin file carries in its stamp.
-    #[must_use]
-    pub const fn manifest(&self) -> &'static str {
-        self.manifest
-    }
-
-    /// The tables that a host calls.
-    #[must_use]
-    pub const fn declaration(&self) -> &'static Declaration {
-        self.declaration
-    }
-}
-
 /// What the macro needs to know of one protocol, or of one HTTP handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Export {

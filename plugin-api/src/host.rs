@@ -1,6 +1,6 @@
 //! The host as a plugin sees it.
 
-use std::{ffi::c_void, fmt, ptr, time::Duration};
+use std::{any::TypeId, ffi::c_void, fmt, ptr, sync::Arc, time::Duration};
 
 use crate::{ExchangeHandle, ExchangeId, SessionHandle, SessionId, Sessions, abi};
 
@@ -72,6 +72,17 @@ impl Host {
     #[must_use]
     pub fn version(&self) -> &'static str {
         self.fact(abi::HOST_FACT_VERSION)
+    }
+
+    /// What the program that this plugin is linked into gave its host for plugins, by type. None when it gave nothing of
+    /// that type, and in a plugin that was loaded from a file: there the types of the program are unknown.
+    #[must_use]
+    pub fn data<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let id = TypeId::of::<T>();
+        // SAFETY: `Host::from_raw` promises the calls; the id outlives this one.
+        let data = unsafe { (self.calls().linked_data)(self.raw.context, (&raw const id).cast()) };
+        // SAFETY: null, or an `Arc` of the type with that id, which the host keeps for ever.
+        unsafe { data.cast::<Arc<T>>().as_ref() }.cloned()
     }
 
     /// All sessions of this protocol on this vhost, on all service threads and of all generations.

@@ -363,11 +363,13 @@ mod tls;
 /// The binary contract beneath; authors need none of it.
 pub use hotsocket_abi as abi;
 
+/// What `plugin()` gives; the same type for plugins and for the host that takes it.
+pub use hotsocket_abi::StaticPlugin;
+
 pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
 pub use exchange::Exchange;
 pub use exchange_handle::{ExchangeHandle, ExchangeId};
-pub use export::StaticPlugin;
 pub use extension::{Agreed, Codec, Extension, Extensions};
 pub use frame::{FramePiece, Opcode, Rsv};
 pub use handle::{PostError, SessionHandle, SessionId, Sessions, SlowPolicy};

@@ -63,7 +63,8 @@ impl Protocol for Obedient {
                     session.path(),
                     session.query()
                 ));
-                session.text(format!("{:?} {:?}", session.peer(), session.subprotocol()));
+                let (peer, name) = (session.peer(), session.peer_name());
+                session.text(format!("{peer:?} {name:?} {:?}", session.subprotocol()));
                 session.text(format!("{} {}", session.protocol(), session.protocol_id()));
                 assert_eq!(session.role(), Role::Server);
                 assert_eq!(session.transport(), Transport::Tcp);
@@ -158,6 +159,7 @@ fn facts_are_readable_in_a_hook() {
             query: Some("room=1".to_owned()),
             subprotocol: Some("obedient".to_owned()),
             peer: Some("[::1]:80".parse().expect("an address")),
+            peer_name: Some("one.example.org".to_owned()),
             encrypted: true,
             ..Handshake::at("/a/b")
         },
@@ -167,7 +169,7 @@ fn facts_are_readable_in_a_hook() {
         session.sent(),
         texts([
             "test /a/b Some(\"room=1\")",
-            "Some([::1]:80) Some(\"obedient\")",
+            "Some([::1]:80) Some(\"one.example.org\") Some(\"obedient\")",
             "obedient 42",
         ])
     );

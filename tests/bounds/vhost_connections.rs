@@ -190,3 +190,57 @@ fn a_bound_that_comes_with_a_reload_counts_sessions_that_are_there_also_of_a_vho
     drop(held);
     let _one = await_room(&server, "one.example");
 }
+
+/// What `hotsocket connections` tells: open and most of each vhost, and of all.
+fn told(server: &Server) -> Value {
+    let output = server.command(["connections", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("a JSON object")
+}
+
+#[test]
+fn seed_1_20_how_many_slots_are_in_use_is_told_by_vhost_and_in_all() {
+    let config = Config::new()
+        .limit("max_connections", 100)
+        .key("vhosts", vhosts(3, 0));
+    let server = server(&config);
+    let one = open(&server, "one.example").expect("there is room");
+    let mut idle = server.connect();
+    assert_eq!(get(&mut idle, "one.example"), 426);
+    let _default = server.open("/echo");
+    let slots = |default: u64, one: u64, all: u64| {
+        json!({
+            "open": all,
+            "most": 100,
+            "vhosts": [
+                {"vhost": "default", "open": default, "most": null},
+                {"vhost": "one", "open": one, "most": 3},
+                {"vhost": "two", "open": 0, "most": null},
+            ],
+        })
+    };
+    assert_eq!(told(&server), slots(1, 2, 3));
+    one.close();
+    eventually("the slot is free", DEADLINE, || {
+        told(&server) == slots(1, 1, 2)
+    });
+    let table = server.command(["connections"]);
+    let table = String::from_utf8_lossy(&table.stdout);
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["VHOST", "OPEN", "MOST"]);
+    assert!(rows.contains(&vec!["one", "1", "3"]), "{table}");
+    assert_eq!(rows[4], ["(all)", "2", "100"]);
+}
+
+#[test]
+fn seed_1_20_an_address_has_as_many_slots_as_it_may_and_others_have_theirs() {
+    let server = server(&Config::new().limit("max_connections_per_address", 1));
+    let mut held = server.open("/echo");
+    server.connect().expect_end_somehow();
+    let mut other = RawPeer::connect_from([127, 0, 0, 2], server.address());
+    assert_eq!(other.handshake("/echo", &[]).status, 101);
+    assert_eq!(held.ask("here"), "here");
+}

@@ -54,13 +54,13 @@ class Host:
                  "--config", os.path.join(directory, "hotsocket.json"), "--control", self.control],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
         line = self.process.stdout.readline()
-        if not line.startswith("listening on ws://"):
+        if not line.startswith(("listening on ws://", "listening on wss://")):
             self.end()
             with open(self.log) as log:
                 raise Unusable("the host does not listen: %r\n%s" % (line, log.read()))
         address, _, port = line.split("//")[1].strip().rpartition(":")
         self.address = (address, int(port))
-        self.origin = "http://%s:%s" % self.address
+        self.origin = "%s://%s:%s" % ("https" if "tls" in config else "http", *self.address)
 
     def loaded(self):
         """What `hotsocket plugin list` tells, by the name of the plugin and the state."""
@@ -76,11 +76,11 @@ class Host:
 class Browser:
     """Chromium at a page, until `end`."""
 
-    def __init__(self, program, directory, page):
+    def __init__(self, program, directory, page, options=()):
         # Chromium refuses to run as root with its sandbox.
         root = ["--no-sandbox"] if os.geteuid() == 0 else []
         command = [program, "--headless", *root, "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                   "--disable-background-networking", "--user-data-dir=" + directory, page]
+                   "--disable-background-networking", "--user-data-dir=" + directory, *options, page]
         with open(directory + ".log", "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)

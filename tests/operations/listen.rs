@@ -136,7 +136,7 @@ fn a_port_that_is_given_up_is_free_for_others_while_its_sessions_go_on() {
 }
 
 #[test]
-fn a_host_that_listens_nowhere_says_so_and_can_be_given_an_address() {
+fn seed_2_2_a_host_that_listens_nowhere_says_so_and_can_be_given_an_address() {
     let server = started(&[]);
     server.await_log(0, |line| line.mentions("nothing is listened on"));
     reload(&server, &config(&[ANY]));

@@ -66,7 +66,7 @@ fn nothing_is_lost_while_the_plugin_is_replaced_in_every_way_between_bad_files()
     });
     let mut server = setup().start();
     let load = Load::default();
-    let mut times = load.run(server.address(), || {
+    let mut times = load.run(&|| server.open("/marker"), || {
         replace_again_and_again(&server, &load, replacements)
     });
 

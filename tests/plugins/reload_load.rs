@@ -1,7 +1,6 @@
 //! The load under which plugins are replaced: every message is numbered, and every answer is accounted for.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -21,6 +20,9 @@ const SIZES: [usize; 8] = [0, 1, 117, 118, 1000, 4096, 65_527, 65_528];
 /// How long a connection listens for broadcasts before it sends on.
 const LISTENS: Duration = Duration::from_millis(20);
 
+/// Opens a session of the plugin `marker`.
+pub(crate) type Opener<'a> = &'a (dyn Fn() -> RawPeer + Sync);
+
 /// What is known of a load that runs.
 #[derive(Default)]
 pub(crate) struct Load {
@@ -39,15 +41,15 @@ pub(crate) struct Load {
 impl Load {
     /// Runs the load while `during` runs, then waits until each peer has seen all it must see. Panics when anything
     /// is lost, repeated, reordered, altered or closed.
-    pub(crate) fn run<T>(&self, address: SocketAddr, during: impl FnOnce() -> T) -> T {
+    pub(crate) fn run<T>(&self, open: Opener<'_>, during: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
-            let staying: Vec<_> = (0..CONNECTIONS).map(|_| Listener::open(address)).collect();
+            let staying: Vec<_> = (0..CONNECTIONS).map(|_| Listener::open(open)).collect();
             let mut peers: Vec<_> = staying
                 .into_iter()
                 .map(|listener| scope.spawn(|| self.stay(listener)))
                 .collect();
-            peers.extend((0..CONNECTIONS).map(|_| scope.spawn(move || self.come_and_go(address))));
-            let broadcaster = scope.spawn(move || self.broadcast(address));
+            peers.extend((0..CONNECTIONS).map(|_| scope.spawn(move || self.come_and_go(open))));
+            let broadcaster = scope.spawn(move || self.broadcast(open()));
 
             let over = Over(self);
             let result = during();
@@ -87,9 +89,9 @@ impl Load {
     }
 
     /// One connection after the other.
-    fn come_and_go(&self, address: SocketAddr) {
+    fn come_and_go(&self, open: Opener<'_>) {
         while !self.is_over.load(Ordering::Acquire) {
-            let mut listener = Listener::open(address);
+            let mut listener = Listener::open(open);
             listener.next_broadcast = None;
             let mut next = 0;
             while next < MESSAGES_PER_CONNECTION {
@@ -106,8 +108,7 @@ impl Load {
     }
 
     /// Sends numbered messages to everybody, this session included, one at a time.
-    fn broadcast(&self, address: SocketAddr) {
-        let mut peer = RawPeer::open(address, "/marker");
+    fn broadcast(&self, mut peer: RawPeer) {
         while !self.broadcasts_end.load(Ordering::Acquire) {
             let nth = self.broadcasts.load(Ordering::Relaxed);
             assert_eq!(peer.ask(&nth.to_string()), nth.to_string());
@@ -135,9 +136,9 @@ struct Listener {
 }
 
 impl Listener {
-    fn open(address: SocketAddr) -> Self {
+    fn open(open: Opener<'_>) -> Self {
         Self {
-            peer: RawPeer::open(address, "/marker"),
+            peer: open(),
             next_broadcast: Some(0),
         }
     }

@@ -1,5 +1,6 @@
 //! A peer whose every byte is written by the test.
 
+use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -32,10 +33,17 @@ impl Response {
     }
 }
 
+/// What bytes are read from and written to.
+pub(crate) trait Stream: Read + Write + Send + Debug {}
+
+impl<T: Read + Write + Send + Debug> Stream for T {}
+
 /// One TCP connection to the server.
 #[derive(Debug)]
 pub(crate) struct RawPeer {
     transport: TcpStream,
+    /// The same connection with what is written there encrypted.
+    secured: Option<Box<dyn Stream>>,
     received: Vec<u8>,
     address: SocketAddr,
 }
@@ -47,6 +55,14 @@ impl RawPeer {
             TcpStream::connect(address).expect("the server accepts"),
             address,
         )
+    }
+
+    /// A peer whose bytes go through `secured`, which writes to this connection with the server and reads from it.
+    pub(crate) fn through(secured: Box<dyn Stream>, transport: TcpStream) -> Self {
+        let address = transport.peer_addr().expect("connected");
+        let mut peer = Self::of(transport, address);
+        peer.secured = Some(secured);
+        peer
     }
 
     /// Connects from another address of this machine and sends nothing.
@@ -65,6 +81,7 @@ impl RawPeer {
             .expect("a valid time");
         Self {
             transport,
+            secured: None,
             received: Vec::new(),
             address,
         }
@@ -82,10 +99,16 @@ impl RawPeer {
         fields: &[(&str, &str)],
     ) -> (Self, Response) {
         let mut peer = Self::connect(address);
-        let response = peer.handshake(target, fields);
+        let response = peer.upgrade(target, fields);
+        (peer, response)
+    }
+
+    /// Opens a session at this request target, and gives the answer.
+    pub(crate) fn upgrade(&mut self, target: &str, fields: &[(&str, &str)]) -> Response {
+        let response = self.handshake(target, fields);
         assert_eq!(response.status, 101, "{response:?}");
         assert_eq!(response.field("sec-websocket-accept"), Some(ACCEPT));
-        (peer, response)
+        response
     }
 
     /// Sends a good opening handshake with further fields and gives the answer.
@@ -118,7 +141,7 @@ impl RawPeer {
 
     /// Sends these bytes.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        self.transport.write_all(bytes).expect("the server reads");
+        self.stream().write_all(bytes).expect("the server reads");
     }
 
     /// Sends as many of these bytes as the server takes before `within` has passed without progress.
@@ -128,7 +151,7 @@ impl RawPeer {
             .expect("a valid time");
         let mut sent = 0;
         while sent < bytes.len() {
-            match self.transport.write(&bytes[sent..]) {
+            match self.stream().write(&bytes[sent..]) {
                 Ok(count) => sent += count,
                 Err(_) => break,
             }
@@ -273,6 +296,13 @@ impl RawPeer {
         &self.transport
     }
 
+    fn stream(&mut self) -> &mut dyn Stream {
+        match &mut self.secured {
+            Some(secured) => secured,
+            None => &mut self.transport,
+        }
+    }
+
     fn await_bytes<T>(&mut self, pick: impl Fn(&[u8]) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -296,7 +326,7 @@ impl RawPeer {
             .expect("a valid time");
         let mut buffer = [0; 64 << 10];
         loop {
-            return match self.transport.read(&mut buffer) {
+            return match self.stream().read(&mut buffer) {
                 Ok(0) => false,
                 Ok(count) => {
                     self.received.extend_from_slice(&buffer[..count]);

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use rustix::process::{Signal, geteuid};
 use serde_json::json;
-use tungstenite::Message;
+use tungstenite::{Message, WebSocket};
 
-use super::authority::set_mode;
+use super::authority::{Secured, set_mode};
 use super::{Authority, Secure, setup};
 use crate::support::server::{hotsocket, output_of};
 use crate::support::{Config, DEADLINE};
@@ -174,6 +176,60 @@ fn a_new_certificate_is_used_on_hup_and_sessions_go_on() {
         session.read().expect("an echo"),
         Message::text("still here")
     );
+}
+
+#[test]
+fn the_certificate_changes_50_times_while_50_sessions_talk_and_none_is_harmed() {
+    let secure = Secure::start();
+    let address = secure.server.address();
+    let sessions: Vec<_> = (0..50)
+        .map(|_| secure.authority.open(address, "/echo"))
+        .collect();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let talks: Vec<_> = sessions
+            .into_iter()
+            .map(|session| scope.spawn(|| talk(session, &is_over)))
+            .collect();
+        let over = Over(&is_over);
+        for serial in 2..52 {
+            let renewed = secure.authority.renew(serial);
+            let mark = secure.server.log().mark();
+            secure.server.signal(Signal::HUP);
+            secure
+                .server
+                .await_log(mark, |line| line.mentions("the config is applied"));
+            let other = secure.authority.open(address, "/echo");
+            let shown = other.get_ref().conn.peer_certificates();
+            assert!(shown.expect("a certificate")[0].as_ref() == renewed);
+        }
+        drop(over);
+        for talk in talks {
+            let echoes = talk.join().expect("no session is harmed");
+            assert!(echoes > 0, "a session never spoke");
+        }
+    });
+}
+
+/// Sends numbered messages and takes each back, until all is over; says how many.
+fn talk(mut session: WebSocket<Secured>, is_over: &AtomicBool) -> u64 {
+    let mut nth = 0;
+    while !is_over.load(Ordering::Acquire) {
+        let message = Message::text(nth.to_string());
+        session.send(message.clone()).expect("the session is open");
+        assert_eq!(session.read().expect("an echo"), message);
+        nth += 1;
+    }
+    nth
+}
+
+/// Ends the talks also when what runs beside them panics.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[test]

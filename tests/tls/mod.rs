@@ -1,9 +1,15 @@
 //! What peers and operators see of TLS.
 
+mod announced;
 mod authority;
 mod clients;
 mod files;
+mod half_made;
+mod judges;
+mod listeners;
 mod names;
+mod redirects;
+mod replaced;
 mod sessions;
 mod settings;
 

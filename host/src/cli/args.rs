@@ -34,6 +34,15 @@ pub enum Command {
     /// Look at plugins, and load them again
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Show how many connections a running host has and may have, in all and by vhost
+    Connections {
+        /// As one JSON object
+        #[arg(long)]
+        json: bool,
+        /// The control socket of the host; not needed for the only live one
+        #[arg(long, value_name = "PATH")]
+        control: Option<PathBuf>,
+    },
     /// Show the log levels of a running host, or change one
     Log(LogArgs),
     /// Print the versions of the program and of its plugin ABI
@@ -68,7 +77,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen, several times for several places [default: 127.0.0.1:7681]
-    #[arg(long, value_name = "ADDR:PORT|unix:PATH", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDR:PORT|interface:NAME:PORT|unix:PATH|systemd", value_parser = parse_address)]
     pub listen: Vec<ListenAddress>,
     /// The directory of plugin files [default: ./plugins]
     #[arg(long, value_name = "DIR")]

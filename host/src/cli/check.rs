@@ -93,7 +93,8 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
     unusable += tell_unusable(&config);
     let mut provided = Provided::default();
     let mut refused = 0;
-    for file in plugin_files(&config.plugins)? {
+    let files = config.plugins.as_deref().map(plugin_files).transpose()?;
+    for file in files.into_iter().flatten() {
         match inspect(&file) {
             Ok(seen) => {
                 let brings = [seen.protocols.as_slice(), &seen.extensions].concat();

@@ -4,13 +4,17 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Map, Value};
 
 use super::args::{LogArgs, ServeArgs};
+use super::signals::{self, Signal};
 use super::{Done, print};
-use crate::config::{self, Overrides};
+use crate::config::{self, Config, ConfigError, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
-use crate::{logging, server};
+use crate::logging::{self, LogControl};
+use crate::net::inherited::Inherited;
+use crate::server::{self, Host, StartError};
 
 /// `serve`.
 pub(super) fn serve(mut args: ServeArgs) -> Done {
@@ -20,12 +24,49 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
         .or(Overrides::from_environment(|name| env::var_os(name))?);
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
+    // Before there is a thread that could read the environment meanwhile.
+    let inherited = Inherited::take().map_err(StartError::from)?;
     let log = logging::init(&config.log, &config.limits)?;
-    let served = server::serve(config, &log, read);
+    let served = run(config, &log, inherited, read);
     if !log.finish(LAST_LINES) {
         print::warning("the last lines of `log.file` could not be written; look at its disk");
     }
     served
+}
+
+/// Runs a host that signals drain and reload.
+fn run(
+    config: Config,
+    log: &LogControl,
+    inherited: Inherited,
+    read: impl FnMut() -> Result<Config, ConfigError> + Send + 'static,
+) -> Done {
+    raise_open_files();
+    let host = Host::builder()
+        .config(config)
+        .log(log.clone())
+        .reload(read)
+        .inherited(inherited)
+        .announce(server::tell);
+    let handle = host.handle();
+    let bound = host.bind()?;
+    // Not before: until then there is one thread, which gives up its privileges.
+    signals::listen(move |signal| match signal {
+        Signal::Drain => handle.drain(None),
+        Signal::Reload => handle.reload(),
+    })?;
+    Ok(bound.start()?.run()?)
+}
+
+/// Raises the limit of open files as far as it goes: each connection takes one.
+fn raise_open_files() {
+    let files = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    // Without it there are fewer connections, as many as the limit allows.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// How long the end of the host waits for the last lines of the log.
@@ -90,6 +131,33 @@ pub(super) fn plugin_reload(name: String, force: bool, control: Option<PathBuf>)
         "{name} {version} serves as generation {generation}"
     ));
     Ok(())
+}
+
+/// `connections`.
+pub(super) fn connections(json: bool, control: Option<PathBuf>) -> Done {
+    let told = ask(control, &ControlRequest::Connections {})?;
+    let connections = told.get("connections").unwrap_or(&Value::Null);
+    print::line(&if json {
+        connections.to_string()
+    } else {
+        connection_table(connections)
+    });
+    Ok(())
+}
+
+/// One line per vhost, and one for all together, which counts those too that have not asked for a vhost yet.
+fn connection_table(connections: &Value) -> String {
+    let row = |name: String, of: &Value| {
+        let most = Some(&of["most"]).filter(|most| !most.is_null());
+        let most = most.map_or_else(|| "-".to_owned(), print::cell);
+        vec![name, print::cell(&of["open"]), most]
+    };
+    let vhosts = connections["vhosts"].as_array().into_iter().flatten();
+    let mut rows: Vec<_> = vhosts
+        .map(|vhost| row(print::cell(&vhost["vhost"]), vhost))
+        .collect();
+    rows.push(row("(all)".to_owned(), connections));
+    print::table(&["VHOST", "OPEN", "MOST"], &rows)
 }
 
 /// `log`.

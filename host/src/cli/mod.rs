@@ -36,6 +36,7 @@ pub fn run(inspect: Inspect) -> ExitCode {
             force,
             control,
         }) => commands::plugin_reload(name, force, control),
+        Command::Connections { json, control } => commands::connections(json, control),
         Command::Log(args) => commands::log(args),
         Command::Version { json } => {
             commands::version(json);

@@ -1,11 +1,13 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
-//! makes a [`Config`] of all of them, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
+//! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
+//! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever
+//! filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 
@@ -22,8 +24,10 @@ mod diff;
 mod error;
 mod file;
 mod http;
+mod judge;
 mod level;
 mod listen;
+mod listener;
 mod mounts;
 mod origin;
 mod overrides;
@@ -37,25 +41,31 @@ mod vhost;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
+pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
+#[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 pub use run_as::RunAs;
 
 /// What a host is to do: every default filled in, every path absolute or relative to the working directory.
+///
+/// It comes from a file by [`load`], or is filled in by a program. [`Config::default`] is what a program that embeds the
+/// host most likely wants, and differs from an empty file in what takes threads of its own: it has one service thread, no
+/// plugin directory and no control socket.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<ListenerConfig>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
-    /// The directory of plugin files.
-    pub plugins: PathBuf,
+    /// The directory of plugin files; none are looked for without.
+    pub plugins: Option<PathBuf>,
     /// Service threads, at least one.
     pub threads: usize,
-    /// The control socket; `None` for the usual place.
-    pub control: Option<PathBuf>,
+    /// The control socket; nobody can ask the host anything from outside without.
+    pub control: Option<ControlPlace>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
     /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
@@ -70,6 +80,45 @@ pub struct Config {
     pub limits: Limits,
     /// Levels and format of the log.
     pub log: LogConfig,
+}
+
+/// Where the control socket lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlPlace {
+    /// Where the commands of this user find it.
+    Usual,
+    /// At this path.
+    At(PathBuf),
+}
+
+impl ControlPlace {
+    /// The path, unless it is the usual one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Usual => None,
+            Self::At(path) => Some(path),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddress::usual().into()],
+            tls: None,
+            plugins: None,
+            threads: 1,
+            control: None,
+            reverse_names: false,
+            trusted_proxies: Vec::new(),
+            run_as: None,
+            default: VhostConfig::default(),
+            vhosts: Vec::new(),
+            limits: Limits::default(),
+            log: LogConfig::default(),
+        }
+    }
 }
 
 impl Config {
@@ -132,6 +181,26 @@ pub struct VhostConfig {
     pub own_fields: OwnFields,
     /// Where exchanges are told of, if anywhere.
     pub access_log: Option<access_log::Settings>,
+}
+
+impl Default for VhostConfig {
+    /// The vhost of requests that name no other: it serves what there is, with empty options.
+    fn default() -> Self {
+        Self {
+            name: DEFAULT_VHOST.to_owned(),
+            hosts: Vec::new(),
+            max_connections: 0,
+            default_protocol: None,
+            allowed_origins: Vec::new(),
+            protocols: BTreeMap::new(),
+            extensions: Vec::new(),
+            mounts: Mounts::default(),
+            default_http: None,
+            error_pages: BTreeMap::new(),
+            own_fields: OwnFields::default(),
+            access_log: None,
+        }
+    }
 }
 
 impl VhostConfig {

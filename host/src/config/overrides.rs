@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::net::token::MAX_THREADS;
+
 use super::error::{ConfigError, Fault};
 use super::level::parse_level;
 use super::listen::{BadAddress, ListenAddress, parse_address};
@@ -151,8 +153,8 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
     }
 }
 
-/// More service threads than any machine has cores for: a slip of the finger.
-pub(super) const MOST_THREADS: usize = 4096;
+/// As many as the id of a connection tells apart.
+pub(super) const MOST_THREADS: usize = MAX_THREADS;
 
 /// The addresses of a list separated by commas, and what is wrong with the others.
 fn addresses(list: &str) -> (Vec<ListenAddress>, Vec<BadAddress>) {

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::available_parallelism;
 
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
 use super::listen::ListenAddress;
+use super::listener::{self, WrittenListener};
 use super::mounts::www;
-use super::origin::parse_origin;
-use super::overrides::{MOST_THREADS, Overrides};
+use super::overrides::Overrides;
 use super::reader::{Located, Reader};
 use super::run_as;
 use super::source::Source;
 use super::tls;
-use super::vhost::WrittenVhost;
-use super::{Config, LogConfig, VhostConfig};
+use super::vhost::{WrittenVhost, refuse_hidden};
+use super::{Config, ControlPlace, LogConfig, VhostConfig, judge};
 use crate::limits::Limits;
 use crate::wire::network::{BadNetwork, Network};
 
@@ -85,48 +85,61 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     if let Some(root) = &overrides.www {
         default.mounts.put(www(root.clone()));
     }
+    refuse_hidden(
+        &written.vhosts,
+        written.listen.as_deref().unwrap_or(&[]),
+        reader,
+    );
     let mut tls = tls::overridden(written.tls, overrides, reader);
     let mut vhosts = Vec::new();
     for mut written in written.vhosts {
-        let certificate = written.tls.take();
-        vhosts.push(vhost(written, reader));
-        match (certificate, &mut tls) {
-            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
-            (Some(certificate), None) => reader.refuse(
-                certificate.range,
-                "a vhost has a certificate, and nothing is served over TLS",
-                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
-            ),
-            (None, _) => {}
+        let own = written.tls.take();
+        match (own, &mut tls) {
+            (own, Some(tls)) => {
+                let named = tls::named(&written.name, &written.hosts, own, tls, reader);
+                tls.named.push(named);
+            }
+            (Some(own), None) => tls::refuse_without_tls(&own, reader),
+            (None, None) => {}
         }
+        vhosts.push(vhost(written, reader));
     }
+    let names = std::iter::once(super::DEFAULT_VHOST);
+    let names: Vec<_> = names
+        .chain(vhosts.iter().map(|vhost| vhost.name.as_str()))
+        .collect();
     let run_as = run_as::resolve(written.run_as, overrides, reader);
-    let mut listen = overrides
-        .listen
-        .clone()
-        .or(written.listen)
-        .unwrap_or_else(|| vec![ListenAddress::usual()]);
+    let mut listen = listen(written.listen, overrides);
     if let Some(run_as) = &run_as {
-        for address in &mut listen {
-            address.belong_to(run_as);
+        for listener in &mut listen {
+            listener.address.belong_to(run_as);
         }
     }
     Config {
-        listen,
+        listen: listener::resolve(
+            listen,
+            tls.as_ref(),
+            !written.trusted_proxies.is_empty(),
+            &names,
+            reader,
+        ),
         tls,
         plugins: overrides
             .plugins
             .clone()
             .or_else(|| written.plugins.map(|path| directory.join(path)))
-            .unwrap_or_else(|| PathBuf::from("plugins")),
+            .or_else(|| cfg!(feature = "plugin-files").then(|| "plugins".into())),
         threads: overrides
             .threads
             .or(threads)
             .unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get)),
-        control: overrides
-            .control
-            .clone()
-            .or_else(|| written.control.map(|path| directory.join(path))),
+        control: Some(
+            overrides
+                .control
+                .clone()
+                .or_else(|| written.control.map(|path| directory.join(path)))
+                .map_or(ControlPlace::Usual, ControlPlace::At),
+        ),
         reverse_names: written.reverse_names,
         trusted_proxies: networks(&written.trusted_proxies, reader),
         run_as,
@@ -138,6 +151,14 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         },
         log: log(written.log, overrides),
     }
+}
+
+/// Flags and environment name addresses, with nothing beside them.
+fn listen(written: Option<Vec<WrittenListener>>, overrides: &Overrides) -> Vec<WrittenListener> {
+    let said = overrides.listen.as_ref();
+    let said = said.map(|addresses| addresses.iter().cloned().map(Into::into).collect());
+    said.or(written)
+        .unwrap_or_else(|| vec![ListenAddress::usual().into()])
 }
 
 fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
@@ -163,20 +184,14 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
 }
 
 fn threads(written: &Located<u64>, reader: &Reader<'_>) -> Option<usize> {
-    let count = usize::try_from(written.value)
-        .ok()
-        .filter(|count| (1..=MOST_THREADS).contains(count));
-    if count.is_none() {
-        let mend = format!(
-            "write a number from 1 to {MOST_THREADS}, or leave the key out for one per core"
-        );
-        reader.refuse(
-            written.range,
-            format!("`threads` cannot be {}", written.value),
-            mend,
-        );
+    match judge::threads(written.value) {
+        Ok(count) => Some(count),
+        Err((cause, mend)) => {
+            let mend = format!("{mend}, or leave the key out for one per core");
+            reader.refuse(written.range, cause, mend);
+            None
+        }
     }
-    count
 }
 
 fn networks(written: &[Located<String>], reader: &Reader<'_>) -> Vec<Network> {
@@ -203,15 +218,13 @@ fn networks(written: &[Located<String>], reader: &Reader<'_>) -> Vec<Network> {
 }
 
 fn allowed_origin(written: &Located<String>, reader: &Reader<'_>) -> Option<String> {
-    let origin = parse_origin(&written.value);
-    if origin.is_none() {
-        reader.refuse(
-            written.range,
-            format!("`{}` is no origin", written.value),
-            "write scheme://host or scheme://host:port without a path, `*` for any, or `null`",
-        );
+    match judge::origin(&written.value) {
+        Ok(origin) => Some(origin),
+        Err((cause, mend)) => {
+            reader.refuse(written.range, cause, mend);
+            None
+        }
     }
-    origin
 }
 
 fn limits(written: &[(String, Located<u64>)], reader: &Reader<'_>) -> Limits {
@@ -221,7 +234,7 @@ fn limits(written: &[(String, Located<u64>)], reader: &Reader<'_>) -> Limits {
         .collect();
     // Every key is known and every value is a u64, so nothing is left that serde could refuse.
     let limits: Limits = serde_json::from_value(bounds.into()).unwrap_or_default();
-    for rule in RULES {
+    for rule in judge::RULES {
         if (rule.broken)(&limits) {
             // One of the two keys is written, or the default would break the rule.
             let place = written
@@ -234,80 +247,6 @@ fn limits(written: &[(String, Located<u64>)], reader: &Reader<'_>) -> Limits {
     }
     limits
 }
-
-/// What must hold between limits.
-struct Rule {
-    keys: &'static [&'static str],
-    broken: fn(&Limits) -> bool,
-    cause: fn(&Limits) -> String,
-    mend: &'static str,
-}
-
-const RULES: &[Rule] = &[
-    Rule {
-        keys: &["low_mark_bytes", "high_mark_bytes"],
-        broken: |limits| limits.low_mark_bytes > limits.high_mark_bytes,
-        cause: |limits| {
-            let Limits {
-                low_mark_bytes,
-                high_mark_bytes,
-                ..
-            } = limits;
-            format!(
-                "`low_mark_bytes` ({low_mark_bytes}) is above `high_mark_bytes` ({high_mark_bytes})"
-            )
-        },
-        mend: "raise the high mark or lower the low mark",
-    },
-    Rule {
-        keys: &["high_mark_bytes", "buffered_total_bytes"],
-        broken: |limits| limits.high_mark_bytes > limits.buffered_total_bytes,
-        cause: |limits| {
-            let Limits {
-                high_mark_bytes,
-                buffered_total_bytes,
-                ..
-            } = limits;
-            format!(
-                "`high_mark_bytes` ({high_mark_bytes}) of one connection is above `buffered_total_bytes` \
-                 ({buffered_total_bytes}) of all"
-            )
-        },
-        mend: "raise the total or lower the high mark",
-    },
-    Rule {
-        keys: &["message_bytes", "buffered_total_bytes"],
-        broken: |limits| limits.message_bytes > limits.buffered_total_bytes,
-        cause: |limits| {
-            let Limits {
-                message_bytes,
-                buffered_total_bytes,
-                ..
-            } = limits;
-            format!(
-                "`message_bytes` ({message_bytes}) is above `buffered_total_bytes` ({buffered_total_bytes}): \
-                 such a message could never be taken"
-            )
-        },
-        mend: "raise the total or lower the bound of one message",
-    },
-    Rule {
-        keys: &["request_target_bytes", "request_head_bytes"],
-        broken: |limits| limits.request_target_bytes > limits.request_head_bytes,
-        cause: |limits| {
-            let Limits {
-                request_target_bytes,
-                request_head_bytes,
-                ..
-            } = limits;
-            format!(
-                "`request_target_bytes` ({request_target_bytes}) is above `request_head_bytes` \
-                 ({request_head_bytes}), which contains it"
-            )
-        },
-        mend: "raise the bound of the head or lower that of the target",
-    },
-];
 
 fn log(written: WrittenLog, overrides: &Overrides) -> LogConfig {
     let usual = LogConfig::default();

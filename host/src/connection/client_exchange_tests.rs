@@ -257,7 +257,7 @@ fn a_refusal_ends_the_body_and_a_success_does_not() {
 }
 
 #[test]
-fn seed_7_12_answers_are_read_to_their_end_however_they_are_cut_and_the_connection_goes_on() {
+fn answers_are_read_to_their_end_however_they_are_cut_and_the_connection_goes_on() {
     let mut trailer = Fields::new();
     trailer.set("X-Sum", 7);
     for (answer, content, trailer, persists) in [

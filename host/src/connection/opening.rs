@@ -260,8 +260,7 @@ impl Opening {
         if input.is_empty() {
             return (0, Some(Step::Read));
         }
-        let limits = self.limits.clone();
-        let head = match AnswerHead::parse(input, &limits) {
+        let head = match AnswerHead::parse(input, &self.limits) {
             AnswerParsed::Done(head) => head,
             AnswerParsed::Partial => return (0, Some(Step::Read)),
             AnswerParsed::Wrong(error) => {

@@ -128,7 +128,7 @@ fn a_plain_url_leads_to_the_handshake_at_once_and_the_frames_behind_it_are_left(
 }
 
 #[test]
-fn seed_7_13_a_tunnel_comes_before_tls_and_tls_before_the_handshake() {
+fn a_tunnel_comes_before_tls_and_tls_before_the_handshake() {
     let mut out = Vec::new();
     let mut opening = opening("wss://example.org/a", Some("u:p@proxy:3128"));
     assert_eq!(opening.stage(), Stage::Connect);
@@ -190,7 +190,7 @@ fn what_a_proxy_has_against_a_tunnel_is_told() {
 }
 
 #[test]
-fn seed_7_8_a_refusal_is_told_with_its_stage_its_fields_and_the_start_of_its_content() {
+fn a_refusal_is_told_with_its_stage_its_fields_and_the_start_of_its_content() {
     for (body, ends) in [
         ("Content-Length: 3\r\n\r\nabc", false),
         ("Content-Length: 9\r\n\r\nabc", true),

@@ -80,7 +80,7 @@ impl Context {
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
             Command::Drain => self.drain(io),
-            Command::Stop => io.stop(),
+            Command::Stop(after_ms) => io.stop_after(after_ms),
         }
     }
 

@@ -78,8 +78,8 @@ pub enum Command {
     DrainInstances(Arc<[u64]>),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
-    /// The service thread ends, whatever is still open.
-    Stop,
+    /// The service thread ends after so many milliseconds, whatever is still open then.
+    Stop(u64),
 }
 
 impl Weight for Command {
@@ -253,6 +253,13 @@ impl Hub {
     pub(crate) fn tell(&self, id: ConnectionId, command: Command) {
         if let Some(thread) = self.threads.get(id.thread()) {
             thread.mailbox.post_always(command);
+        }
+    }
+
+    /// Makes the turn of one service thread return at once.
+    pub(crate) fn wake(&self, thread: usize) {
+        if let Some(thread) = self.threads.get(thread) {
+            thread.mailbox.wake();
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
         offload::FileThreads,
         origin::AllowedOrigins,
         roster::SetId,
-        routes::{Route, Routes},
+        routes::{CertificateRule, Route, Routes},
         serving::Context,
         session::SessionCall,
         vhosts::Vhosts,
@@ -91,7 +91,7 @@ impl Obedient {
                     self.hub.post_all(SET, operation).unwrap();
                 }
                 "drain" => self.hub.tell_all(&Command::Drain),
-                "stop" => self.hub.tell_all(&Command::Stop),
+                "stop" => self.hub.tell_all(&Command::Stop(0)),
                 "close" => {
                     call.close(1000, rest);
                 }
@@ -281,6 +281,7 @@ impl Bench {
             vhost: "default".into(),
             protocols: HashMap::from([("test".into(), route)]),
             site: Arc::default(),
+            certificates: CertificateRule::NotAsked,
             has_warned: AtomicBool::new(false),
             seats: Default::default(),
             extensions: Vec::new(),

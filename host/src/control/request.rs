@@ -19,6 +19,8 @@ pub enum ControlRequest {
         #[serde(default)]
         force: bool,
     },
+    /// How many connections there are and may be, in all and by vhost, as `connections`.
+    Connections {},
     /// The levels of the log, as `log`.
     LogLevels {},
     /// Sets one level of the log.

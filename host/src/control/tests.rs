@@ -21,7 +21,9 @@ fn conduct(request: ControlRequest, reply: Reply) {
             reply.refuse(format!("no plugin `{name}`"), "see the list")
         }
         ControlRequest::PluginReload { .. } => drop(reply),
-        ControlRequest::LogLevels {} | ControlRequest::LogLevel { .. } => reply.done(),
+        ControlRequest::Connections {}
+        | ControlRequest::LogLevels {}
+        | ControlRequest::LogLevel { .. } => reply.done(),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -25,8 +25,8 @@ pub(crate) use writer::Writer;
 #[derive(Debug)]
 pub(crate) struct LineFile {
     shared: Arc<Shared>,
-    /// Told when the writer has written all.
-    written: Receiver<()>,
+    /// Told when the writer has written all. Locked, so that whoever ends it may hold it on any thread.
+    written: Mutex<Receiver<()>>,
 }
 
 /// Takes lines, on any thread.
@@ -124,7 +124,10 @@ impl LineFile {
                 key: owner.key,
                 cause,
             })?;
-        Ok(Self { shared, written })
+        Ok(Self {
+            shared,
+            written: written.into(),
+        })
     }
 
     /// A way to write to it.
@@ -144,7 +147,8 @@ impl LineFile {
     pub(crate) fn finish(self, patience: Duration) -> bool {
         self.shared.ending.store(true, Ordering::SeqCst);
         self.shared.wake();
-        self.written.recv_timeout(patience).is_ok()
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.recv_timeout(patience).is_ok()
     }
 }
 

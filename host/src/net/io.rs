@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
+    os::fd::BorrowedFd,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize},
@@ -88,6 +89,8 @@ pub struct Io<T, E> {
     pub(crate) requests_left: u64,
     /// How many steps of TLS handshakes may still be done in this part of the turn.
     pub(crate) handshakes_left: u64,
+    /// When the next connection that was announced wrongly is told of.
+    pub(crate) tell_unannounced_from: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -152,6 +155,7 @@ impl<T, E> Io<T, E> {
             date: DateClock::default(),
             requests_left: 0,
             handshakes_left: 0,
+            tell_unannounced_from: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -294,6 +298,22 @@ impl<T, E> Io<T, E> {
     /// The thread is done, whatever is open.
     pub fn stop(&mut self) {
         self.is_stopped = true;
+    }
+
+    /// The same after so many milliseconds.
+    pub fn stop_after(&mut self, after_ms: u64) {
+        match after_ms {
+            0 => self.stop(),
+            _ => drop(
+                self.timers
+                    .insert(self.now.saturating_add(after_ms), Due::Stop),
+            ),
+        }
+    }
+
+    /// The descriptor of the socket under a connection, whatever is spoken over it.
+    pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
+        Some(self.slots.get_mut(id)?.transport.descriptor())
     }
 
     /// Sends what extensions have held back in this turn.
@@ -514,6 +534,9 @@ impl<T, E> Io<T, E> {
     pub(crate) fn change_listeners(&mut self, thread: usize, change: &ListenChange) {
         for &number in &change.gone {
             self.listeners.give_up(number);
+        }
+        for (number, spoken) in &change.changed {
+            self.listeners.set_spoken(*number, spoken);
         }
         for (number, socket) in change.take(thread) {
             // One that drains takes nobody new.

@@ -4,11 +4,14 @@
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
 pub mod addresses;
+mod announced;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;
 mod http;
 pub mod http_port;
+pub mod inherited;
+pub mod interface;
 pub mod io;
 mod link;
 pub mod listener;

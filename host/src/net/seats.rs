@@ -61,6 +61,16 @@ impl Seats {
         VhostNumber(number)
     }
 
+    /// How many connections each vhost has, by name.
+    #[must_use]
+    pub fn taken(&self) -> Vec<(Arc<str>, u64)> {
+        let vhosts = self.lock();
+        let taken = vhosts
+            .iter()
+            .map(|vhost| (Arc::clone(&vhost.name), vhost.taken));
+        taken.collect()
+    }
+
     /// Counts a connection for the vhost of `bound`, and for the one that it was at no longer.
     ///
     /// # Errors
@@ -119,7 +129,7 @@ mod tests {
     use super::*;
 
     fn taken(seats: &Seats) -> Vec<u64> {
-        seats.lock().iter().map(|vhost| vhost.taken).collect()
+        seats.taken().iter().map(|(_, taken)| *taken).collect()
     }
 
     /// Bounds of two vhosts, two seats each.

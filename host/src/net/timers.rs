@@ -14,6 +14,8 @@ pub(crate) enum Due {
     Session(ConnectionId, u64),
     /// A listener that ran out of descriptors may try again.
     Listener(usize),
+    /// The thread is done, whatever is open.
+    Stop,
 }
 
 /// All timers of a service thread.

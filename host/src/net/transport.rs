@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, IoSlice, Read, Write},
     net::{Shutdown, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 use mio::{
@@ -11,7 +12,10 @@ use mio::{
     event::Source,
     net::{TcpStream, UnixStream},
 };
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 
 use crate::net::tls::{TlsFacts, TlsStream};
 
@@ -33,6 +37,12 @@ macro_rules! with {
             Transport::Tls($socket) => $body,
         }
     };
+}
+
+impl From<TlsStream> for Transport {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
 }
 
 impl Transport {
@@ -68,6 +78,15 @@ impl Transport {
         }
     }
 
+    /// The descriptor of the socket.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tls(stream) => stream.socket().descriptor(),
+        }
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
         // A socket that is gone already has nobody to tell.
@@ -96,6 +115,25 @@ impl Transport {
             Self::Tcp(socket) => socket.local_addr().ok(),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.socket().local_address(),
+        }
+    }
+
+    /// Looks at what the socket has, under TLS if there is any, and leaves it there; `Ok(0)` is the end.
+    pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let flags = RecvFlags::PEEK;
+        let (count, _) = match self {
+            Self::Tcp(socket) => recv(socket, into, flags)?,
+            Self::Unix(socket) => recv(socket, into, flags)?,
+            Self::Tls(stream) => return stream.socket().peek(into),
+        };
+        Ok(count)
+    }
+
+    /// Takes what is ahead of everything that is spoken, TLS included.
+    pub(crate) fn take_ahead(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.socket_mut().take_ahead(into),
+            socket => socket.read(into),
         }
     }
 

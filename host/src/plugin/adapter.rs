@@ -30,8 +30,8 @@ use crate::{
         host_calls::{Services, within},
         http_adapter::Http,
         instance::{self, InstancePlan, outcome, pointer},
-        library::ProtocolBlocks,
         session_calls::SESSION_CALLS,
+        tables::ProtocolBlocks,
     },
     wire::MessageKind,
 };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::generation::{Generation, State};
-use super::image::Hash;
+use super::hash::Hash;
 use super::manifest::Manifest;
 use super::names::Hold;
 use super::refusal::Refusal;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::image::Hash;
+use super::hash::Hash;
 use crate::context::handler::Label;
 
 /// Where a generation is in its life.
@@ -47,6 +47,8 @@ pub struct Generation {
     pub hash: Hash,
     /// The names of its protocols that answer HTTP.
     pub http: Vec<String>,
+    /// Whether it is linked into the program, and came from no file.
+    pub is_linked: bool,
     /// When it was made.
     pub loaded_at: SystemTime,
     superseded: AtomicBool,
@@ -70,10 +72,17 @@ impl Generation {
             file,
             hash,
             http,
+            is_linked: false,
             loaded_at: SystemTime::now(),
             superseded: AtomicBool::new(false),
             sessions: AtomicU64::new(0),
         }
+    }
+
+    /// The same, of a plugin that is linked into the program, or not.
+    pub(crate) fn linked(mut self, is_linked: bool) -> Self {
+        self.is_linked = is_linked;
+        self
     }
 
     /// Where it is in its life. A session that was being opened when the generation was superseded may bring it from

@@ -5,10 +5,12 @@
 //! installs a version or changes options.
 
 use std::{
+    any::{Any, TypeId},
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -35,12 +37,34 @@ use crate::{
     wire::{MessageKind, close_code},
 };
 
+/// One value of each type that the program gave, by type. Whoever is linked into the program may have it.
+#[derive(Default)]
+pub struct HostData {
+    /// Each an `Arc` of the type, in a place that does not move.
+    by_type: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+}
+
+impl HostData {
+    /// Adds a value, in place of the one of that type.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        self.by_type.insert(TypeId::of::<T>(), Box::new(value));
+    }
+
+    /// Where the `Arc` of the type with that id lies; null when there is none.
+    fn find(&self, id: TypeId) -> *const c_void {
+        let value = self.by_type.get(&id);
+        value.map_or(ptr::null(), |value| ptr::from_ref(&**value).cast())
+    }
+}
+
 /// What the host lends to all plugins.
 pub struct Services {
     /// The way to all sessions.
     pub hub: Arc<Hub>,
     /// The most detailed level that is logged for the plugin of that name, as in the ABI; 0 for none.
     pub log_level: Box<dyn Fn(&str) -> u32 + Send + Sync>,
+    /// What the program gave for the plugins that are linked into it.
+    pub data: HostData,
     /// When the host began.
     pub began: Instant,
     /// How many counters one plugin may have.
@@ -60,10 +84,18 @@ impl Services {
         Self {
             hub,
             log_level,
+            data: HostData::default(),
             began: Instant::now(),
             counters_count: AtomicUsize::new(counters_count),
             counters: Mutex::default(),
         }
+    }
+
+    /// The same, with data for the plugins that are linked into the program.
+    #[must_use]
+    pub fn with_data(mut self, data: HostData) -> Self {
+        self.data = data;
+        self
     }
 
     /// A changed limit holds for counters that are new.
@@ -99,6 +131,8 @@ impl Services {
 pub(crate) struct HostContext {
     pub(crate) services: Arc<Services>,
     pub(crate) label: Label,
+    /// Whether the plugin is linked into the program, so that types mean the same on both sides.
+    pub(crate) is_linked: bool,
     /// For an instance: its vhost, its protocol or extension, and the set of its sessions if it is a protocol.
     pub(crate) instance: Option<(Arc<str>, String, Option<SetId>)>,
 }
@@ -108,7 +142,7 @@ impl HostContext {
     pub(crate) fn leak(self) -> &'static Host {
         let context: &'static Self = Box::leak(Box::new(self));
         Box::leak(Box::new(Host {
-            context: std::ptr::from_ref(context).cast_mut().cast(),
+            context: ptr::from_ref(context).cast_mut().cast(),
             calls: &raw const HOST_CALLS,
         }))
     }
@@ -165,6 +199,7 @@ static HOST_CALLS: HostCalls = HostCalls {
     for_each,
     fact_bytes,
     fail,
+    linked_data,
 };
 
 /// Runs `body` for the context; a panic becomes `panicked`.
@@ -385,6 +420,19 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
     unsafe { with(context, (), body) }
 }
 
+unsafe extern "C" fn linked_data(context: *mut c_void, type_id: *const c_void) -> *const c_void {
+    let body = |context: &HostContext| {
+        if !context.is_linked {
+            return ptr::null();
+        }
+        // SAFETY: a plugin of this program gives the id of a type, for this call.
+        let id = unsafe { &*type_id.cast::<TypeId>() };
+        context.services.data.find(*id)
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, ptr::null(), body) }
+}
+
 fn status(posted: Result<(), PostError>) -> Status {
     match posted {
         Ok(()) => STATUS_OK,
@@ -419,4 +467,42 @@ fn parse(operation: u32, number: u32, payload: &[u8]) -> Option<Operation> {
         POST_NOTIFY => Operation::Notify(payload.into()),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a plugin gets that asks for data of type `T`.
+    fn asked<T: 'static>(services: &Arc<Services>, is_linked: bool) -> *const c_void {
+        let context = HostContext {
+            services: Arc::clone(services),
+            label: Label {
+                plugin: "probe".into(),
+                version: "1.0.0".into(),
+                generation: 1,
+            },
+            is_linked,
+            instance: None,
+        };
+        let id = TypeId::of::<T>();
+        // SAFETY: a host that was just made, and the id of a type of this program.
+        unsafe { linked_data(context.leak().context, (&raw const id).cast()) }
+    }
+
+    #[test]
+    fn only_a_linked_plugin_is_given_data_and_only_of_the_type_it_asks_for() {
+        let mut data = HostData::default();
+        data.insert(Arc::new(1_u32));
+        data.insert(Arc::new(17_u32));
+        let hub = Arc::new(Hub::new(Vec::new()));
+        let services = Services::new(hub, Box::new(|_| 0), 1).with_data(data);
+        let services = Arc::new(services);
+        let given = asked::<u32>(&services, true);
+        // SAFETY: an `Arc` of the type that was asked for; the leaked host keeps it.
+        let given = unsafe { given.cast::<Arc<u32>>().as_ref() };
+        assert_eq!(given.map(|given| **given), Some(17));
+        assert!(asked::<i32>(&services, true).is_null());
+        assert!(asked::<u32>(&services, false).is_null());
+    }
 }

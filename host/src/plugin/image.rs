@@ -1,55 +1,16 @@
 //! A plugin file as it was at one moment: its bytes, their hash, and who may write to it.
 
-use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Serialize, Serializer};
-use sha1::{Digest, Sha1};
-
+use super::hash::Hash;
 use super::refusal::{Refusal, Stage};
 
 /// `F_SETSIG` of Linux, which the libc crate does not name.
 const F_SETSIG: libc::c_int = 10;
-
-/// The SHA-1 of a file: tells two versions apart, proves nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Hash([u8; 20]);
-
-impl Hash {
-    /// The hash of `bytes`.
-    #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha1::digest(bytes).into())
-    }
-
-    /// The first eight digits, for file names and lists.
-    #[must_use]
-    pub fn short(&self) -> String {
-        self.to_string()[..8].to_owned()
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Hash {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
 
 /// A file that was read. Bytes and metadata come from one descriptor, so they belong together.
 #[derive(Debug)]

@@ -95,6 +95,7 @@ impl Instance {
         let context = HostContext {
             services: Arc::clone(services),
             label: label.clone(),
+            is_linked: plan.generation.is_linked,
             instance: Some((plan.vhost, plan.name.clone(), plan.set)),
         };
         let host = context.leak();
@@ -199,6 +200,7 @@ pub fn start(
     let context = HostContext {
         services: Arc::clone(services),
         label: generation.label(),
+        is_linked: generation.is_linked,
         instance: None,
     };
     let (host, start) = (context.leak(), block.start);

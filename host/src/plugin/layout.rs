@@ -5,8 +5,8 @@ use abi_stable::library::AbiHeader;
 use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use hotsocket_abi::{LAYOUT_NAMES, LAYOUTS, Layouts};
 
-use super::library::{check_size, declaration_fault};
 use super::refusal::{Fault, Stage};
+use super::tables::{check_size, declaration_fault};
 
 /// Compares what both compilers made of the blocks that both sides know. A plugin in C has no layouts.
 pub(super) fn compare_layouts(theirs: *const Layouts) -> Result<(), Fault> {

@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::image::{Hash, Image};
-use super::library::Opened;
+use super::hash::Hash;
+use super::image::Image;
 use super::permissions::Trust;
 use super::refusal::{Fault, Refusal, Stage};
 use super::staging::{Staging, discard};
 use super::stamp::Stamped;
+use super::tables::Opened;
 use super::{bounded, thread_keys, watch};
 use crate::limits::Limits;
 
@@ -204,6 +205,28 @@ impl Opener for Loader {
         self.mapped.insert(inspected.hash, opened.clone());
         Ok(opened)
     }
+}
+
+/// A host that was named no directory has no files, so nothing asks for one.
+impl<O: Opener> Opener for Option<O> {
+    fn inspect(&mut self, file: &Path, expected: Option<Hash>) -> Result<Inspected, Refusal> {
+        match self {
+            Some(opener) => opener.inspect(file, expected),
+            None => Err(no_directory(file)),
+        }
+    }
+
+    fn open(&mut self, inspected: Inspected, number: u64) -> Result<Opened, Refusal> {
+        match self {
+            Some(opener) => opener.open(inspected, number),
+            None => Err(no_directory(&inspected.file)),
+        }
+    }
+}
+
+fn no_directory(file: &Path) -> Refusal {
+    let cause = "the host serves linked plugins only";
+    Refusal::new(file, Stage::Read, cause, "name a plugin directory")
 }
 
 #[cfg(test)]

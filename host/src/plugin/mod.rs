@@ -7,16 +7,21 @@
 //! image             its bytes, hash, owner
 //! permissions       nobody but root and us may write to it
 //! elf, stamp, manifest   complete, for this machine and ABI; names; before any code of it runs
-//! staging, library, layout   a private copy is opened, its tables are compared
+//! staging, library, layout, tables   a private copy is opened, its tables are compared and read
 //! registry, catalog a new generation, by name: prepared, installed; the one before drains
 //! ```
+//!
+//! A plugin that is linked into the program begins at its tables; without the feature `plugin-files` there are no others.
 //!
 //! Whatever goes wrong on the way is one [`refusal::Refusal`], and the generation before goes on. A library is never
 //! unmapped: *retired* means that nobody uses it any more.
 
 pub mod adapter;
 mod bounded;
+// Without files some of it has no use.
+#[cfg_attr(not(feature = "plugin-files"), allow(dead_code))]
 mod catalog;
+#[cfg(feature = "plugin-files")]
 mod elf;
 mod exchange_calls;
 pub mod extension_adapter;
@@ -24,23 +29,37 @@ mod extension_calls;
 mod facts;
 pub mod generation;
 mod handshake_calls;
+pub mod hash;
 pub mod host_calls;
 mod http_adapter;
+#[cfg(feature = "plugin-files")]
 pub mod image;
 pub mod instance;
+#[cfg(feature = "plugin-files")]
 mod layout;
+#[cfg(feature = "plugin-files")]
 pub mod library;
+#[cfg(feature = "plugin-files")]
 pub mod loader;
 pub mod manifest;
 mod names;
+#[cfg(feature = "plugin-files")]
 pub mod permissions;
+// Without files some of it has no use.
+#[cfg_attr(not(feature = "plugin-files"), allow(dead_code))]
 mod record;
 pub mod refusal;
 pub mod registry;
 mod session_calls;
+#[cfg(feature = "plugin-files")]
 pub mod settle;
+#[cfg(feature = "plugin-files")]
 pub mod staging;
+#[cfg(feature = "plugin-files")]
 pub mod stamp;
 pub mod status;
+pub mod tables;
+#[cfg(feature = "plugin-files")]
 mod thread_keys;
+#[cfg(feature = "plugin-files")]
 pub mod watch;

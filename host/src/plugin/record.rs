@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::generation::Generation;
-use super::image::Hash;
+use super::hash::Hash;
 use super::refusal::{Refusal, Stage};
 
 /// What happened to a file last.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::image::Hash;
+use super::hash::Hash;
 use super::refusal::Refusal;
 
 /// After the last hint the directory has to be quiet for so long before it is looked at.

@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
 use rustix::io::Errno;
 use rustix::process::{Pid, geteuid, test_kill_process};
 
-use super::image::Hash;
+use super::hash::Hash;
 use super::refusal::{Fault, Refusal, Stage};
 
 const PREFIX: &str = "hotsocket-";

@@ -5,31 +5,34 @@ use std::{
     error::Error,
     fs,
     io::ErrorKind,
-    ops::ControlFlow,
     path::Path,
-    sync::{Arc, mpsc::Receiver},
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
-use serde_json::json;
+use hotsocket_abi::StaticPlugin;
+use serde_json::{Value, json};
 
 use crate::{
-    cli::signals::Signal,
-    config::{Config, ConfigError, ListenAddress, diff},
+    config::{Config, ConfigError, ListenerConfig, diff},
     context::{
         handler::Label,
         hub::{Command, Hub},
     },
-    control::{ControlRequest, Reply},
+    control::{ControlRequest, ControlServer, Reply},
     logging::LogControl,
-    net::tls::{PreparedTls, TlsFault, TlsKeeper},
-    plugin::{
-        instance::FinishedInstance, loader::Loader, registry::Registry, settle::Step, watch::Watch,
+    net::{
+        io::Shared,
+        tls::{PreparedTls, TlsFault, TlsKeeper},
     },
+    plugin::{instance::FinishedInstance, refusal::Refusal},
     server::{
+        builder::derive_max_connections,
         deployment::Deployment,
-        listeners::{self, Listeners, PreparedListeners},
+        handle::{HostHandle, tell_drain},
+        listeners::{Listeners, PreparedListeners},
+        plugins::Plugins,
     },
 };
 
@@ -45,33 +48,54 @@ const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(10);
 /// A service thread that was stopped has so long to end.
 const STOPPING: Duration = Duration::from_secs(2);
 
+/// Nobody waits longer than this, whatever was asked for.
+const LONGEST: Duration = Duration::from_secs(1 << 32);
+
 /// Something to be done.
 pub(crate) enum Errand {
     /// The plugin directory may have changed.
+    #[cfg(feature = "plugin-files")]
     Hint,
-    /// The operating system says something.
-    Signal(Signal),
+    /// The host is to end within this time; `is_told` when the service threads know already.
+    Drain { within: Duration, is_told: bool },
+    /// The config is to be read again.
+    Reload,
     /// Somebody asks over the control socket.
     Control(ControlRequest, Reply),
     /// An instance has no users any more.
     Finished(FinishedInstance),
     /// A service thread has ended.
     Ended(Result<(), String>),
+    /// The host that a program drives is gone, and its service threads too or not.
+    Leave { are_threads_over: bool },
 }
 
+/// Reads the config again.
+pub(crate) type Reload = Box<dyn FnMut() -> Result<Config, ConfigError> + Send>;
+
+/// Tells scripts and eyes where the host listens: the address, whether TLS is spoken there, and whether there is a page.
+pub(crate) type Announce = fn(&ListenerConfig, bool);
+
 /// What it decides with.
-pub(crate) struct Conductor<R> {
+pub(crate) struct Conductor {
     pub(crate) inbox: Receiver<Errand>,
-    pub(crate) watch: Watch,
-    pub(crate) registry: Registry<Loader>,
+    pub(crate) handle: HostHandle,
+    pub(crate) plugins: Plugins,
     pub(crate) deployment: Deployment,
     pub(crate) listeners: Listeners,
     /// What TLS is spoken with, if it is.
     pub(crate) tls: Option<KeptTls>,
-    pub(crate) log: LogControl,
-    /// Reads the config again.
-    pub(crate) reload: R,
+    /// The log of the process, if it is ours.
+    pub(crate) log: Option<LogControl>,
+    pub(crate) reload: Option<Reload>,
+    pub(crate) announce: Option<Announce>,
     pub(crate) hub: Arc<Hub>,
+    /// Kept until the end.
+    pub(crate) control: Option<ControlServer>,
+    /// Once the host was asked to end, or a service thread has failed.
+    pub(crate) ending: Option<Ending>,
+    /// What the service threads count together.
+    pub(crate) shared: Shared,
 }
 
 /// Certificates, and when they are looked at next.
@@ -95,103 +119,131 @@ impl KeptTls {
     }
 }
 
-/// The end of a host, once it was asked for or a service thread has failed.
-struct Ending {
-    /// When what is left is stopped, and after that when it is waited for no longer.
-    at: Instant,
-    is_stopped: bool,
+/// The end of a host.
+pub(crate) struct Ending {
+    /// When the service threads are waited for no longer; they stop before that.
+    until: Instant,
     failed: Option<String>,
 }
 
-impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
-    /// Installs what lies in the plugin directory at the start. Break when the host was asked to end meanwhile.
-    pub(crate) fn first_scan(&mut self) -> ControlFlow<()> {
+impl Conductor {
+    /// Installs what lies in the plugin directory at the start, if there is one. A host that was asked to end meanwhile
+    /// does not go on with it.
+    pub(crate) fn first_scan(&mut self) {
+        if self.plugins.directory().is_none() {
+            return;
+        }
         let began = Instant::now();
-        loop {
+        while self.ending.is_none() {
             self.look();
             let waited = began.elapsed();
-            let more = self.watch.is_settling() && waited < FIRST_SCAN
-                || self.watch.is_awaiting() && waited < FIRST_WRITERS;
+            let (within_first, within_writers) = (waited < FIRST_SCAN, waited < FIRST_WRITERS);
+            let more = self.plugins.is_scanning(within_first, within_writers);
             let errand = match more {
                 true => self.next_errand(),
                 false => self.inbox.try_recv().ok(),
             };
             match errand {
-                Some(Errand::Signal(Signal::Drain)) => return ControlFlow::Break(()),
                 Some(errand) => self.carry_out(errand),
                 None if more => {}
                 None => break,
             }
         }
-        if self.deployment.is_empty() && !self.deployment.config().needs_no_plugin() {
-            warn_of_nothing(self.watch.directory());
+        if let Some(directory) = self.plugins.directory()
+            && self.ending.is_none()
+            && self.deployment.is_empty()
+            && !self.deployment.config().needs_no_plugin()
+        {
+            warn_of_nothing(directory);
         }
-        ControlFlow::Continue(())
     }
 
-    /// Runs until the service threads have ended.
-    pub(crate) fn run(mut self, threads: Vec<JoinHandle<()>>) -> Result<(), Box<dyn Error>> {
+    /// Whether there is something to decide about while the host runs, so that a thread has to wait for it.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.plugins.directory().is_some()
+            || self.control.is_some()
+            || self.tls.is_some()
+            || self.reload.is_some()
+    }
+
+    /// Runs until the service threads have ended, and frees what they used.
+    ///
+    /// # Errors
+    ///
+    /// Why a service thread has failed, or does not end.
+    pub(crate) fn run(mut self, threads: Vec<JoinHandle<()>>) -> Result<(), String> {
         let mut left = threads.len();
-        let mut ending = None;
-        while left > 0 && ending.is_none() {
+        while left > 0 && self.ending.is_none() {
             match self.next_errand() {
                 Some(Errand::Ended(result)) => {
                     left -= 1;
-                    ending = Some(self.begin_to_end(result.err()));
-                }
-                Some(Errand::Signal(Signal::Drain)) => {
-                    tracing::info!(target: "hotsocket", "draining: nothing new is accepted, sessions are closed with 1001");
-                    ending = Some(self.begin_to_end(None));
+                    self.begin_to_end(result.err());
                 }
                 Some(errand) => self.carry_out(errand),
                 None => {}
             }
             self.look();
-            self.deployment.drain_due(Instant::now());
         }
-        let failed = match ending {
-            Some(ending) => self.end(ending, &mut left),
-            None => None,
-        };
+        let failed = self.end(&mut left);
         if left == 0 {
             for thread in threads {
                 // Its end has been told already.
                 let _ = thread.join();
             }
-            self.farewell();
+            self.farewell(true);
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(()), Err)
     }
 
-    fn begin_to_end(&self, failed: Option<String>) -> Ending {
+    /// The same beside service threads that a program drives: until the host is gone.
+    pub(crate) fn accompany(mut self) {
+        loop {
+            match self.next_errand() {
+                Some(Errand::Leave { are_threads_over }) => return self.farewell(are_threads_over),
+                Some(errand) => self.carry_out(errand),
+                None => {}
+            }
+            self.look();
+        }
+    }
+
+    /// Does what is to be done by now, and waits for nothing.
+    pub(crate) fn attend(&mut self) {
+        while let Ok(errand) = self.inbox.try_recv() {
+            self.carry_out(errand);
+        }
+        self.look();
+    }
+
+    /// A service thread has ended before it was told to.
+    fn begin_to_end(&mut self, failed: Option<String>) {
         if let Some(error) = &failed {
             tracing::error!(target: "hotsocket", %error, "a service thread failed; the host ends");
         }
-        self.hub.tell_all(&Command::Drain);
-        let after = self.deployment.config().limits.drain_host_ms;
-        Ending {
-            at: Instant::now() + Duration::from_millis(after),
-            is_stopped: false,
+        let within = Duration::from_millis(self.deployment.config().limits.drain_host_ms);
+        tell_drain(&self.hub, within);
+        self.end_within(within, failed);
+    }
+
+    fn end_within(&mut self, within: Duration, failed: Option<String>) {
+        let until = Instant::now().checked_add(within.saturating_add(STOPPING));
+        self.ending.get_or_insert_with(|| Ending {
+            until: until.unwrap_or_else(|| Instant::now() + LONGEST),
             failed,
-        }
+        });
     }
 
     /// Waits for the service threads to end. Nothing new is installed any more.
-    fn end(&mut self, mut ending: Ending, left: &mut usize) -> Option<String> {
+    fn end(&mut self, left: &mut usize) -> Option<String> {
+        let mut ending = self.ending.take()?;
         while *left > 0 {
-            let patience = ending.at.saturating_duration_since(Instant::now());
+            let patience = ending.until.saturating_duration_since(Instant::now());
             match self.inbox.recv_timeout(patience) {
                 Ok(Errand::Ended(result)) => {
                     *left -= 1;
                     ending.failed = ending.failed.or_else(|| result.err());
                 }
-                Ok(Errand::Signal(Signal::Drain)) => {}
                 Ok(errand) => self.carry_out(errand),
-                Err(_) if !ending.is_stopped => {
-                    self.hub.tell_all(&Command::Stop);
-                    ending.at = Instant::now() + STOPPING;
-                    ending.is_stopped = true;
-                }
                 Err(_) => {
                     let error =
                         "a service thread does not end: a plugin keeps it in one of its hooks";
@@ -206,57 +258,72 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
 
     fn carry_out(&mut self, errand: Errand) {
         match errand {
-            Errand::Signal(Signal::Reload) => self.reload_config(),
+            Errand::Drain { within, is_told } => self.drain(within, is_told),
+            Errand::Reload => self.reload_config(),
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
-            // Whoever waits for these two sees them first.
-            Errand::Signal(Signal::Drain) | Errand::Ended(_) | Errand::Hint => {}
+            // Whoever waits for these sees them first.
+            Errand::Ended(_) | Errand::Leave { .. } => {}
+            #[cfg(feature = "plugin-files")]
+            Errand::Hint => {}
         }
+    }
+
+    fn drain(&mut self, within: Duration, is_told: bool) {
+        if self.ending.is_none() {
+            tracing::info!(target: "hotsocket", "draining: nothing new is accepted, sessions are closed with 1001");
+        }
+        if !is_told {
+            tell_drain(&self.hub, within);
+        }
+        self.end_within(within, None);
     }
 
     /// Waits for an errand, as long as nothing else is due.
     fn next_errand(&mut self) -> Option<Errand> {
-        let now = Instant::now();
-        let next = self.watch.next_look(now);
-        let next = self
-            .deployment
-            .next_drain()
-            .map_or(next, |drain| drain.min(next));
-        let tls = self.tls.iter().map(|tls| tls.next_look);
-        let next = tls.fold(next, Instant::min);
-        let patience = next.saturating_duration_since(now);
-        // The channel outlives this: it is the conductor's own errands that keep it open.
-        self.inbox.recv_timeout(patience).ok()
+        // The channel outlives this: the handle keeps it open.
+        match self.timeout() {
+            Some(patience) => self.inbox.recv_timeout(patience).ok(),
+            None => self.inbox.recv().ok(),
+        }
     }
 
-    /// Looks at the plugin directory when it is time to.
+    /// How long nothing is due; none when nothing will ever be by itself.
+    pub(crate) fn timeout(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let plugins = self.plugins.next_look(now);
+        let tls = self.tls.as_ref().map(|tls| tls.next_look);
+        let due = [plugins, tls, self.deployment.next_drain()];
+        let next = due.into_iter().flatten().min();
+        next.map(|next| next.saturating_duration_since(now))
+    }
+
+    /// Looks at whatever is due.
     fn look(&mut self) {
         let now = Instant::now();
-        if let Some(step) = self.watch.poll(now) {
-            self.apply(step, now);
+        if self.ending.is_none() {
+            self.plugins.look(now, &mut self.deployment);
         }
         if let Some(tls) = &mut self.tls
             && tls.next_look <= now
         {
             tls.look(now);
         }
-    }
-
-    fn apply(&mut self, step: Step, now: Instant) {
-        for file in self.registry.apply(step, &mut self.deployment) {
-            self.watch.unsettle(&file, now);
-        }
+        self.deployment.drain_due(now);
     }
 
     /// Takes the config as it is now, whole or not at all.
     fn reload_config(&mut self) {
-        let mut config = match (self.reload)() {
+        let Some(read) = &mut self.reload else {
+            return;
+        };
+        let mut config = match read() {
             Ok(config) => config,
             Err(error) => {
                 return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
             }
         };
-        super::derive_max_connections(&mut config.limits);
+        derive_max_connections(&mut config.limits);
         let changes = match diff(self.deployment.config(), &config) {
             Ok(changes) => changes,
             Err(error) => return tracing::error!(target: "hotsocket::config", "{error}"),
@@ -275,13 +342,15 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                     cause.unwrap_or_default());
             }
         };
-        let log = match self.log.prepare(&config.log, &config.limits) {
+        let scopes = self.listeners.scopes(&listeners);
+        let prepare = |own: &LogControl| own.prepare(&config.log, &config.limits);
+        let log = match self.log.as_ref().map(prepare).transpose() {
             Ok(prepared) => prepared,
             Err(error) => {
                 return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
             }
         };
-        if let Err(refusal) = self.deployment.reconfigure(config) {
+        if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
         if let Some(tls) = &mut self.tls {
@@ -291,11 +360,13 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         }
         self.listen(listeners);
-        self.log.install(log);
-        let limits = &self.deployment.config().limits;
-        self.registry.opener().set_limits(limits);
-        self.watch.set_plugin_file_bytes(limits.plugin_file_bytes);
-        self.registry.retry_configured(&mut self.deployment);
+        if let (Some(own), Some(prepared)) = (&self.log, log) {
+            own.install(prepared);
+        }
+        let limits = self.deployment.config().limits.clone();
+        self.handle
+            .set_usual_drain(Duration::from_millis(limits.drain_host_ms));
+        self.plugins.reconfigure(&limits, &mut self.deployment);
         tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
     }
 
@@ -304,25 +375,40 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
         if !prepared.is_change() {
             return;
         }
-        let (new, gone) = (prepared.new_addresses(), prepared.gone_addresses());
+        let (news, gone) = (prepared.news(), prepared.gone_addresses());
         let change = self.listeners.install(prepared);
         self.hub.tell_all(&Command::Listen(Arc::new(change)));
-        self.tell_listening(&new);
+        self.handle.set_listening(self.listeners.addresses());
+        self.tell_new(&news);
         for address in gone {
             tracing::info!(target: "hotsocket", "no longer listening on {address}");
         }
     }
 
-    /// Tells scripts on standard output where the host listens, and eyes where its page is.
-    pub(crate) fn tell_listening(&self, addresses: &[ListenAddress]) {
-        for address in addresses {
-            listeners::tell(
-                address,
-                self.tls.is_some(),
-                self.deployment.config().has_page(),
-            );
+    /// Serves a plugin that is linked into the program.
+    pub(crate) fn link(&mut self, plugin: &StaticPlugin) -> Result<(), Refusal> {
+        self.plugins.link(plugin, &mut self.deployment)
+    }
+
+    /// Tells where the host listens, unless it was asked to end meanwhile.
+    pub(crate) fn tell_listening(&self) {
+        if self.ending.is_none() {
+            self.tell_new(&self.listeners.all());
         }
-        if self.deployment.config().listen.is_empty() {
+    }
+
+    /// Tells where the host listens from now on.
+    fn tell_new(&self, listeners: &[ListenerConfig]) {
+        for listener in listeners {
+            match self.announce {
+                Some(announce) => announce(listener, self.deployment.config().has_page()),
+                None => {
+                    let address = &listener.address;
+                    tracing::info!(target: "hotsocket", tls = listener.tls, "listening on {address}");
+                }
+            }
+        }
+        if self.announce.is_some() && self.deployment.config().listen.is_empty() {
             tracing::warn!(target: "hotsocket",
                 "nothing is listened on, since `listen` is empty: nobody can connect");
         }
@@ -340,12 +426,12 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
 
     fn answer(&mut self, request: ControlRequest, reply: Reply) {
         match request {
-            ControlRequest::PluginList {} => match serde_json::to_value(self.registry.list()) {
+            ControlRequest::PluginList {} => match serde_json::to_value(self.plugins.list()) {
                 Ok(rows) => reply.tell("plugins", rows),
                 Err(error) => reply.refuse(error.to_string(), "report this as a fault of the host"),
             },
             ControlRequest::PluginReload { name, force } => {
-                match self.registry.reload(&name, force, &mut self.deployment) {
+                match self.plugins.reload(&name, force, &mut self.deployment) {
                     Ok(generation) => {
                         let Label {
                             plugin,
@@ -367,23 +453,54 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
                     ),
                 }
             }
-            ControlRequest::LogLevels {} => reply.tell("log", self.log.levels()),
+            ControlRequest::Connections {} => reply.tell("connections", self.connections()),
+            ControlRequest::LogLevels {} => match &self.log {
+                Some(log) => reply.tell("log", log.levels()),
+                None => refuse_log(reply),
+            },
             ControlRequest::LogLevel {
                 level,
                 target,
                 plugin,
-            } => match self.log.set_words(&level, target, plugin) {
-                Ok(()) => reply.done(),
-                Err(error) => reply.refuse(error.to_string(), ""),
+            } => match self
+                .log
+                .as_ref()
+                .map(|log| log.set_words(&level, target, plugin))
+            {
+                Some(Ok(())) => reply.done(),
+                Some(Err(error)) => reply.refuse(error.to_string(), ""),
+                None => refuse_log(reply),
             },
         }
     }
 
-    /// The service threads are gone, or never ran: instances that nobody else used are freed.
-    pub(crate) fn farewell(self) {
+    /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.
+    fn connections(&self) -> Value {
+        let config = self.deployment.config();
+        let most = |most: u64| (most > 0).then_some(most);
+        let taken = self.shared.seats.taken().into_iter();
+        let vhosts = taken.filter_map(|(name, open)| {
+            let vhost = config.vhost(&name);
+            let is_told = vhost.is_some() || open > 0;
+            let most = vhost.and_then(|vhost| most(vhost.max_connections));
+            is_told.then(|| json!({"vhost": &*name, "open": open, "most": most}))
+        });
+        json!({
+            "open": self.shared.connections.load(Ordering::Relaxed),
+            "most": most(config.limits.max_connections),
+            "vhosts": vhosts.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The host is gone: instances that nobody else uses are freed. `are_threads_over` when no service thread is left, nor
+    /// will be: what one of them was told, and did not take, is its own until then.
+    pub(crate) fn farewell(self, are_threads_over: bool) {
         let patience = self.deployment.patience();
-        // Routes that no thread took any more.
-        self.hub.forget_commands();
+        drop(self.control);
+        if are_threads_over {
+            // Routes that no thread took any more.
+            self.hub.forget_commands();
+        }
         self.deployment.end();
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {
@@ -391,6 +508,11 @@ impl<R: FnMut() -> Result<Config, ConfigError>> Conductor<R> {
             }
         }
     }
+}
+
+fn refuse_log(reply: Reply) {
+    let error = "the log is that of the program that the host is part of";
+    reply.refuse(error.to_owned(), "set its levels there");
 }
 
 /// A host that serves nothing is most often one that was started in another directory than meant.

@@ -16,7 +16,7 @@ use crate::{
         origin::AllowedOrigins,
         peer_names::{Bounds, PeerNames},
         roster::SetId,
-        routes::{ExtensionRoute, Route, Routes},
+        routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
     net::{
@@ -27,11 +27,14 @@ use crate::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
-        library::Opened,
         refusal::{Refusal, Stage},
         registry::Installer,
+        tables::Opened,
     },
-    server::open_site::OpenSite,
+    server::{
+        listeners::Scope,
+        open_site::{OpenSite, SiteError},
+    },
 };
 
 /// What the service threads serve, and from what it is made anew.
@@ -42,6 +45,8 @@ pub(crate) struct Deployment {
     config: Config,
     /// By name of the vhost; there is one for each in the config.
     sites: BTreeMap<String, OpenSite>,
+    /// Which listeners lead to which vhosts.
+    scopes: Vec<Scope>,
     /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
@@ -86,6 +91,7 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        scopes: Vec<Scope>,
         seats: Arc<Seats>,
     ) -> Self {
         let peer_names = peer_names(&config, &services.hub, None);
@@ -95,6 +101,7 @@ impl Deployment {
             finished,
             config,
             sites,
+            scopes,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -112,7 +119,11 @@ impl Deployment {
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
         let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
-        Arc::new(vhosts.naming(self.peer_names.clone()))
+        let vhosts = vhosts.naming(self.peer_names.clone());
+        let scopes = self.scopes.iter();
+        Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
+            vhosts.scoped(*listener, names)
+        }))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -130,6 +141,7 @@ impl Deployment {
                 .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
             site: site.unwrap_or_default(),
+            certificates: self.certificate_rule(&vhost.name),
             has_warned: AtomicBool::new(false),
             seats: SeatBound {
                 vhost: self.seats.number(&vhost.name),
@@ -141,6 +153,16 @@ impl Deployment {
                 origins: vhost.allowed_origins.clone(),
             },
         })
+    }
+
+    /// What a vhost asks of the certificates of clients.
+    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
+        let tls = self.config.tls.as_ref();
+        match tls.and_then(|tls| tls.clients_of(vhost)) {
+            None => CertificateRule::NotAsked,
+            Some(clients) if clients.is_required => CertificateRule::Required,
+            Some(_) => CertificateRule::Optional,
+        }
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -181,7 +203,11 @@ impl Deployment {
     /// # Errors
     ///
     /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reconfigure(
+        &mut self,
+        config: Config,
+        scopes: Vec<Scope>,
+    ) -> Result<(), Box<dyn Error>> {
         let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions) = match self.made_anew(&running) {
@@ -192,6 +218,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.scopes = scopes;
         self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
@@ -446,7 +473,7 @@ fn peer_names(
 pub(crate) fn open_sites(
     config: &Config,
     before: &BTreeMap<String, OpenSite>,
-) -> Result<BTreeMap<String, OpenSite>, Box<dyn Error>> {
+) -> Result<BTreeMap<String, OpenSite>, SiteError> {
     let open = |vhost: &VhostConfig| {
         let site = OpenSite::open(vhost, &config.limits, before.get(&vhost.name))?;
         Ok((vhost.name.clone(), site))

@@ -16,9 +16,9 @@ use crate::{
         extension_adapter::HostedExtension,
         generation::Generation,
         instance::InstancePlan,
-        library::Opened,
         manifest::{Delivery, ProtocolManifest},
         refusal::{Refusal, Stage},
+        tables::Opened,
     },
     server::deployment::{Deployment, Served},
 };

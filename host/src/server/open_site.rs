@@ -1,17 +1,36 @@
 //! What a vhost has beside its protocols, opened: directories, error pages, the access log. All of it or nothing.
 
-use std::{error::Error, rc::Rc, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     access_log::{self, AccessLog},
     config::VhostConfig,
-    context::{error_pages::ErrorPages, mounts::open_files, site::Site},
+    context::{
+        error_pages::{ErrorPageError, ErrorPages},
+        mounts::{UnopenedMount, open_files},
+        site::Site,
+    },
     limits::Limits,
+    line_file::LineFileError,
     wire::fields::Fields,
 };
 
 /// How long the end of the host waits for the last lines of the access log.
 const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// What the config names for HTTP, and cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// A directory that a mount serves.
+    #[error(transparent)]
+    Mount(#[from] UnopenedMount),
+    /// An error page.
+    #[error(transparent)]
+    ErrorPage(#[from] ErrorPageError),
+    /// The access log.
+    #[error(transparent)]
+    AccessLog(#[from] LineFileError),
+}
 
 /// A site, and what belongs to it and is not for the service threads.
 pub(crate) struct OpenSite {
@@ -21,7 +40,7 @@ pub(crate) struct OpenSite {
 
 /// An access log, and what it was opened by.
 struct OpenLog {
-    log: Rc<AccessLog>,
+    log: Arc<AccessLog>,
     settings: access_log::Settings,
     bounds: [u64; 2],
 }
@@ -36,7 +55,7 @@ impl OpenSite {
         config: &VhostConfig,
         limits: &Limits,
         before: Option<&Self>,
-    ) -> Result<Self, Box<dyn Error>> {
+    ) -> Result<Self, SiteError> {
         let [fields, tls_fields] = [false, true].map(|is_encrypted| {
             let mut fields = Fields::new();
             config.own_fields.complete(&mut fields, is_encrypted);
@@ -64,7 +83,7 @@ impl OpenSite {
 
     /// Writes what is left of the access log. After the service threads have ended.
     pub(crate) fn finish(self) {
-        if let Some(log) = self.log.and_then(|open| Rc::into_inner(open.log))
+        if let Some(log) = self.log.and_then(|open| Arc::into_inner(open.log))
             && !log.finish(LAST_LINES)
         {
             tracing::warn!(target: "hotsocket", "the last lines of the access log could not be written");
@@ -77,7 +96,7 @@ impl OpenLog {
         settings: &access_log::Settings,
         limits: &Limits,
         before: Option<&OpenSite>,
-    ) -> Result<Self, Box<dyn Error>> {
+    ) -> Result<Self, LineFileError> {
         let bounds = [limits.access_log_lines_count, limits.access_log_text_bytes];
         let same = before
             .and_then(|before| before.log.as_ref())
@@ -85,9 +104,9 @@ impl OpenLog {
         let log = match same {
             Some(open) => {
                 open.log.reopen();
-                Rc::clone(&open.log)
+                Arc::clone(&open.log)
             }
-            None => Rc::new(AccessLog::start(settings, limits)?),
+            None => Arc::new(AccessLog::start(settings, limits)?),
         };
         Ok(Self {
             log,

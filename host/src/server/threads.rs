@@ -1,28 +1,28 @@
 //! The service threads: made before there is anything to serve, since plugins need the way to them first.
 
 use std::{
-    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::JoinHandle,
+    thread::{Builder, JoinHandle},
 };
 
 use crate::{
-    context::{hub::Hub, offload::FileThreads, serving::Context, vhosts::Vhosts},
-    limits::Limits,
-    net::{
-        event_loop::{EventLoop, Loop},
-        io::Shared,
-        listener::Listener,
-        mailbox::Mailbox,
-        seats::Seats,
-        settings::Settings,
+    context::{
+        hub::{Command, Hub},
+        offload::FileThreads,
+        vhosts::Vhosts,
     },
-    server::listeners::StartError,
+    limits::Limits,
+    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox},
+    server::{
+        handle::HostHandle,
+        listeners::StartError,
+        worker::{HostError, Worker, WorkerParts},
+    },
 };
 
 /// Stack of a service thread. An overflow in a plugin would end the host, so there is room.
-const STACK_BYTES: usize = 8 << 20;
+pub(crate) const STACK_BYTES: usize = 8 << 20;
 
 /// Listeners and polls of the service threads, before they run.
 pub(crate) struct Threads {
@@ -39,7 +39,7 @@ impl Threads {
         limits: &Limits,
     ) -> Result<Self, StartError> {
         let mut polls = Vec::new();
-        let mut mailboxes = Vec::new();
+        let mut mailboxes: Vec<Mailbox<Command>> = Vec::new();
         for _ in 0..listeners.len() {
             let poll = Loop::new().map_err(StartError::Poll)?;
             let waker = poll.waker().map_err(StartError::Poll)?;
@@ -54,42 +54,46 @@ impl Threads {
         })
     }
 
-    /// Begins to serve; `ended` is called on each thread when it is done.
-    pub(crate) fn run(
+    /// What each thread is to serve.
+    pub(crate) fn workers(
         self,
         limits: &Limits,
         vhosts: &Arc<Vhosts>,
-        seats: Arc<Seats>,
-        ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
-    ) -> Result<Vec<JoinHandle<()>>, StartError> {
-        let shared = Shared {
-            seats,
-            ..Shared::default()
+        shared: &Shared,
+        handle: &HostHandle,
+    ) -> Vec<Worker> {
+        let parts = WorkerParts {
+            hub: self.hub,
+            vhosts: Arc::clone(vhosts),
+            files: FileThreads::new(limits),
+            limits: limits.clone(),
+            shared: shared.clone(),
+            handle: handle.clone(),
         };
-        let files = FileThreads::new(limits);
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();
-        let spawned = threads.map(|(at, (poll, listeners))| {
-            let (hub, vhosts) = (Arc::clone(&self.hub), Arc::clone(vhosts));
-            let (limits, shared) = (limits.clone(), shared.clone());
-            let files = Arc::clone(&files);
-            let ended = ended.clone();
-            let serve = move || {
-                let context = Context::new(at, hub, vhosts, files, &limits);
-                let settings = Settings::from(&limits);
-                EventLoop::new(poll, at as u8, listeners, context, settings, shared)?.run()
-            };
-            std::thread::Builder::new()
-                .name(format!("service-{at}"))
-                .stack_size(STACK_BYTES)
-                .spawn(move || ended(outcome(serve)))
-                .map_err(StartError::Poll)
-        });
-        spawned.collect()
+        let worker = |(at, (poll, listeners))| Worker::new(at as u8, poll, listeners, &parts);
+        threads.map(worker).collect()
     }
 }
 
+/// Has each of them serve on a thread of its own; `ended` is called there when it is done.
+pub(crate) fn spawn(
+    workers: Vec<Worker>,
+    ended: impl Fn(Result<(), String>) + Clone + Send + 'static,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let spawned = workers.into_iter().map(|worker| {
+        let ended = ended.clone();
+        Builder::new()
+            .name(format!("service-{}", worker.number()))
+            .stack_size(STACK_BYTES)
+            .spawn(move || ended(outcome(|| worker.start()?.run())))
+            .map_err(StartError::Poll)
+    });
+    spawned.collect()
+}
+
 /// How a service thread ended. A panic here is a fault of the host, and the host ends by it in order.
-fn outcome(serve: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
+fn outcome(serve: impl FnOnce() -> Result<(), HostError>) -> Result<(), String> {
     match catch_unwind(AssertUnwindSafe(serve)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

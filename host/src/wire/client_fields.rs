@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seed_7_10_own_fields_are_taken_and_those_of_the_client_refused_by_name() {
+    fn own_fields_are_taken_and_those_of_the_client_refused_by_name() {
         let mut fields = ClientFields::new();
         fields.add("X-Key", b"a: b\xff").unwrap();
         assert_eq!(fields.as_bytes(), b"X-Key: a: b\xff\r\n");

@@ -29,11 +29,14 @@ pub mod mask;
 pub mod network;
 pub mod opcode;
 pub mod proxy;
+pub mod proxy_header;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;
 pub mod url;
 pub mod url_host;
+#[cfg(test)]
+mod url_tests;
 pub mod utf8;
 
 pub use opcode::{MessageKind, Opcode};

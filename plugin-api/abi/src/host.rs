@@ -243,4 +243,9 @@ pub struct HostCalls {
     /// that were given this host. Called again in the same hook it adds to what was told; forgotten when the hook answers
     /// `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
+    /// What the program that embeds the host gave for its plugins, by type: `type_id` leads to a `TypeId` of Rust, the
+    /// answer to an `Arc` of that type, which stays for ever. Null when there is none of that type, and always for a
+    /// plugin that came from a file, since the ids of types mean something within one program only.
+    pub linked_data:
+        unsafe extern "C" fn(context: *mut c_void, type_id: *const c_void) -> *const c_void,
 }

@@ -28,7 +28,8 @@
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
 //! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`
-//! and `http.rs` both of these for extensions, opening handshakes and HTTP exchanges; `layout.rs` how both sides compare the blocks.
+//! and `http.rs` both of these for extensions, opening handshakes and HTTP exchanges; `layout.rs` how both sides compare the blocks;
+//! `linked.rs` how a program hands over a plugin that is linked into it.
 
 mod bytes;
 mod declaration;
@@ -37,6 +38,7 @@ mod handshake;
 mod host;
 mod http;
 mod layout;
+mod linked;
 mod plugin;
 mod stamp;
 
@@ -47,6 +49,7 @@ pub use handshake::*;
 pub use host::*;
 pub use http::*;
 pub use layout::*;
+pub use linked::StaticPlugin;
 pub use plugin::*;
 pub use stamp::*;
 

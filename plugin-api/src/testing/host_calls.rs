@@ -147,6 +147,7 @@ static CALLS: abi::HostCalls = abi::HostCalls {
     for_each,
     fact_bytes,
     fail,
+    linked_data,
 };
 
 /// # Safety
@@ -163,6 +164,11 @@ unsafe fn context(context: *mut c_void) -> &'static Context {
 unsafe fn text(bytes: Bytes<'_>) -> String {
     // SAFETY: the caller promises it.
     String::from_utf8_lossy(unsafe { bytes.as_slice() }).into_owned()
+}
+
+/// A test gives a plugin no data.
+unsafe extern "C" fn linked_data(_: *mut c_void, _: *const c_void) -> *const c_void {
+    std::ptr::null()
 }
 
 unsafe extern "C" fn log(host: *mut c_void, level: u32, _target: Bytes<'_>, line: Bytes<'_>) {

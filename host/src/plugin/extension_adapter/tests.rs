@@ -23,8 +23,8 @@ use crate::{
     },
     net::token::ConnectionId,
     plugin::{
-        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation,
-        host_calls::Services, image::Hash, instance::InstancePlan, library::Opened,
+        adapter::Protocol, extension_adapter::HostedExtension, generation::Generation, hash::Hash,
+        host_calls::Services, instance::InstancePlan, tables::Opened,
     },
     wire::{
         MessageKind, Role,

@@ -1,12 +1,14 @@
 //! The rules of names, with files, libraries and a server that are made up.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::*;
-use crate::plugin::library::tests::opened;
-use crate::plugin::loader::Inspected;
+use crate::plugin::loader::{Inspected, Opener};
+use crate::plugin::settle::{Candidate, Step};
 use crate::plugin::stamp::Stamped;
 use crate::plugin::status::RowState;
+use crate::plugin::tables::tests::opened;
 
 /// Files that exist only here. The hash of a file is that of its manifest.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::sync::mpsc::{self, Receiver};
 
 use super::*;
-use crate::plugin::image::Hash;
+use crate::plugin::hash::Hash;
 use crate::plugin::stamp::plugin_file;
 
 /// A watched directory. Waits for hints as the loader thread does; the clock is the real one.

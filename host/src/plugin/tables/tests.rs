@@ -5,7 +5,7 @@ use std::fs;
 use hotsocket_abi::{Host, LAYOUTS, STATUS_OK, Status};
 
 use super::*;
-use crate::plugin::stamp::plugin_file;
+use crate::plugin::stamp::{Stamped, plugin_file};
 
 const ECHO: &str = r#"{"plugin":"echo","version":"1.0.0","protocols":[{"name":"echo"}]}"#;
 

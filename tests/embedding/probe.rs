@@ -1,0 +1,97 @@
+//! A protocol of the program, which tells it what it sees.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use hotsocket_plugin::prelude::*;
+use serde::Deserialize;
+
+/// What the program and its plugin have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Code, reason, and whether the end was clean, of each session that has ended.
+    pub(crate) closed: Mutex<Vec<(u16, String, bool)>>,
+    /// Instances that were freed.
+    pub(crate) freed: AtomicUsize,
+}
+
+/// A type that no program gives.
+struct Unknown;
+
+struct Probe {
+    seen: Option<Arc<Seen>>,
+    greeting: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Options {
+    greeting: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            greeting: "hello".to_owned(),
+        }
+    }
+}
+
+struct Asked {
+    seen: Option<Arc<Seen>>,
+    greeting: String,
+}
+
+impl Instance for Probe {
+    type Session = Asked;
+    type Options = Options;
+    type Thread = ();
+
+    fn new(host: &Host, options: Options) -> Result<Self, PluginError> {
+        assert!(host.data::<Unknown>().is_none());
+        Ok(Self {
+            seen: host.data(),
+            greeting: options.greeting,
+        })
+    }
+
+    fn thread(&self, _host: &Host) {}
+
+    fn open(&self, _session: &mut Session) -> Result<Asked, PluginError> {
+        Ok(Asked {
+            seen: self.seen.clone(),
+            greeting: self.greeting.clone(),
+        })
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.seen {
+            seen.freed.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Protocol for Asked {
+    const NAME: &'static str = "probe";
+
+    fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        match message.as_text() {
+            Some("id") => session.text(session.id().get().to_string()),
+            Some("greeting") => session.text(&self.greeting),
+            _ => session.send(message),
+        };
+    }
+
+    fn on_close(&mut self, _session: &mut Session, close: &Close<'_>) {
+        if let Some(seen) = &self.seen {
+            let told = (close.code.0, close.reason.to_owned(), close.clean);
+            seen.closed.lock().unwrap().push(told);
+        }
+    }
+}
+
+export_plugin!(Probe);
