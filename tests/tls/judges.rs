@@ -142,7 +142,7 @@ fn get(connection: &mut Secured, host: &str) -> io::Result<(u16, String)> {
 }
 
 #[test]
-fn seed_3_10_each_vhost_judges_clients_by_its_own_authority() {
+fn seed_3_3_each_vhost_judges_clients_by_its_own_authority() {
     let world = World::new();
     let server = world.start();
     for (signer, allowed) in [
