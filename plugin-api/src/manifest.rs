@@ -334,7 +334,7 @@ mod tests {
         let mut json = Json::<14>::new();
         json.push_number(0);
         json.push(",");
-        json.push_number(u32::MAX);
+        json.push_number(u32::MAX.into());
         json.push(",");
         json.push_number(7);
         assert_eq!(&json.bytes, b"0,4294967295,7");
