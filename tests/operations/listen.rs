@@ -23,7 +23,10 @@ fn started(listen: &[&str]) -> Server {
 }
 
 fn reload(server: &Server, config: &Config) {
-    fs::write(server.config_file(), config.text()).expect("ours");
+    // Whole from the first moment: the host may still read it for the signal before, and an empty file is a config.
+    let new = server.config_file().with_extension("new");
+    fs::write(&new, config.text()).expect("ours");
+    fs::rename(new, server.config_file()).expect("ours");
     server.signal(Signal::HUP);
 }
 
@@ -42,6 +45,23 @@ fn assert_echoes(address: SocketAddr) {
 
 fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err()
+}
+
+#[test]
+fn seed_2_1_a_port_is_the_one_that_is_asked_for_or_a_free_one_that_is_told() {
+    // The port is ours at one address, so nobody is at it at the other, and it can be asked for there.
+    let own = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = own.local_addr().expect("it is bound").port();
+    let asked = format!("127.0.0.9:{port}");
+    let server = started(&[&asked, ANY, ANY]);
+    let [first, free, another] = server.addresses() else {
+        panic!("three addresses");
+    };
+    assert_eq!(first.to_string(), asked);
+    assert!(free.port() != 0 && another.port() != 0 && free != another);
+    for address in [first, free, another] {
+        assert_echoes(*address);
+    }
 }
 
 #[test]

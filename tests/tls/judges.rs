@@ -142,6 +142,24 @@ fn get(connection: &mut Secured, host: &str) -> io::Result<(u16, String)> {
 }
 
 #[test]
+fn seed_3_3_the_file_of_authorities_says_whose_certificates_clients_may_show() {
+    let world = World::new();
+    let tls = json!({
+        "cert": world.host.path("cert.pem"),
+        "key": world.host.path("key.pem"),
+        "client_ca": world.red.path("ca.pem"),
+    });
+    let config = world.config(json!({})).key("tls", tls);
+    let server = Setup::new().config(&config).start();
+    let said = world.client(Some(&world.red)).says(&server, "localhost");
+    assert_eq!(said.expect("it is let in"), "default");
+    for signer in [None, Some(&world.blue)] {
+        let said = world.client(signer).says(&server, "localhost");
+        assert!(said.is_err(), "{said:?}");
+    }
+}
+
+#[test]
 fn seed_3_3_each_vhost_judges_clients_by_its_own_authority() {
     let world = World::new();
     let server = world.start();

@@ -1,4 +1,4 @@
-//! Which clients and which suites the settings of TLS let in.
+//! Which clients the settings of TLS let in.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -11,10 +11,8 @@ use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
 use serde_json::{Value, json};
-use tungstenite::Message;
 
 use super::{Authority, setup};
-use crate::support::server::{hotsocket, output_of};
 use crate::support::{Config, DEADLINE, Server};
 
 /// A server with the usual certificate and these settings.
@@ -56,18 +54,6 @@ fn is_served(server: &Server, config: ClientConfig) -> bool {
     asked(server, config).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
 }
 
-/// What `check` says of TLS with this setting, which it refuses.
-fn refusal(authority: &Authority, name: &str, value: Value) -> String {
-    let tls = json!({"cert": "cert.pem", "key": "key.pem", name: value});
-    let file = authority.write("c.json", &Config::new().key("tls", tls).text());
-    let mut command = hotsocket();
-    command.arg("check").arg("--config").arg(file);
-    command.arg("--plugins").arg(authority.path(""));
-    let output = output_of(command);
-    assert!(!output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[test]
 fn seed_1_16_seed_3_3_only_clients_with_a_certificate_of_the_authority_are_served_where_it_says_so()
 {
@@ -83,28 +69,11 @@ fn seed_1_16_seed_3_3_only_clients_with_a_certificate_of_the_authority_are_serve
 }
 
 #[test]
-fn seed_3_4_suites_and_versions_are_those_that_the_config_names() {
+fn seed_3_4_no_version_is_spoken_that_is_older_than_the_config_allows() {
     let authority = Authority::new();
-    let suites = json!(["TLS13_CHACHA20_POLY1305_SHA256"]);
-    let named = server(&authority, &[("suites", suites)]);
-    let mut session = authority.open(named.address(), "/probe");
-    let question = Message::text("facts");
-    session.send(question).expect("the session is open");
-    let facts = session.read().expect("facts").into_text();
-    let facts: Value = serde_json::from_str(&facts.expect("text")).expect("JSON");
-    let suite = &facts["tls"]["suite"];
-    assert_eq!(suite, "TLS13_CHACHA20_POLY1305_SHA256", "{facts}");
-    assert!(!is_served(&named, stranger(&authority, &[&TLS12])));
-
+    let usual = server(&authority, &[]);
+    assert!(is_served(&usual, stranger(&authority, &[&TLS12])));
     let newest = server(&authority, &[("min_version", json!("1.3"))]);
     assert!(!is_served(&newest, stranger(&authority, &[&TLS12])));
     assert!(is_served(&newest, stranger(&authority, &[&TLS13])));
-}
-
-#[test]
-fn seed_3_4_a_cipher_string_of_openssl_is_told_the_names_it_meant() {
-    let authority = Authority::new();
-    let said = refusal(&authority, "suites", json!("ECDHE-RSA-AES128-GCM-SHA256"));
-    let meant = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
-    assert!(said.contains("OpenSSL") && said.contains(meant), "{said}");
 }

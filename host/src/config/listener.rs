@@ -1,12 +1,14 @@
 //! Listeners: what is set for the connections that are accepted somewhere, whatever the place.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::DEFAULT_VHOST;
-use super::listen::ListenAddress;
+use super::judge::Wrong;
+use super::listen::{BadAddress, ListenAddress};
 use super::reader::{Located, Reader, list};
 use crate::net::tls::TlsSettings;
 
@@ -15,8 +17,8 @@ use crate::net::tls::TlsSettings;
 pub struct ListenerConfig {
     /// Where it is.
     pub address: ListenAddress,
-    /// Whether TLS is spoken there.
-    pub tls: bool,
+    /// Whether TLS is spoken there; where nothing is said, it is if the host has it.
+    pub tls: Option<bool>,
     /// Whether a trusted proxy says first whose connection it is, by the PROXY protocol.
     pub proxy_protocol: bool,
     /// The vhosts that it leads to, by their names, the one for requests that name none first. Empty for all of them.
@@ -24,6 +26,12 @@ pub struct ListenerConfig {
 }
 
 impl ListenerConfig {
+    /// Whether TLS is spoken here in a host that has it or not.
+    #[must_use]
+    pub fn speaks_tls(&self, has_tls: bool) -> bool {
+        self.tls.unwrap_or(has_tls)
+    }
+
     /// Whether requests find this vhost here.
     #[must_use]
     pub fn leads_to(&self, vhost: &str) -> bool {
@@ -32,11 +40,11 @@ impl ListenerConfig {
 }
 
 impl From<ListenAddress> for ListenerConfig {
-    /// Plain: without TLS, for all vhosts and for clients that connect themselves.
+    /// With TLS if the host has it, for all vhosts and for clients that connect themselves.
     fn from(address: ListenAddress) -> Self {
         Self {
             address,
-            tls: false,
+            tls: None,
             proxy_protocol: false,
             vhosts: Vec::new(),
         }
@@ -47,6 +55,14 @@ impl From<SocketAddr> for ListenerConfig {
     /// As for a [`ListenAddress`].
     fn from(address: SocketAddr) -> Self {
         ListenAddress::from(address).into()
+    }
+}
+
+impl FromStr for ListenerConfig {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        text.parse().map(ListenAddress::into)
     }
 }
 
@@ -129,47 +145,24 @@ pub(super) fn resolve(
     vhosts: &[&str],
     reader: &Reader<'_>,
 ) -> Vec<ListenerConfig> {
-    let has_tls = spoken.is_some();
-    let requires = |vhost: &&str| {
-        let clients = spoken.and_then(|tls| tls.clients_of(vhost));
-        clients.is_some_and(|clients| clients.is_required)
-    };
     let resolve = |WrittenListener { address, rules }: WrittenListener| {
-        if let Some(tls) = rules.tls.as_ref().filter(|tls| tls.value && !has_tls) {
-            let cause = format!("`{address}` is to speak TLS, and the host has no certificate");
-            let mend = "write `tls` with `cert` and `key` at the top of the file too";
-            reader.refuse(tls.range, cause, mend);
-        }
+        let range = rules.tls.as_ref().map(|tls| tls.range);
+        let range = range.or_else(|| rules.vhosts.first().map(|name| name.range));
         let announced = rules.proxy_protocol.filter(|flag| flag.value);
         if let Some(flag) = &announced {
             refuse_announcements(&address, flag, has_proxies, reader);
         }
-        for name in &rules.vhosts {
-            if !vhosts.contains(&&*name.value) {
-                let cause = format!("there is no vhost `{}`", name.value);
-                let mend = format!("the vhosts are {}", list(vhosts));
-                reader.refuse(name.range, cause, mend);
-            }
-        }
-        let plain = rules.tls.as_ref().filter(|tls| !tls.value);
-        let plain = plain.map(|tls| tls.range);
         let listener = ListenerConfig {
             address,
+            tls: rules.tls.map(|tls| tls.value),
             proxy_protocol: announced.is_some(),
             vhosts: rules.vhosts.into_iter().map(|name| name.value).collect(),
-            tls: rules.tls.map_or(has_tls, |tls| tls.value),
         };
-        let mut led_to = vhosts.iter().filter(|vhost| listener.leads_to(vhost));
-        if let Some(range) = plain
-            && let Some(vhost) = led_to.find(|vhost| requires(vhost))
-        {
-            let cause = format!(
-                "`{}` speaks no TLS and leads to the vhost `{vhost}`, which requires certificates of clients",
-                listener.address
-            );
-            let mend = "name other vhosts in its `vhosts`, or write \"client_cert\" as \"optional\" for that vhost, or as \
-                        \"none\" if it has a name";
-            reader.refuse(range, cause, mend);
+        // Without one of these keys nothing can be wrong.
+        if let Some(range) = range {
+            for (cause, mend) in wrongs(&listener, spoken, vhosts) {
+                reader.refuse(range, cause, mend);
+            }
         }
         listener
     };
@@ -196,6 +189,41 @@ fn refuse_announcements(
     }
 }
 
+/// What does not fit to a host that speaks this and has vhosts of these names.
+pub(super) fn wrongs(
+    listener: &ListenerConfig,
+    spoken: Option<&TlsSettings>,
+    vhosts: &[&str],
+) -> Vec<Wrong> {
+    let mut wrongs = Vec::new();
+    let address = &listener.address;
+    if spoken.is_none() && listener.tls == Some(true) {
+        let cause = format!("`{address}` is to speak TLS, and the host has no certificate");
+        let mend = "write `tls` with `cert` and `key` at the top of the file too";
+        wrongs.push((cause, mend.to_owned()));
+    }
+    let is_missing = |name: &&String| !vhosts.contains(&name.as_str());
+    for name in listener.vhosts.iter().filter(is_missing) {
+        let cause = format!("`{address}` leads to the vhost `{name}`, which is not there");
+        wrongs.push((cause, format!("the vhosts are {}", list(vhosts))));
+    }
+    let requires = |vhost: &&&str| {
+        let clients = spoken.and_then(|tls| tls.clients_of(vhost));
+        listener.leads_to(vhost) && clients.is_some_and(|clients| clients.is_required)
+    };
+    if listener.tls == Some(false)
+        && let Some(vhost) = vhosts.iter().find(requires)
+    {
+        let cause = format!(
+            "`{address}` speaks no TLS and leads to the vhost `{vhost}`, which requires certificates of clients"
+        );
+        let mend = "name other vhosts in its `vhosts`, or write \"client_cert\" as \"optional\" for that vhost, or as \
+                    \"none\" if it has a name";
+        wrongs.push((cause, mend.to_owned()));
+    }
+    wrongs
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -209,7 +237,11 @@ mod tests {
     fn read(text: &str) -> Result<Vec<bool>, String> {
         let config = resolve(Path::new("c.json"), text, &Overrides::default());
         let config = config.map_err(|error| error.to_string())?;
-        Ok(config.listen.iter().map(|listener| listener.tls).collect())
+        Ok(config
+            .listen
+            .iter()
+            .map(|listener| listener.speaks_tls(config.tls.is_some()))
+            .collect())
     }
 
     #[cfg(feature = "tls")]

@@ -3,8 +3,8 @@
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
 //! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
 //! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
-//! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever
-//! filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled
+//! it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

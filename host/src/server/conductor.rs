@@ -73,8 +73,8 @@ pub(crate) enum Errand {
 /// Reads the config again.
 pub(crate) type Reload = Box<dyn FnMut() -> Result<Config, ConfigError> + Send>;
 
-/// Tells scripts and eyes where the host listens: the address, whether TLS is spoken there, and whether there is a page.
-pub(crate) type Announce = fn(&ListenerConfig, bool);
+/// Tells scripts and eyes where the host listens: the listener, whether the host has TLS, and whether there is a page.
+pub(crate) type Announce = fn(&ListenerConfig, bool, bool);
 
 /// What it decides with.
 pub(crate) struct Conductor {
@@ -398,14 +398,15 @@ impl Conductor {
     }
 
     /// Tells where the host listens from now on.
-    fn tell_new(&self, listeners: &[ListenerConfig]) {
-        for listener in listeners {
+    fn tell_new(&self, news: &[ListenerConfig]) {
+        for listener in news {
             match self.announce {
-                Some(announce) => announce(listener, self.deployment.config().has_page()),
-                None => {
-                    let address = &listener.address;
-                    tracing::info!(target: "hotsocket", tls = listener.tls, "listening on {address}");
-                }
+                Some(announce) => announce(
+                    listener,
+                    self.tls.is_some(),
+                    self.deployment.config().has_page(),
+                ),
+                None => tracing::info!(target: "hotsocket", "listening on {}", listener.address),
             }
         }
         if self.announce.is_some() && self.deployment.config().listen.is_empty() {

@@ -51,16 +51,6 @@ struct Bound {
     file: Option<Arc<SocketFile>>,
 }
 
-impl Bound {
-    /// As it was written, with the port that the system chose.
-    fn as_bound(&self) -> ListenerConfig {
-        ListenerConfig {
-            address: self.address.clone(),
-            ..self.written.clone()
-        }
-    }
-}
-
 /// Listeners that are bound and not used yet.
 pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
@@ -143,7 +133,8 @@ impl Listeners {
 
     /// What is spoken at a listener.
     fn spoken(&self, listener: &ListenerConfig) -> Spoken {
-        let tls = self.tls.clone().filter(|_| listener.tls);
+        let tls = self.tls.clone();
+        let tls = tls.filter(|_| listener.speaks_tls(true));
         Spoken {
             tls: tls.map(|tls| tls.scoped(&listener.vhosts)),
             is_announced: listener.proxy_protocol,
@@ -152,13 +143,12 @@ impl Listeners {
 
     fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
         let was = &kept.written;
-        if was.tls != written.tls
-            || was.proxy_protocol != written.proxy_protocol
-            || written.tls && was.vhosts != written.vhosts
-        {
+        let (spoke, speaks) = (was.speaks_tls(true), written.speaks_tls(true));
+        let is_other_tls = self.tls.is_some() && (spoke != speaks || was.vhosts != written.vhosts);
+        if is_other_tls || was.proxy_protocol != written.proxy_protocol {
             to.changed.push((kept.number, self.spoken(written)));
         }
-        if was.tls != written.tls {
+        if self.tls.is_some() && spoke != speaks {
             to.retold.push(kept.number);
         }
         to.bound.push(Bound {
@@ -281,9 +271,9 @@ impl Listeners {
         all.map(|listener| listener.address).collect()
     }
 
-    /// The same with what is set for their connections.
+    /// All of them, with the ports that the system chose.
     pub(crate) fn all(&self) -> Vec<ListenerConfig> {
-        self.bound.iter().map(Bound::as_bound).collect()
+        self.bound.iter().map(Bound::listener).collect()
     }
 
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
@@ -303,6 +293,14 @@ impl Listeners {
 }
 
 impl Bound {
+    /// As it was written, with the port that the system chose.
+    fn listener(&self) -> ListenerConfig {
+        ListenerConfig {
+            address: self.address.clone(),
+            ..self.written.clone()
+        }
+    }
+
     fn scope(&self) -> Option<Scope> {
         let names = &self.written.vhosts;
         (!names.is_empty()).then(|| (self.number, names.clone()))
@@ -324,7 +322,7 @@ impl PreparedListeners {
         let bound = self.bound.iter();
         bound
             .filter(|bound| numbers.contains(&&bound.number))
-            .map(Bound::as_bound)
+            .map(Bound::listener)
             .collect()
     }
 
@@ -368,8 +366,8 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
 #[cfg(feature = "cli")]
-pub(crate) fn tell(listener: &ListenerConfig, has_page: bool) {
-    let (ws, http) = if listener.tls {
+pub(crate) fn tell(listener: &ListenerConfig, has_tls: bool, has_page: bool) {
+    let (ws, http) = if listener.speaks_tls(has_tls) {
         ("wss", "https")
     } else {
         ("ws", "http")
