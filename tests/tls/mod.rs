@@ -12,6 +12,7 @@ mod policies;
 mod redirects;
 mod replaced;
 mod sessions;
+mod settings;
 
 use crate::support::plugins::{echo, plugin};
 use crate::support::{Config, Server, Setup};
