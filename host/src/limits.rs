@@ -60,6 +60,8 @@ limits! {
     /// From accept, and later from the first byte of a request, to the end of its head, in milliseconds. After it: 408
     /// and close.
     opening_handshake_ms = 5_000;
+    /// The header of the PROXY protocol ahead of a connection, with its extensions, in bytes. A longer one ends it.
+    proxy_header_bytes = 4 << 10;
     /// A connection without a request is closed after so many milliseconds.
     http_keep_alive_ms = 15_000;
     /// Without a byte of a body that is awaited for so many milliseconds: 408 and close.

@@ -207,6 +207,8 @@ pub struct Export {
     pub(crate) pongs: bool,
     pub(crate) extensions: Extensions,
     pub(crate) keep_headers: &'static [&'static str],
+    /// How long the value of a session is, without what it points to.
+    pub(crate) session_bytes: usize,
     /// Whether it has sessions.
     pub(crate) websocket: bool,
     /// Whether it answers HTTP, and how bodies reach it.
@@ -223,6 +225,7 @@ impl Export {
             pongs: I::Session::PONGS,
             extensions: I::Session::EXTENSIONS,
             keep_headers: I::Session::KEEP_HEADERS,
+            session_bytes: size_of::<I::Session>(),
             websocket: true,
             http: None,
             entry,
@@ -237,6 +240,7 @@ impl Export {
             pongs: false,
             extensions: Extensions::All,
             keep_headers: &[],
+            session_bytes: 0,
             websocket: false,
             http: Some(I::Exchange::BODY),
             entry: Alone::<I>::ENTRY,

@@ -182,7 +182,7 @@ impl<const N: usize> Json<N> {
         }
     }
 
-    const fn push_number(&mut self, number: u32) {
+    const fn push_number(&mut self, number: u64) {
         if number >= 10 {
             self.push_number(number / 10);
         }
@@ -193,7 +193,7 @@ impl<const N: usize> Json<N> {
         self.push("{\"name\":\"");
         self.push(protocol.name);
         self.push("\",\"id\":");
-        self.push_number(protocol.id);
+        self.push_number(protocol.id as u64);
         let (delivery, rx_chunk) = match protocol.delivery {
             Delivery::Messages => ("messages", 0),
             Delivery::Pieces { rx_chunk } => ("pieces", rx_chunk),
@@ -201,7 +201,7 @@ impl<const N: usize> Json<N> {
         self.push(",\"delivery\":\"");
         self.push(delivery);
         self.push("\",\"rx_chunk\":");
-        self.push_number(rx_chunk);
+        self.push_number(rx_chunk as u64);
         self.push(",\"pongs\":");
         self.push(if protocol.pongs { "true" } else { "false" });
         match protocol.extensions {
@@ -214,14 +214,17 @@ impl<const N: usize> Json<N> {
             self.push(",\"keep_headers\":");
             self.push_names(protocol.keep_headers);
         }
-        if !protocol.websocket {
+        if protocol.websocket {
+            self.push(",\"session_bytes\":");
+            self.push_number(protocol.session_bytes as u64);
+        } else {
             self.push(",\"websocket\":false");
         }
         if let Some(body) = protocol.http {
             self.push(",\"http\":true");
             if let BodyDelivery::Whole { most_bytes } = body {
                 self.push(",\"body_bytes\":");
-                self.push_number(most_bytes);
+                self.push_number(most_bytes as u64);
             }
         }
         self.push("}");
@@ -365,7 +368,7 @@ mod tests {
         let mut json = Json::<14>::new();
         json.push_number(0);
         json.push(",");
-        json.push_number(u32::MAX);
+        json.push_number(u32::MAX.into());
         json.push(",");
         json.push_number(7);
         assert_eq!(&json.bytes, b"0,4294967295,7");

@@ -33,6 +33,8 @@ pub struct Inspected {
     pub toolchain: String,
     /// The protocols it brings.
     pub protocols: Vec<String>,
+    /// How long the value of a session of each of them is, in bytes, without what it points to.
+    pub session_bytes: BTreeMap<String, u64>,
     /// Those of its protocols that answer HTTP.
     pub http: Vec<String>,
     /// The extensions it brings.
@@ -48,12 +50,17 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         print::line(&serde_json::to_string(&seen)?);
         return Ok(());
     }
+    let sessions = seen.session_bytes.iter();
+    let sessions: Vec<_> = sessions
+        .map(|(protocol, bytes)| format!("{protocol} {bytes} bytes"))
+        .collect();
     let rows = [
         ("plugin", &seen.plugin),
         ("version", &seen.version),
         ("abi", &seen.abi),
         ("toolchain", &seen.toolchain),
         ("protocols", &seen.protocols.join(", ")),
+        ("sessions", &sessions.join(", ")),
         ("http", &seen.http.join(", ")),
         ("extensions", &seen.extensions.join(", ")),
         ("policies", &seen.policies.join(", ")),

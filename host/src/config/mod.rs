@@ -1,8 +1,10 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
-//! makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
+//! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
+//! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled
+//! it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ mod http;
 mod judge;
 mod level;
 mod listen;
+mod listener;
 mod mounts;
 mod origin;
 mod overrides;
@@ -39,7 +42,8 @@ mod vhost;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
+pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 #[cfg(feature = "cli")]
 pub(crate) use reader::meant;
@@ -54,7 +58,7 @@ pub use run_as::RunAs;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<ListenerConfig>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
     /// The directory of plugin files; none are looked for without.
@@ -102,7 +106,7 @@ impl ControlPlace {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddress::usual()],
+            listen: vec![ListenAddress::usual().into()],
             tls: None,
             plugins: None,
             threads: 1,

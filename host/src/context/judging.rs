@@ -77,7 +77,10 @@ pub(super) enum Ruling {
 impl Context {
     /// Tells the policies of a new connection, and asks them whether it may stay.
     pub(super) fn welcome(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
-        let routes = Arc::clone(self.vhosts.default_one());
+        // Where nothing is served any more requests are told so.
+        let Some(routes) = self.vhosts.default_of(setup.listener()).cloned() else {
+            return true;
+        };
         if routes.policies.is_empty() {
             return true;
         }
@@ -120,7 +123,9 @@ impl Context {
             return true;
         };
         let name = tls.server_name.unwrap_or_default();
-        let routes = Arc::clone(self.vhosts.find(name));
+        let Some(routes) = self.vhosts.find(setup.listener(), name).cloned() else {
+            return true;
+        };
         if routes.policies.is_empty() {
             return true;
         }

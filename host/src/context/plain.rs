@@ -171,11 +171,19 @@ fn redirected(
     head: &RequestHead<'_>,
     port: &mut HttpPort<'_>,
 ) {
-    let location = redirect.location(rest, head.query());
+    let site = &routes.site;
+    if redirect.begins_tls() && port.is_encrypted() {
+        let text = "this leads to https, and https is spoken already";
+        return site.refuse(port, 404, text);
+    }
+    let Some(location) = redirect.location(head.host(), rest, head.query()) else {
+        let text = "this leads to https on the host that is asked for, and the request names none";
+        return site.refuse(port, 400, text);
+    };
     let mut fields = Fields::new();
     fields.set("Location", &location);
     let text = format!("this is at {location}");
-    routes.site.say(port, redirect.status(), fields, &text);
+    site.say(port, redirect.status(), fields, &text);
 }
 
 /// The page on which a browser can talk to the protocols.

@@ -74,10 +74,24 @@ pub struct Routes {
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.
     pub allowed_origins: AllowedOrigins,
+    /// What it asks of the certificates of clients.
+    pub certificates: CertificateRule,
     /// The operator knows that a mount leads nowhere.
     pub has_warned: AtomicBool,
     /// How many connections it may have.
     pub seats: SeatBound,
+}
+
+/// Whether clients of a vhost show certificates. Who is believed is judged by TLS, before there is a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateRule {
+    /// They are not asked.
+    #[default]
+    NotAsked,
+    /// They are asked, and served without one too.
+    Optional,
+    /// They are refused without one.
+    Required,
 }
 
 /// What an opening handshake was bound to.

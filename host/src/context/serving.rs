@@ -16,6 +16,7 @@ use crate::{
         request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
+        site::Site,
         told::Told,
         vhosts::Vhosts,
     },
@@ -140,6 +141,19 @@ impl Context {
     }
 }
 
+/// Refuses a request by a listener whose vhosts are gone. RFC 9110 section 15.5.20: by another connection it may be
+/// answered.
+fn serve_nowhere(port: &mut HttpPort<'_>) -> Exchange {
+    let site = Arc::default();
+    Site::refuse(
+        &site,
+        port,
+        421,
+        "nothing is served by this connection any more",
+    );
+    Exchange::answered(&site)
+}
+
 /// Refuses a request whose vhost has as many connections as it may, and ends the connection.
 #[cold]
 fn turn_away(routes: &Routes, port: &mut HttpPort<'_>, full: Full) -> Exchange {
@@ -183,10 +197,19 @@ impl Service for Context {
         let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
         port.asks_for(client);
         port.note_peer_name(self.peer_name(port));
-        let routes = Arc::clone(self.vhosts.find(head.host()));
+        let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+            return Answer::Exchange(serve_nowhere(port));
+        };
+        let routes = Arc::clone(routes);
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
+        let misdirection = self.vhosts.misdirection(&routes, port);
+        if let Some(why) = misdirection {
+            routes.site.refuse(port, 421, why);
+            let exchange = Exchange::answered(&routes.site);
+            return Answer::Exchange(Exchange { told, ..exchange });
+        }
         match self.answer(&routes, head, port) {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
             Answer::Pending => Answer::Pending,
@@ -204,11 +227,18 @@ impl Service for Context {
         }
     }
 
+    fn trusts(&self, peer: Peer) -> bool {
+        client::is_trusted(self.vhosts.trusted_proxies(), peer)
+    }
+
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         // What a request before it said is over.
         port.asks_for(None);
         self.give_up_judging(port.id());
-        let site = &self.vhosts.default_one().site;
+        let Some(routes) = self.vhosts.default_of(port.listener()) else {
+            return serve_nowhere(port);
+        };
+        let site = &routes.site;
         site.complete(port);
         site.refuse(port, why.status, why.why.clone());
         let log = site.access_log.as_ref();

@@ -7,7 +7,8 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::{
     connection::deadline::{DeadlineName, Deadlines},
     net::{
-        peer::Peer, settings::Settings, tls::TlsFacts, token::ConnectionId, transport::Transport,
+        listening::ListenerNumber, peer::Peer, settings::Settings, tls::TlsFacts,
+        token::ConnectionId, transport::Transport,
     },
 };
 
@@ -28,7 +29,7 @@ pub enum SocketOption {
 pub struct ConnectionSetup<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
-    pub(crate) listener: u8,
+    pub(crate) listener: ListenerNumber,
     pub(crate) transport: &'a Transport,
     pub(crate) is_watched: &'a mut bool,
     pub(crate) deadlines: &'a mut Deadlines,
@@ -51,7 +52,7 @@ impl<'a> ConnectionSetup<'a> {
 
     /// As [`HttpPort::listener`](super::http_port::HttpPort::listener).
     #[must_use]
-    pub fn listener(&self) -> u8 {
+    pub fn listener(&self) -> ListenerNumber {
         self.listener
     }
 

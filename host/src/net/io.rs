@@ -92,6 +92,8 @@ pub struct Io<T, E> {
     pub(crate) requests_left: u64,
     /// How many steps of TLS handshakes may still be done in this part of the turn.
     pub(crate) handshakes_left: u64,
+    /// When the next connection that was announced wrongly is told of.
+    pub(crate) tell_unannounced_from: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -157,6 +159,7 @@ impl<T, E> Io<T, E> {
             date: DateClock::default(),
             requests_left: 0,
             handshakes_left: 0,
+            tell_unannounced_from: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -559,6 +562,9 @@ impl<T, E> Io<T, E> {
     pub(crate) fn change_listeners(&mut self, thread: usize, change: &ListenChange) {
         for &number in &change.gone {
             self.listeners.give_up(number);
+        }
+        for (number, spoken) in &change.changed {
+            self.listeners.set_spoken(*number, spoken);
         }
         for (number, socket) in change.take(thread) {
             // One that drains takes nobody new.

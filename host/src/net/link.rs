@@ -20,6 +20,7 @@ use crate::{
     net::{
         date_clock::DateClock,
         http_port::{HttpPort, Notes},
+        listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
         seats::{Seat, Seats},
@@ -38,11 +39,12 @@ const SLICES: usize = 32;
 /// A connection and its socket. Small, since most connections of a server are idle.
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
+    /// Who is at the other end, or whom a proxy has announced there.
     pub(crate) peer: Peer,
     /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
     pub(crate) asks_for: Option<Box<Peer>>,
-    /// The place of the listener that accepted it.
-    pub(crate) listener: u8,
+    /// The listener that accepted it.
+    pub(crate) listener: ListenerNumber,
     /// At the vhost that it has asked for last.
     pub(crate) seat: Seat,
     pub(crate) stage: Stage<T, E>,
@@ -65,6 +67,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_touched: bool,
     /// The peer was told that nothing more comes.
     pub(crate) is_shut_down: bool,
+    /// A proxy has to say first whose connection it is.
+    pub(crate) awaits_announcement: bool,
     /// The service wants to be told of its end.
     pub(crate) is_watched: bool,
 }
@@ -188,7 +192,7 @@ pub(crate) struct Lent<'a> {
 }
 
 impl<T, E> Link<T, E> {
-    pub(crate) fn new(transport: Transport, peer: Peer, listener: u8) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, listener: ListenerNumber) -> Self {
         Self {
             transport,
             peer,
@@ -210,6 +214,7 @@ impl<T, E> Link<T, E> {
             is_listed: false,
             is_touched: false,
             is_shut_down: false,
+            awaits_announcement: false,
             is_watched: false,
         }
     }

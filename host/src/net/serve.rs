@@ -9,7 +9,7 @@ use crate::{
     },
     net::{
         io::{HEADROOM, Io},
-        link::{Lent, Open, Stage},
+        link::{Lent, Link, Open, Stage},
         port::Port,
         service::{Delivered, Refused, Service},
         timers::SessionTimers,
@@ -112,8 +112,13 @@ impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
     fn read<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S, id: ConnectionId) {
         let mut budget = self.settings.read_budget;
-        if self.must_shake_later(id) {
-            return self.list(id);
+        if self.is_opening(id) {
+            if !self.is_announced(id) {
+                return;
+            }
+            if self.must_shake_later(id) {
+                return self.list(id);
+            }
         }
         self.consume_carried(service, id);
         loop {
@@ -169,6 +174,19 @@ impl<T, E> Io<T, E> {
                 }
             }
         }
+    }
+
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    fn is_opening(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    }
+
+    /// Whether it is known whose connection it is.
+    fn is_announced(&mut self, id: ConnectionId) -> bool {
+        let awaits = |link: &mut Link<T, E>| link.awaits_announcement;
+        !self.slots.get_mut(id).is_some_and(awaits) || self.read_announcement(id)
     }
 
     /// Tells that TLS was agreed on; whether the connection may go on.

@@ -190,6 +190,9 @@ pub trait Service: Sized {
         io: &mut Io<Self::Session, Self::Exchange>,
     );
 
+    /// Whether a peer is believed when it says whose connections it passes on.
+    fn trusts(&self, peer: Peer) -> bool;
+
     /// A turn begins: nothing of it has been served.
     fn turn_begins(&mut self);
 

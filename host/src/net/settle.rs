@@ -248,6 +248,12 @@ impl<T, E> Io<T, E> {
         let Stage::Http(http) = &link.stage else {
             return;
         };
+        if link.awaits_announcement {
+            let why = "no header of the PROXY protocol within limits.opening_handshake_ms";
+            let peer = link.peer;
+            self.tell_unannounced(peer, why);
+            return self.abandon(id, ClosedBy::Peer, why);
+        }
         if link.transport.is_handshaking() {
             let why = "no TLS handshake within limits.opening_handshake_ms";
             return self.abandon(id, ClosedBy::Peer, why);

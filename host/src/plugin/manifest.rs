@@ -1,6 +1,6 @@
 //! What a plugin says of itself: its name, its version, its protocols.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,9 @@ pub struct ProtocolManifest {
     /// The fields of the opening handshake that its sessions can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep_headers: Vec<String>,
+    /// How long the value of each session is, in bytes, without what it points to. None if that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_bytes: Option<u64>,
     /// Whether it has sessions.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub websocket: bool,
@@ -152,6 +155,15 @@ impl Manifest {
     pub fn answering_http(&self) -> Vec<String> {
         let answering = self.protocols.iter().filter(|protocol| protocol.http);
         answering.map(|protocol| protocol.name.clone()).collect()
+    }
+
+    /// How long a session of each protocol is, in bytes, as far as that is told.
+    #[must_use]
+    pub fn session_bytes(&self) -> BTreeMap<String, u64> {
+        let protocols = self.protocols.iter();
+        protocols
+            .filter_map(|protocol| Some((protocol.name.clone(), protocol.session_bytes?)))
+            .collect()
     }
 
     /// Whether the plugin provides that.

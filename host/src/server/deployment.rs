@@ -17,7 +17,7 @@ use crate::{
         peer_names::{Bounds, PeerNames},
         policy::PolicyRoute,
         roster::SetId,
-        routes::{ExtensionRoute, Route, Routes},
+        routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
     net::{
@@ -34,6 +34,7 @@ use crate::{
         tables::Opened,
     },
     server::{
+        listeners::Scope,
         open_site::{OpenSite, SiteError},
         policies::{Policies, PreparedPolicies},
     },
@@ -47,6 +48,8 @@ pub(crate) struct Deployment {
     config: Config,
     /// By name of the vhost; there is one for each in the config.
     sites: BTreeMap<String, OpenSite>,
+    /// Which listeners lead to which vhosts.
+    scopes: Vec<Scope>,
     /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
@@ -96,6 +99,7 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        scopes: Vec<Scope>,
         seats: Arc<Seats>,
     ) -> Self {
         let peer_names = peer_names(&config, &services.hub, None);
@@ -105,6 +109,7 @@ impl Deployment {
             finished,
             config,
             sites,
+            scopes,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -124,7 +129,11 @@ impl Deployment {
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
         let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
-        Arc::new(vhosts.naming(self.peer_names.clone()))
+        let vhosts = vhosts.naming(self.peer_names.clone());
+        let scopes = self.scopes.iter();
+        Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
+            vhosts.scoped(*listener, names)
+        }))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -142,6 +151,7 @@ impl Deployment {
                 .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
             site: site.unwrap_or_default(),
+            certificates: self.certificate_rule(&vhost.name),
             has_warned: AtomicBool::new(false),
             seats: SeatBound {
                 vhost: self.seats.number(&vhost.name),
@@ -154,6 +164,16 @@ impl Deployment {
                 origins: vhost.allowed_origins.clone(),
             },
         })
+    }
+
+    /// What a vhost asks of the certificates of clients.
+    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
+        let tls = self.config.tls.as_ref();
+        match tls.and_then(|tls| tls.clients_of(vhost)) {
+            None => CertificateRule::NotAsked,
+            Some(clients) if clients.is_required => CertificateRule::Required,
+            Some(_) => CertificateRule::Optional,
+        }
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -200,7 +220,11 @@ impl Deployment {
     /// # Errors
     ///
     /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reconfigure(
+        &mut self,
+        config: Config,
+        scopes: Vec<Scope>,
+    ) -> Result<(), Box<dyn Error>> {
         let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
         let (protocols, extensions, policies) = match self.made_anew(&running) {
@@ -211,6 +235,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.scopes = scopes;
         self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());

@@ -13,6 +13,7 @@ mod host;
 mod instances;
 mod listeners;
 mod open_site;
+mod places;
 #[cfg(feature = "plugin-files")]
 mod plugins;
 #[cfg(not(feature = "plugin-files"))]

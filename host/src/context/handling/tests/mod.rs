@@ -462,6 +462,7 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
             ..Site::default()
         }
         .into(),
+        certificates: Default::default(),
         has_warned: AtomicBool::new(false),
         seats: Default::default(),
         extensions: Vec::new(),
