@@ -242,6 +242,36 @@ fn a_mount_is_of_exactly_one_kind() {
     );
 }
 
+#[cfg(feature = "zip")]
+#[test]
+fn an_archive_has_the_keys_of_a_directory_but_for_links() {
+    let text = r#"{"mounts": {"/": {"zip": "a/site.zip", "index": ["home.html"], "precompressed": false}}}"#;
+    let config = good(text);
+    let (mount, _) = config.default.mounts.find("/").unwrap().unwrap();
+    let MountKind::Files(files) = &mount.kind else {
+        panic!()
+    };
+    assert_eq!(files.from, FilesFrom::Zip("conf/a/site.zip".into()));
+    assert!(files.index == ["home.html"] && !files.precompressed);
+    let told = told(r#"{"/": {"zip": "a.zip", "follow_links": true}}"#);
+    assert_eq!(told[0].0, "unknown key `follow_links`");
+    assert_fault(
+        r#"{"/": {"zip": "a.zip", "files": "www"}}"#,
+        "`/` has both `zip` and `files`",
+        "leave one of them out",
+    );
+}
+
+#[cfg(not(feature = "zip"))]
+#[test]
+fn a_host_that_was_built_without_archives_says_so() {
+    assert_fault(
+        r#"{"/": {"zip": "a.zip"}}"#,
+        "this host was built without zip archives",
+        "build it with the feature `zip`, or unpack the archive and write `files`",
+    );
+}
+
 #[test]
 fn a_redirect_is_to_another_place_with_a_status_of_redirects() {
     assert_fault(

@@ -276,9 +276,7 @@ fn data_start(raw: &ZipFile<'_, Cursor>, was: State) -> Result<u64, ZipError> {
         let end = start.checked_add(packed);
         is_whole && end.is_some_and(|end| end <= was.size)
     });
-    start.ok_or(ZipError::InvalidArchive(
-        "it is cut off, or an entry in it".into(),
-    ))
+    start.ok_or_else(|| ZipError::InvalidArchive("it is cut off, or an entry in it".into()))
 }
 
 /// When a file was changed, if the archive says it in UTC. The time that each entry has is that of an unknown zone: in
