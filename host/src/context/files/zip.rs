@@ -239,7 +239,7 @@ fn entry(
     let written = written.map_or(0, |time| {
         u32::from(time.datepart()) << 16 | u32::from(time.timepart())
     });
-    let start = data_start(raw, was)?;
+    let start = data_start(raw, archive.central_directory_start())?;
     let lies = Content::File {
         file: Arc::clone(&archive.clone().into_inner().file),
         start,
@@ -268,13 +268,13 @@ fn entry(
     })
 }
 
-/// Where the data of an entry begins. All of it lies in the archive.
-fn data_start(raw: &ZipFile<'_, Cursor>, was: State) -> Result<u64, ZipError> {
+/// Where the data of an entry begins. All of it lies before the directory of the archive.
+fn data_start(raw: &ZipFile<'_, Cursor>, directory: u64) -> Result<u64, ZipError> {
     let packed = raw.compressed_size();
     let is_whole = raw.compression() != CompressionMethod::Stored || packed == raw.size();
     let start = raw.data_start().filter(|start| {
         let end = start.checked_add(packed);
-        is_whole && end.is_some_and(|end| end <= was.size)
+        is_whole && end.is_some_and(|end| end <= directory)
     });
     start.ok_or_else(|| ZipError::InvalidArchive("it is cut off, or an entry in it".into()))
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::{EmbeddedFiles, FileRequest, FilesFrom, FilesMount, FilesRoot, Reach};
+use super::{EmbeddedFiles, FileRequest, FilesMount, FilesRoot, Reach};
 use crate::connection::content::{FileAnswer, Part};
 use crate::limits::Limits;
 use crate::wire::request_head::{HeadParsed, RequestHead};
@@ -84,7 +84,7 @@ impl Site {
                 let archive = self.directory.path().join("archive.zip");
                 let is_deflated = self.kind == Kind::Deflated;
                 fs::write(&archive, archives::packed(&self.files(), is_deflated)).unwrap();
-                FilesFrom::Zip(archive)
+                FilesMount::zip(archive).from
             }
         };
         let mount = FilesMount {
