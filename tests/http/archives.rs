@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::peer::HttpPeer;
 use super::site::pattern;
-use crate::support::{Config, DEADLINE, Server, Setup, eventually};
+use crate::support::{Config, DEADLINE, Server, Setup, process::eventually};
 
 fn archive(page: &str, large: &[u8], method: CompressionMethod) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
