@@ -20,6 +20,7 @@ use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
 use crate::wire::network::Network;
 
+mod control;
 mod diff;
 mod error;
 mod file;
@@ -66,6 +67,8 @@ pub struct Config {
     pub threads: usize,
     /// The control socket; nobody can ask the host anything from outside without.
     pub control: Option<ControlPlace>,
+    /// The id of a group whose members may publish over it, and look; nobody but the user of the host and root without.
+    pub control_group: Option<u32>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
     /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
@@ -110,6 +113,7 @@ impl Default for Config {
             plugins: None,
             threads: 1,
             control: None,
+            control_group: None,
             reverse_names: false,
             trusted_proxies: Vec::new(),
             run_as: None,

@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ptr, sync::Arc};
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::content::FileAnswer,
@@ -43,11 +44,13 @@ pub enum Operation {
 }
 
 /// What a broadcast does with a session that is above its high mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SlowPolicy {
     /// Leaves this message out for it.
     Drop,
     /// Closes it with 1013.
+    #[default]
     Close,
 }
 

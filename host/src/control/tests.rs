@@ -22,6 +22,7 @@ fn conduct(request: ControlRequest, reply: Reply) {
         }
         ControlRequest::PluginReload { .. } => drop(reply),
         ControlRequest::Connections {}
+        | ControlRequest::Publish(_)
         | ControlRequest::LogLevels {}
         | ControlRequest::LogLevel { .. } => reply.done(),
     }
@@ -32,7 +33,7 @@ fn start(path: &Path) -> ControlServer {
 }
 
 fn start_with(path: &Path, limits: &Limits) -> ControlServer {
-    ControlServer::start(Some(path), limits, conduct).unwrap()
+    ControlServer::start(Some(path), None, limits, conduct).unwrap()
 }
 
 fn directory() -> (tempfile::TempDir, PathBuf) {
@@ -174,7 +175,7 @@ fn a_client_that_says_nothing_holds_nobody_up_for_ever() {
 fn a_host_that_ends_does_not_wait_for_an_answer() {
     let (_directory, path) = directory();
     let (sender, held) = mpsc::channel();
-    let server = ControlServer::start(Some(&path), &Limits::default(), move |_, reply| {
+    let server = ControlServer::start(Some(&path), None, &Limits::default(), move |_, reply| {
         sender.send(reply).unwrap()
     });
     let client = Client::connect(Some(&path)).unwrap();
@@ -207,7 +208,7 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let (_directory, path) = directory();
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let _server = start(&path);
-    let second = ControlServer::start(Some(&path), &Limits::default(), conduct).unwrap_err();
+    let second = ControlServer::start(Some(&path), None, &Limits::default(), conduct).unwrap_err();
     assert!(matches!(&second, ControlError::Live { path: live } if *live == path));
     assert!(second.to_string().contains(path.to_str().unwrap()));
     assert!(matches!(
@@ -233,7 +234,7 @@ fn a_host_leaves_the_file_of_another_alone() {
 fn what_is_no_socket_is_left_alone() {
     let (_directory, path) = directory();
     fs::write(&path, "mine").unwrap();
-    let error = ControlServer::start(Some(&path), &Limits::default(), conduct).unwrap_err();
+    let error = ControlServer::start(Some(&path), None, &Limits::default(), conduct).unwrap_err();
     assert!(matches!(error, ControlError::NoSocket { .. }));
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }

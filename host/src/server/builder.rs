@@ -247,7 +247,7 @@ impl BoundHost {
         let services = Arc::new(services.with_data(data));
         let plugins = Plugins::new(&config, &handle)?;
         let control = match &config.control {
-            Some(place) => Some(open_control(place, &config.limits, &handle)?),
+            Some(place) => Some(open_control(place, &config, &handle)?),
             None => None,
         };
         let shared = Shared::default();
@@ -335,11 +335,12 @@ impl fmt::Debug for HostBuilder {
 
 fn open_control(
     place: &ControlPlace,
-    limits: &Limits,
+    config: &Config,
     handle: &HostHandle,
 ) -> Result<ControlServer, StartError> {
     let ask = handle.clone();
-    let control = ControlServer::start(place.path(), limits, move |request, reply| {
+    let (group, limits) = (config.control_group, &config.limits);
+    let control = ControlServer::start(place.path(), group, limits, move |request, reply| {
         ask.send(Errand::Control(request, reply));
     })?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");
