@@ -38,8 +38,12 @@ pub(super) fn publish(args: PublishArgs) -> Done {
     }
     let mut lines = 0;
     while let Some(line) = next_line(&mut input).map_err(Unsent::from)? {
+        let sent = send(&args, line, &format!("line {}", lines + 1));
+        if sent.is_err() && lines > 0 {
+            print::warning(&format!("{} went out before", counted(lines, "message")));
+        }
+        sent?;
         lines += 1;
-        send(&args, line, &format!("line {lines}"))?;
     }
     print::line(&format!("published {}", counted(lines, "message")));
     Ok(())
@@ -84,12 +88,7 @@ fn send(
             })?)
         }
     };
-    let told = ask(args.control.clone(), &ControlRequest::Publish(publication)).map_err(
-        |error| match args.line {
-            true => format!("{what}: {error}").into(),
-            false => error,
-        },
-    )?;
+    let told = ask(args.control.clone(), &ControlRequest::Publish(publication))?;
     let sessions = told
         .get("published")
         .and_then(|told| told["sessions"].as_u64());

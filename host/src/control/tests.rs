@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::place::{self, PlaceError};
 use super::{
-    Answer, Client, ClientError, ControlError, ControlRequest, ControlServer, Reply, live_hosts,
+    Answer, Client, ClientError, ControlError, ControlRequest, ControlServer, Publication, Reply,
+    live_hosts,
 };
 use crate::limits::Limits;
 
@@ -201,6 +202,40 @@ fn the_socket_is_for_its_owner_and_goes_with_its_host() {
         Client::connect(Some(&path)),
         Err(ClientError::Dead { .. })
     ));
+}
+
+#[test]
+fn a_socket_with_a_group_is_open_to_it_and_to_nobody_else() {
+    let (_directory, path) = directory();
+    let group = rustix::process::getegid().as_raw();
+    let _server = ControlServer::start(Some(&path), Some(group), &Limits::default(), conduct);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.mode() & 0o777, found.gid()), (0o660, group));
+}
+
+#[test]
+fn only_messages_may_be_longer_than_other_requests() {
+    let (_directory, path) = directory();
+    let limits = Limits {
+        control_request_bytes: 200,
+        publish_message_bytes: 100,
+        ..Limits::default()
+    };
+    let _server = start_with(&path, &limits);
+    let message = Publication::default().with_text("\0".repeat(100));
+    let done = ask(&path, &ControlRequest::Publish(message.clone()));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
+    let reload = ControlRequest::PluginReload {
+        name: "x".repeat(300),
+        force: true,
+    };
+    let too_long = |answer: Answer| match answer {
+        Answer::Refused { error, .. } => error == "the request is too long",
+        Answer::Done(_) => false,
+    };
+    assert!(too_long(ask(&path, &reload)));
+    let message = message.with_text("\0".repeat(200_000));
+    assert!(too_long(ask(&path, &ControlRequest::Publish(message))));
 }
 
 #[test]
