@@ -314,9 +314,9 @@ fn seed_6_11_a_json_line_publishes_without_the_command() {
 fn seed_5_12_a_notification_comes_to_each_session_with_its_data_and_the_plugin_decides() {
     let server = Server::with([&echo(), &plugin("probe")]);
     let mut members: Vec<_> = (0..4).map(|_| server.open("/probe")).collect();
-    members[0].text("notify-all from a session");
+    members[0].text("notify-all from-a-session");
     for member in &mut members {
-        assert_eq!(member.frame(), Frame::text("notified from a session"));
+        assert_eq!(member.frame(), Frame::text("notified from-a-session"));
     }
     let output = publish(
         &server,

@@ -134,7 +134,7 @@ fn counters_are_listed_once_for_all_generations() {
     ]);
     assert_eq!(
         commands::counter_table(&plugins),
-        "\n\nPLUGIN  COUNTER   VALUE\necho    a\\u{1b}  1\necho    seen      12"
+        "\n\nPLUGIN  COUNTER  VALUE\necho    a\\u{1b}  1\necho    seen     12"
     );
 }
 

@@ -291,7 +291,12 @@ impl<H: FnMut(ControlRequest, Reply)> Serving<H> {
     }
 
     fn answer(&mut self, line: &[u8], standing: Standing) -> Answer {
-        let request = match serde_json::from_slice(line) {
+        let request = serde_json::from_slice(line);
+        let is_message = matches!(request, Ok(ControlRequest::Publish(_)));
+        if line.len() as u64 > self.request_bytes && !is_message {
+            return refuse_long();
+        }
+        let request = match request {
             Ok(request) => request,
             Err(error) => {
                 return Answer::refused(
@@ -302,10 +307,6 @@ impl<H: FnMut(ControlRequest, Reply)> Serving<H> {
         };
         if !standing.may(&request) {
             return refuse_member();
-        }
-        let is_message = matches!(request, ControlRequest::Publish(_));
-        if line.len() as u64 > self.request_bytes && !is_message {
-            return refuse_long();
         }
         let (reply, answer) = Reply::new();
         (self.handle)(request, reply);

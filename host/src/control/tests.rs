@@ -146,6 +146,7 @@ fn a_request_that_is_too_long_is_refused() {
         &path,
         &Limits {
             control_request_bytes: 10,
+            publish_message_bytes: 0,
             ..Limits::default()
         },
     );
