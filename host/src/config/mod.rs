@@ -32,6 +32,7 @@ mod listener;
 mod mounts;
 mod origin;
 mod overrides;
+mod policies;
 mod reader;
 mod resolve;
 mod run_as;
@@ -45,7 +46,6 @@ pub use level::{UnknownLevel, parse_level};
 pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
 pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
-#[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 pub use run_as::RunAs;
@@ -175,6 +175,8 @@ pub struct VhostConfig {
     /// What is set for extensions, in the order in which they are negotiated. One that is not listed is offered
     /// behind these, with empty options.
     pub extensions: Vec<(String, ExtensionConfig)>,
+    /// The policies that are asked, in that order.
+    pub policies: Vec<PolicyConfig>,
     /// Which part of the path space of HTTP is whose.
     pub mounts: Mounts<FilesMount>,
     /// The protocol whose HTTP handler answers what no mount takes.
@@ -198,6 +200,7 @@ impl Default for VhostConfig {
             allowed_origins: Vec::new(),
             protocols: BTreeMap::new(),
             extensions: Vec::new(),
+            policies: Vec::new(),
             mounts: Mounts::default(),
             default_http: None,
             error_pages: BTreeMap::new(),
@@ -231,6 +234,19 @@ impl VhostConfig {
         }
     }
 
+    /// Whether it asks a policy.
+    #[must_use]
+    pub fn asks(&self, policy: &str) -> bool {
+        self.policies.iter().any(|own| own.name == policy)
+    }
+
+    /// The options of a policy, as its plugin gets them.
+    #[must_use]
+    pub fn policy_options(&self, name: &str) -> String {
+        let asked = self.policies.iter().find(|own| own.name == name);
+        asked.map_or_else(|| "{}".into(), |own| own.options.to_string())
+    }
+
     /// The options of an extension, as its plugin gets them.
     #[must_use]
     pub fn extension_options(&self, name: &str) -> String {
@@ -255,6 +271,15 @@ impl Default for ProtocolConfig {
             options: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
+}
+
+/// A policy that is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyConfig {
+    /// Its name.
+    pub name: String,
+    /// Its options, handed to the plugin as they are. An empty object when none are written.
+    pub options: serde_json::Value,
 }
 
 /// What is set for one extension.
