@@ -114,7 +114,11 @@ pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress};
 pub use hotsocket_abi::StaticPlugin;
-pub use net::{event_loop::Turned, token::ConnectionId};
+pub use net::{
+    event_loop::Turned,
+    token::ConnectionId,
+    watcher::{FdInterest, FdReadiness, FdSink},
+};
 pub use server::{
     Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError, Waker, Worker,
     serve,

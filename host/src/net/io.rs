@@ -12,8 +12,6 @@ use std::{
     },
 };
 
-use mio::Registry;
-
 use crate::{
     connection::{
         buffers::BufferPool,
@@ -36,6 +34,7 @@ use crate::{
         slots::Slots,
         timers::{Due, Timers},
         token::ConnectionId,
+        watcher::Watcher,
     },
 };
 
@@ -60,7 +59,7 @@ pub struct Shared {
 /// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a
 /// session, `E` what it keeps of an exchange.
 pub struct Io<T, E> {
-    pub(crate) registry: Registry,
+    pub(crate) watcher: Watcher,
     pub(crate) listeners: Listeners,
     pub(crate) slots: Slots<Link<T, E>>,
     pub(crate) timers: Timers,
@@ -131,10 +130,10 @@ pub(crate) enum Delivery {
 }
 
 impl<T, E> Io<T, E> {
-    pub(crate) fn new(registry: Registry, thread: u8, settings: Settings, shared: Shared) -> Self {
+    pub(crate) fn new(watcher: Watcher, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
         Self {
-            registry,
+            watcher,
             listeners: Listeners::default(),
             slots: Slots::new(thread),
             timers: Timers::new(0),
@@ -444,7 +443,7 @@ impl<T, E> Io<T, E> {
         self.shared
             .connections
             .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        // Closing the descriptor takes it out of the poll.
+        self.watcher.remove(link.transport.descriptor());
     }
 
     /// The exchange of a connection that is going is over.
@@ -524,7 +523,7 @@ impl<T, E> Io<T, E> {
     ///
     /// When it cannot be registered, or there are too many.
     pub(crate) fn listen(&mut self, number: ListenerNumber, socket: Listener) -> io::Result<()> {
-        self.listeners.add(&self.registry, number, socket)
+        self.listeners.add(&mut self.watcher, number, socket)
     }
 
     /// Listens where it did not, and no longer where it did. `thread` is the one this is of.

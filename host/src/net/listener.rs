@@ -1,14 +1,19 @@
 //! Listening sockets: one per address and service thread, so that the kernel spreads the connections.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use mio::{
-    Interest, Registry, Token,
+    Interest, Token,
     net::{TcpListener, UnixListener},
 };
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-use crate::net::{peer::Peer, tls::Tls, transport::Transport};
+use crate::net::{peer::Peer, tls::Tls, transport::Transport, watcher::Watcher};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
 pub(crate) const BACKLOG: i32 = 4096;
@@ -101,12 +106,21 @@ impl Listener {
         }
     }
 
-    /// Has the poll watch it.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Has it watched.
+    pub(crate) fn register(&mut self, watcher: &mut Watcher, token: Token) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Unix(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Tls(listener, _) => listener.register(registry, token),
+            Self::Tcp(socket) => watcher.add(socket, token, Interest::READABLE),
+            Self::Unix(socket) => watcher.add(socket, token, Interest::READABLE),
+            Self::Tls(listener, _) => listener.register(watcher, token),
+        }
+    }
+
+    /// The descriptor of the socket.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tls(listener, _) => listener.descriptor(),
         }
     }
 }

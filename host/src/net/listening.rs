@@ -6,11 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use mio::Registry;
-
 use crate::net::{
     listener::Listener,
     token::{MAX_LISTENERS, listener_token},
+    watcher::Watcher,
 };
 
 /// A listener of a host, on all service threads: counted from 0 in the order in which they were bound.
@@ -49,7 +48,7 @@ impl Listeners {
     /// When it cannot be registered, or all places are taken by others that stay.
     pub(crate) fn add(
         &mut self,
-        registry: &Registry,
+        watcher: &mut Watcher,
         number: ListenerNumber,
         mut socket: Listener,
     ) -> io::Result<()> {
@@ -57,7 +56,8 @@ impl Listeners {
             let text = format!("a host listens on at most {MAX_LISTENERS} addresses");
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        socket.register(registry, listener_token(at))?;
+        self.close(watcher, at);
+        socket.register(watcher, listener_token(at))?;
         let listening = Listening {
             number,
             socket,
@@ -92,14 +92,19 @@ impl Listeners {
     }
 
     /// Nothing waits at this place any more; closes it if it was given up.
-    pub(crate) fn is_dry(&mut self, at: usize) {
-        if let Some(place) = self.places.get_mut(at)
-            && let Some(listening) = place
-        {
+    pub(crate) fn is_dry(&mut self, watcher: &mut Watcher, at: usize) {
+        if let Some(listening) = self.get_mut(at) {
             listening.is_ready = false;
             if listening.is_leaving {
-                *place = None;
+                self.close(watcher, at);
             }
+        }
+    }
+
+    /// Closes the one at this place, if there is one.
+    fn close(&mut self, watcher: &mut Watcher, at: usize) {
+        if let Some(listening) = self.places.get_mut(at).and_then(Option::take) {
+            watcher.remove(listening.socket.descriptor());
         }
     }
 
@@ -124,8 +129,10 @@ impl Listeners {
     }
 
     /// Closes all of them.
-    pub(crate) fn clear(&mut self) {
-        self.places.clear();
+    pub(crate) fn clear(&mut self, watcher: &mut Watcher) {
+        for listening in self.places.drain(..).flatten() {
+            watcher.remove(listening.socket.descriptor());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mio::Waker;
+use crate::net::waker::Waker;
 
 /// What a command weighs against [`crate::limits::Limits::commands_bytes`].
 pub trait Weight {
@@ -122,7 +122,8 @@ mod tests {
     }
 
     fn mailbox(poll: &Poll) -> Mailbox<Parcel> {
-        Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap(), 2, 100)
+        let waker = mio::Waker::new(poll.registry(), Token(0)).unwrap();
+        Mailbox::new(Waker::Poll(waker), 2, 100)
     }
 
     #[test]

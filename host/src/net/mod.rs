@@ -33,3 +33,5 @@ pub mod tls;
 pub mod token;
 mod transport;
 pub mod unix_socket;
+pub mod waker;
+pub mod watcher;

@@ -134,6 +134,7 @@ impl<T, E> Io<T, E> {
             match link.read(room) {
                 Ok(0) => {
                     link.readiness.readable = false;
+                    link.readiness.read_closed = true;
                     self.peer_left(id);
                     return;
                 }

@@ -8,13 +8,15 @@ use std::{
 };
 
 use mio::{
-    Interest, Registry, Token,
-    event::Source,
+    Interest, Token,
     net::{TcpStream, UnixStream},
 };
 use rustix::io::Errno;
 
-use crate::net::tls::{TlsFacts, TlsStream};
+use crate::net::{
+    tls::{TlsFacts, TlsStream},
+    watcher::Watcher,
+};
 
 /// A socket that was accepted, or TLS over one. Nothing blocks.
 ///
@@ -109,17 +111,17 @@ impl Transport {
         }
     }
 
-    /// Has the poll watch it.
+    /// Has it watched.
     pub(crate) fn register(
         &mut self,
-        registry: &Registry,
+        watcher: &mut Watcher,
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
         match self {
-            Self::Tcp(socket) => socket.register(registry, token, interest),
-            Self::Unix(socket) => socket.register(registry, token, interest),
-            Self::Tls(stream) => stream.socket_mut().register(registry, token, interest),
+            Self::Tcp(socket) => watcher.add(socket, token, interest),
+            Self::Unix(socket) => watcher.add(socket, token, interest),
+            Self::Tls(stream) => stream.socket_mut().register(watcher, token, interest),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
         listener::Listener,
         settings::Settings,
         token::ConnectionId,
+        watcher::FdReadiness,
     },
     server::{
         handle::{HostHandle, Waker},
@@ -46,6 +47,11 @@ pub enum HostError {
     /// Who drives them is decided.
     #[error("the service threads of this host were given away: whoever has them drives them")]
     GivenAway,
+    /// Turns of this host wait for nothing.
+    #[error(
+        "a loop of the program waits for the sockets of this host (`fd_sink`): turn the host there, nothing else can run it"
+    )]
+    ForeignLoop,
     /// It has turned here, so it stays here.
     #[error(
         "the host has turned on this thread, and its sessions cannot leave it: spawn it before its first turn"
@@ -99,6 +105,11 @@ impl Worker {
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.parts.handle.waker_of_thread(self.number())
+    }
+
+    /// Whether a loop of the program waits for its sockets.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.poll.is_foreign()
     }
 
     /// Begins to serve on this thread, which its sessions never leave: plugins may keep state per thread.
@@ -181,8 +192,11 @@ impl ServiceThread {
     ///
     /// # Errors
     ///
-    /// As for [`Self::turn`].
+    /// As for [`Self::turn`], and when a loop of the program waits for its sockets.
     pub fn run(&mut self) -> Result<(), HostError> {
+        if self.event_loop.is_foreign() {
+            return Err(HostError::ForeignLoop);
+        }
         while self.turn(None)? == Turned::Running {}
         Ok(())
     }
@@ -193,6 +207,13 @@ impl ServiceThread {
         if !std::thread::panicking() {
             while matches!(self.turn(Some(Duration::ZERO)), Ok(Turned::Running)) {}
         }
+    }
+
+    /// The program's loop has seen this of a descriptor that it was told of by its [`FdSink`](crate::FdSink): the next
+    /// turn serves it. False, and nothing happens, when it is none of this thread. To be called with all that the loop has
+    /// seen, and then [`Self::turn`] once.
+    pub fn service_fd(&mut self, fd: impl AsRawFd, readiness: FdReadiness) -> bool {
+        self.event_loop.service_fd(fd.as_raw_fd(), readiness)
     }
 
     /// Which service thread of the host it is, from 0.
