@@ -115,13 +115,14 @@ pub mod wire;
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{
+    adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
     event_loop::Turned,
     token::ConnectionId,
     watcher::{FdInterest, FdReadiness, FdSink},
 };
 pub use server::{
-    Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError, Waker, Worker,
-    serve,
+    CloseError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError,
+    Waker, Worker, serve,
 };
 pub use version::{Version, version};
 

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, event::Event};
+use mio::{Events, Poll, Token, event::Event};
 
-use crate::connection::{deadline::DeadlineName, websocket::ClosedBy};
+use crate::connection::websocket::ClosedBy;
 use crate::net::{
+    adopting::{Adopt, AdoptError, NotAdopted},
     io::{Io, Shared},
-    link::Link,
     listener::Listener,
     listening::Listening,
     peer::Peer,
@@ -265,7 +265,8 @@ impl<S: Service> EventLoop<S> {
         // One that waits for descriptors is tried again by its timer, whatever else arrives there.
         let mut listeners = self.io.listeners.iter();
         let accepts = listeners.any(Listening::accepts);
-        let is_told = matches!(&self.io.watcher, Watcher::Foreign(foreign) if !foreign.noted.is_empty());
+        let is_told =
+            matches!(&self.io.watcher, Watcher::Foreign(foreign) if !foreign.noted.is_empty());
         if self.is_pressed || accepts || is_told || !self.io.listed.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -420,37 +421,26 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes a connection in, or closes it when there are too many.
     fn admit(&mut self, transport: Transport, peer: Peer, listener: u8) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let io = &mut self.io;
-        let most = io.settings.limits.max_connections;
-        if io.is_draining || most > 0 && io.shared.connections.load(Relaxed) as u64 >= most {
-            tracing::debug!(target: "hotsocket::net", %peer, most,
-                "connection refused: limits.max_connections is reached, or the host is draining");
-            return;
+        match self.io.admit(transport, peer, listener) {
+            Ok(_) => {}
+            Err((_, error @ AdoptError::Socket(_))) => {
+                tracing::warn!(target: "hotsocket::net", %peer, "connection refused: {error}");
+            }
+            Err((_, error)) => {
+                tracing::debug!(target: "hotsocket::net", %peer, "connection refused: {error}");
+            }
         }
-        let most = io.settings.limits.max_connections_per_address;
-        if !io.shared.addresses.enter(peer, most) {
-            tracing::debug!(target: "hotsocket::net", %peer, most,
-                "connection refused: its address has limits.max_connections_per_address");
-            return;
-        }
-        let Ok(id) = io.slots.insert(Link::new(transport, peer, listener)) else {
-            io.shared.addresses.leave(peer);
-            return;
-        };
-        io.shared.connections.fetch_add(1, Relaxed);
-        let Some(link) = io.slots.get_mut(id) else {
-            return;
-        };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = link.transport.register(&mut io.watcher, id.token(), interest) {
-            tracing::warn!(target: "hotsocket::net", %peer, %error, "connection refused: it cannot be watched");
-            io.remove(id);
-            return;
-        }
-        let after = io.settings.limits.opening_handshake_ms;
-        link.deadlines.set(DeadlineName::Request, io.now, after);
-        io.arm(id);
+    }
+
+    /// Takes a stream in that the program has accepted.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and the stream.
+    pub fn adopt(&mut self, adopt: Adopt) -> Result<ConnectionId, NotAdopted> {
+        // It comes between two turns, and its deadline begins now.
+        self.io.now = self.clock();
+        self.io.adopt(adopt)
     }
 
     fn standing(&self) -> Turned {

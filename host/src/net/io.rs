@@ -438,11 +438,8 @@ impl<T, E> Io<T, E> {
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
             self.end_session(id, link.client(), *open);
         }
-        self.shared.addresses.leave(link.peer);
+        self.leave(link.peer);
         self.shared.seats.leave(&mut link.seat);
-        self.shared
-            .connections
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         self.watcher.remove(link.transport.descriptor());
     }
 

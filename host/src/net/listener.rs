@@ -11,7 +11,7 @@ use mio::{
     Interest, Token,
     net::{TcpListener, UnixListener},
 };
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::net::{peer::Peer, tls::Tls, transport::Transport, watcher::Watcher};
 
@@ -91,7 +91,9 @@ impl Listener {
             }
             Self::Tls(listener, tls) => {
                 let (socket, peer) = listener.accept()?;
-                Ok((Transport::Tls(Box::new(tls.accept(socket)?)), peer))
+                let stream = tls.accept(socket, Vec::new());
+                let stream = stream.map_err(|(_, error)| io::Error::other(error))?;
+                Ok((Transport::Tls(Box::new(stream)), peer))
             }
         }
     }
@@ -113,6 +115,31 @@ impl Listener {
             Self::Unix(socket) => watcher.add(socket, token, Interest::READABLE),
             Self::Tls(listener, _) => listener.register(watcher, token),
         }
+    }
+
+    /// The TLS that its connections speak.
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tls(_, tls) => Some(tls),
+            _ => None,
+        }
+    }
+
+    /// Gives a TCP socket the keepalive that those have which are accepted here.
+    pub(crate) fn lend_keepalive(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        let own = match self {
+            Self::Tcp(own) => SockRef::from(own),
+            Self::Unix(_) => return Ok(()),
+            Self::Tls(listener, _) => return listener.lend_keepalive(socket),
+        };
+        if !own.keepalive()? {
+            return Ok(());
+        }
+        let keepalive = TcpKeepalive::new()
+            .with_time(own.tcp_keepalive_time()?)
+            .with_interval(own.tcp_keepalive_interval()?)
+            .with_retries(own.tcp_keepalive_retries()?);
+        socket.set_tcp_keepalive(&keepalive)
     }
 
     /// The descriptor of the socket.
@@ -233,7 +260,7 @@ mod tests {
         let (Transport::Tcp(stream), _) = listener.accept().unwrap() else {
             panic!("a TCP listener accepts TCP");
         };
-        let socket = socket2::SockRef::from(&stream);
+        let socket = SockRef::from(&stream);
         (
             socket.keepalive().unwrap(),
             socket.tcp_keepalive_time().unwrap().as_secs(),

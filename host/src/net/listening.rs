@@ -108,6 +108,12 @@ impl Listeners {
         }
     }
 
+    /// The place of the listener of this number.
+    pub(crate) fn place_of(&self, number: ListenerNumber) -> Option<usize> {
+        let is_it = |place: &Option<Listening>| place.as_ref().is_some_and(|l| l.number == number);
+        self.places.iter().position(is_it)
+    }
+
     /// How many places there are, taken or not.
     pub(crate) fn len(&self) -> usize {
         self.places.len()

@@ -4,6 +4,8 @@
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
 pub mod addresses;
+mod admitting;
+pub mod adopting;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;

@@ -14,6 +14,7 @@ use mio::{
 use rustix::io::Errno;
 
 use crate::net::{
+    adopting::AcceptedStream,
     tls::{TlsFacts, TlsStream},
     watcher::Watcher,
 };
@@ -68,6 +69,15 @@ impl Transport {
             Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Tls(stream) => stream.send_file(file, offset, count),
+        }
+    }
+
+    /// The socket, for whoever gave it.
+    pub(crate) fn into_accepted(self) -> AcceptedStream {
+        match self {
+            Self::Tcp(socket) => AcceptedStream::Tcp(socket.into()),
+            Self::Unix(socket) => AcceptedStream::Unix(socket.into()),
+            Self::Tls(stream) => stream.into_socket().into_accepted(),
         }
     }
 

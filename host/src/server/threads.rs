@@ -13,9 +13,7 @@ use crate::{
         vhosts::Vhosts,
     },
     limits::Limits,
-    net::{
-        event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, watcher::FdSink,
-    },
+    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, watcher::FdSink},
     server::{
         handle::HostHandle,
         listeners::StartError,

@@ -9,6 +9,7 @@ use std::{
 use rustix::io::Errno;
 
 use crate::net::{
+    adopting::AdoptError,
     tls::{TlsFacts, TlsFault, TlsSettings},
     transport::Transport,
 };
@@ -18,7 +19,11 @@ use crate::net::{
 pub enum Tls {}
 
 impl Tls {
-    pub(crate) fn accept(&self, _: Transport) -> io::Result<TlsStream> {
+    pub(crate) fn accept(
+        &self,
+        _: Transport,
+        _: Vec<u8>,
+    ) -> Result<TlsStream, (Transport, AdoptError)> {
         match *self {}
     }
 }
@@ -88,6 +93,10 @@ pub(crate) enum TlsStream {}
 impl TlsStream {
     pub(crate) fn socket(&self) -> &Transport {
         match *self {}
+    }
+
+    pub(crate) fn into_socket(self) -> Transport {
+        match self {}
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Transport {

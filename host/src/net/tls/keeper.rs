@@ -1,7 +1,7 @@
 //! Certificates over time: files that change are read again, and the operator is told of an end in time.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     os::unix::fs::MetadataExt,
     path::Path,
     sync::{Arc, PoisonError, RwLock},
@@ -11,6 +11,7 @@ use std::{
 use rustls::ServerConfig;
 
 use crate::net::{
+    adopting::AdoptError,
     tls::{
         TlsFault, TlsSettings, TlsStream,
         material::{self, Material},
@@ -28,9 +29,14 @@ pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
 
 impl Tls {
     /// A connection that was accepted; its handshake is still to come.
-    pub(crate) fn accept(&self, socket: Transport) -> io::Result<TlsStream> {
+    /// Begins it over a socket of which `prefix` was read already; gives the socket back when it cannot.
+    pub(crate) fn accept(
+        &self,
+        socket: Transport,
+        prefix: Vec<u8>,
+    ) -> Result<TlsStream, (Transport, AdoptError)> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        TlsStream::new(Arc::clone(&current), socket)
+        TlsStream::new(Arc::clone(&current), socket, prefix)
     }
 
     fn set(&self, config: &Arc<ServerConfig>) {
