@@ -17,6 +17,9 @@ pub(crate) struct Seen {
     pub(crate) freed: AtomicUsize,
 }
 
+/// What is sent for `flood`: more than a socket takes at once.
+pub(crate) const FLOOD_BYTES: usize = 8 << 20;
+
 /// A type that no program gives.
 struct Unknown;
 
@@ -81,6 +84,11 @@ impl Protocol for Asked {
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
+            Some("flood") => session.binary(vec![0; FLOOD_BYTES]),
+            Some("pause") => {
+                session.pause();
+                return;
+            }
             Some("greeting") => session.text(&self.greeting),
             _ => session.send(message),
         };

@@ -234,7 +234,7 @@ impl Host {
 
     /// The program's loop has seen this of a descriptor, see [`ServiceThread::service_fd`]. False when it is none of the
     /// host's, or the host has not turned yet.
-    pub fn service_fd(&mut self, fd: impl AsRawFd, readiness: FdReadiness) -> bool {
+    pub fn service_fd(&mut self, fd: RawFd, readiness: FdReadiness) -> bool {
         let thread = self.thread.as_mut();
         thread.is_some_and(|thread| thread.service_fd(fd, readiness))
     }

@@ -246,8 +246,8 @@ impl ServiceThread {
     /// The program's loop has seen this of a descriptor that it was told of by its [`FdSink`](crate::FdSink): the next
     /// turn serves it. False, and nothing happens, when it is none of this thread. To be called with all that the loop has
     /// seen, and then [`Self::turn`] once.
-    pub fn service_fd(&mut self, fd: impl AsRawFd, readiness: FdReadiness) -> bool {
-        self.event_loop.service_fd(fd.as_raw_fd(), readiness)
+    pub fn service_fd(&mut self, fd: RawFd, readiness: FdReadiness) -> bool {
+        self.event_loop.service_fd(fd, readiness)
     }
 
     /// Takes a stream in that the program has accepted, as if a listener of this thread had: with its limits, its TLS, its
