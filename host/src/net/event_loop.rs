@@ -46,6 +46,8 @@ pub struct EventLoop<S: Service> {
     began: Instant,
     /// The service has more to do at once.
     is_pressed: bool,
+    /// The poll may have more to tell than it did.
+    is_full: bool,
     /// Lists that are emptied while they may be added to.
     spare: Vec<ConnectionId>,
 }
@@ -167,6 +169,7 @@ impl<S: Service> EventLoop<S> {
             service,
             began: Instant::now(),
             is_pressed: false,
+            is_full: false,
             spare: Vec::new(),
         })
     }
@@ -267,7 +270,7 @@ impl<S: Service> EventLoop<S> {
         let accepts = listeners.any(Listening::accepts);
         let is_told =
             matches!(&self.io.watcher, Watcher::Foreign(foreign) if !foreign.noted.is_empty());
-        if self.is_pressed || accepts || is_told || !self.io.listed.is_empty() {
+        if self.is_pressed || self.is_full || accepts || is_told || !self.io.listed.is_empty() {
             return Some(Duration::ZERO);
         }
         let due = self.io.timers.next_deadline().map(|at| {
@@ -289,10 +292,12 @@ impl<S: Service> EventLoop<S> {
         match &self.source {
             Source::Poll(_, events) => {
                 let (io, service) = (&mut self.io, &mut self.service);
-                let mut woken = false;
+                let (mut woken, mut count) = (false, 0);
                 for event in events.iter() {
+                    count += 1;
                     woken |= serve_event(io, service, event.token(), edge(event));
                 }
+                self.is_full = count >= EVENTS;
                 woken
             }
             Source::Foreign(_) => self.serve_noted(),
