@@ -12,6 +12,7 @@ mod foreign;
 mod hanging_up;
 mod peer;
 mod probe;
+mod schedules;
 mod sink;
 mod threads;
 

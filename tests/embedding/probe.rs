@@ -8,6 +8,8 @@ use std::sync::{
 use hotsocket_plugin::prelude::*;
 use serde::Deserialize;
 
+use crate::schedules::Chance;
+
 /// What the program and its plugin have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -102,4 +104,5 @@ impl Protocol for Asked {
     }
 }
 
-export_plugin!(Probe);
+// A program has one export for each package: another test's protocol comes along.
+export_plugin!(Probe, Chance);
