@@ -84,13 +84,12 @@ impl Protocol for Asked {
     const NAME: &'static str = "probe";
 
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        if message.as_text() == Some("pause") {
+            return session.pause();
+        }
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
             Some("flood") => session.binary(vec![0; FLOOD_BYTES]),
-            Some("pause") => {
-                session.pause();
-                return;
-            }
             Some("greeting") => session.text(&self.greeting),
             _ => session.send(message),
         };

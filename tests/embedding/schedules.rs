@@ -333,7 +333,7 @@ fn meddle(dice: &mut Dice, host: &HostHandle, ledger: &Ledger, is_over: &AtomicB
     while !is_over.load(Ordering::Relaxed) {
         let handles = ledger.handles.lock().unwrap();
         let newest = handles.len().saturating_sub(dice.below(8) as usize + 1);
-        let Some((id, session)) = handles.get(newest).cloned() else {
+        let Some((id, session)) = handles.get(newest).copied() else {
             drop(handles);
             thread::yield_now();
             continue;

@@ -302,7 +302,8 @@ impl<T, E> Io<T, E> {
             Some(number) => self.listeners.place_of(number),
             None => Some(0),
         };
-        let place = place.ok_or(AdoptError::NoListener(adopt.listener.unwrap_or_default()))?;
+        let place =
+            place.ok_or_else(|| AdoptError::NoListener(adopt.listener.unwrap_or_default()))?;
         let peer = adopt.stream.peer()?;
         let listener = self.listeners.get_mut(place);
         adopt.stream.prepare(listener.map(|l| &l.socket))?;
