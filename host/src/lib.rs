@@ -14,7 +14,7 @@
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let host = Host::builder()
 //!     .listen(anywhere)
-//!     .plugin(hotsocket_echo::plugin())
+//!     .plugin(echo::plugin())
 //!     .build()?;
 //! println!("listening on {:?}", host.local_addrs());
 //! let server = host.spawn()?; // or `host.run()`, on this thread
@@ -39,7 +39,7 @@
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let mut host = Host::builder()
 //!     .listen(anywhere)
-//!     .plugin(hotsocket_echo::plugin())
+//!     .plugin(echo::plugin())
 //!     .build()?;
 //!
 //! let mut browser = TcpStream::connect(host.local_addrs()[0])?;
@@ -92,7 +92,7 @@
 //! let (told, watched) = channel();
 //! let mut host = Host::builder()
 //!     .listen(anywhere)
-//!     .plugin(hotsocket_echo::plugin())
+//!     .plugin(echo::plugin())
 //!     .fd_sink(move |_thread| ToLoop(told.clone()))
 //!     .build()?;
 //! host.turn(Some(Duration::ZERO))?;
