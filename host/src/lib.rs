@@ -161,7 +161,7 @@ pub mod server;
 mod version;
 pub mod wire;
 
-pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress};
+pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{
     adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},

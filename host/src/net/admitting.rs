@@ -7,27 +7,27 @@ use mio::Interest;
 use crate::{
     connection::deadline::DeadlineName,
     net::{
-        adopting::AdoptError, io::Io, link::Link, peer::Peer, token::ConnectionId,
-        transport::Transport,
+        adopting::AdoptError, io::Io, link::Link, peer::Peer, service::Service,
+        token::ConnectionId, transport::Transport,
     },
 };
 
 impl<T, E> Io<T, E> {
-    /// Takes a connection in, for the listener at this place.
+    /// Takes a connection in that was accepted, if there is room for it and the policies agree.
     ///
     /// # Errors
     ///
     /// Why not, and what carries it.
-    pub(crate) fn admit(
+    pub(crate) fn admit<S: Service<Session = T, Exchange = E>>(
         &mut self,
-        transport: Transport,
-        peer: Peer,
-        listener: u8,
+        service: &mut S,
+        link: Link<T, E>,
     ) -> Result<ConnectionId, (Transport, AdoptError)> {
-        if let Err(why) = self.enter(peer) {
-            return Err((transport, why));
+        let peer = link.peer;
+        if let Err(why) = self.enter(service, peer, link.awaits_announcement) {
+            return Err((link.transport, why));
         }
-        let id = match self.slots.insert(Link::new(transport, peer, listener)) {
+        let id = match self.slots.insert(link) {
             Ok(id) => id,
             Err(link) => {
                 self.leave(peer);
@@ -35,25 +35,50 @@ impl<T, E> Io<T, E> {
                 return Err((link.transport, AdoptError::TooMany(most)));
             }
         };
-        let (watcher, now) = (&mut self.watcher, self.now);
-        if let Some(link) = self.slots.get_mut(id) {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = link.transport.register(watcher, id.token(), interest);
-            let after = self.settings.limits.opening_handshake_ms;
-            link.deadlines.set(DeadlineName::Request, now, after);
-            if let Err(error) = registered
-                && let Some(link) = self.slots.remove(id)
-            {
-                self.leave(peer);
-                return Err((link.transport, error.into()));
-            }
-        }
+        let welcomed = self.welcome(service, id);
+        let admitted = match welcomed {
+            Ok(()) => Ok(id),
+            Err(why) => match self.take_out(id) {
+                Some(mut link) => {
+                    link.transport.deregister(&mut self.watcher);
+                    Err((link.transport, why))
+                }
+                // It is there.
+                None => Ok(id),
+            },
+        };
         self.arm(id);
-        Ok(id)
+        self.tell_ended(service);
+        admitted
+    }
+
+    /// Has it watched, and asks the policies.
+    fn welcome<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> Result<(), AdoptError> {
+        let Some(link) = self.slots.get_mut(id) else {
+            return Ok(());
+        };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        link.transport
+            .register(&mut self.watcher, id.token(), interest)?;
+        let after = self.settings.limits.opening_handshake_ms;
+        link.deadlines.set(DeadlineName::Request, self.now, after);
+        match self.with_setup(id, |setup| service.accepted(setup)) {
+            Some(false) => Err(AdoptError::Policy),
+            _ => Ok(()),
+        }
     }
 
     /// Counts one more connection of a peer, unless there are enough.
-    fn enter(&self, peer: Peer) -> Result<(), AdoptError> {
+    fn enter<S: Service<Session = T, Exchange = E>>(
+        &self,
+        service: &S,
+        peer: Peer,
+        is_announced: bool,
+    ) -> Result<(), AdoptError> {
         if self.is_draining {
             return Err(AdoptError::Draining);
         }
@@ -61,7 +86,14 @@ impl<T, E> Io<T, E> {
         if most > 0 && self.shared.connections.load(Relaxed) as u64 >= most {
             return Err(AdoptError::TooMany(most));
         }
-        let most = self.settings.limits.max_connections_per_address;
+        if is_announced && !service.trusts(peer) {
+            return Err(AdoptError::Untrusted);
+        }
+        // Those of a proxy count for whom it announces.
+        let most = match is_announced {
+            true => 0,
+            false => self.settings.limits.max_connections_per_address,
+        };
         if !self.shared.addresses.enter(peer, most) {
             return Err(AdoptError::TooManyOfAddress(most));
         }

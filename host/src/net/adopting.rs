@@ -13,7 +13,13 @@ use std::{
 use socket2::SockRef;
 
 use crate::net::{
-    io::Io, listener::Listener, listening::ListenerNumber, peer::Peer, token::ConnectionId,
+    io::Io,
+    link::Link,
+    listener::{Listener, Spoken},
+    listening::{ListenerNumber, Listening},
+    peer::Peer,
+    service::Service,
+    token::ConnectionId,
     transport::Transport,
 };
 
@@ -116,7 +122,8 @@ impl Adopt {
         self
     }
 
-    /// Speaks no TLS, also where the listener does: somebody else has decrypted it.
+    /// Begins with HTTP, also where the listener speaks TLS or awaits the header of a proxy: somebody else has dealt with
+    /// that.
     #[must_use]
     pub fn plain(mut self) -> Self {
         self.is_plain = true;
@@ -170,6 +177,21 @@ pub enum AdoptError {
         "too much waits for the service thread: limits.commands_count or limits.commands_bytes is reached"
     )]
     Busy,
+    /// It is to begin with the header of a proxy, which is looked for in the socket.
+    #[error(
+        "the listener awaits a header of the PROXY protocol (`proxy_protocol`), which is looked for in the socket: \
+         adopt without a prefix, or take the header out and say `plain`"
+    )]
+    PrefixBeforeHeader,
+    /// The peer may not say whose connections it passes on.
+    #[error(
+        "`proxy_protocol` is set for the listener, and the peer is in none of `trusted_proxies`; add it there, or adopt for \
+         a listener without it"
+    )]
+    Untrusted,
+    /// A policy does not want it.
+    #[error("a policy has refused it")]
+    Policy,
     /// The thread that was asked has no connections.
     #[error(
         "this is not the thread that serves: adopt by a `HostHandle`, or at the `ServiceThread` that is to have it"
@@ -253,43 +275,40 @@ impl<T, E> Io<T, E> {
     /// # Errors
     ///
     /// Why not, and the stream.
-    pub(crate) fn adopt(&mut self, adopt: Adopt) -> Result<ConnectionId, NotAdopted> {
-        let (peer, place) = match self.judge(&adopt) {
+    pub(crate) fn adopt<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        adopt: Adopt,
+    ) -> Result<ConnectionId, NotAdopted> {
+        let (peer, number, spoken) = match self.judge(&adopt) {
             Ok(judged) => judged,
             Err(why) => return Err(adopt.refused(why)),
         };
-        let Adopt {
-            stream,
-            prefix,
-            is_plain,
-            ..
-        } = adopt;
-        let refused = |(transport, why): (Transport, AdoptError), prefix| NotAdopted {
-            stream: transport.into_accepted(),
-            prefix,
-            why,
-        };
+        let Adopt { stream, prefix, .. } = adopt;
         let mut transport = stream.into_transport();
-        let listener = self.listeners.get_mut(place.into());
-        if let Some(tls) = listener.and_then(|listening| listening.socket.tls())
-            && !is_plain
-        {
-            transport = match tls.accept(transport, prefix.clone()) {
-                Ok(stream) => Transport::Tls(Box::new(stream)),
-                Err(failed) => return Err(refused(failed, prefix)),
-            };
+        let is_tls = spoken.tls.is_some();
+        if let Some(tls) = spoken.tls {
+            transport = tls.accept(transport, prefix.clone());
         }
-        let is_tls = matches!(transport, Transport::Tls(_));
-        let id = match self.admit(transport, peer, place) {
-            Ok(id) => id,
-            Err(failed) => return Err(refused(failed, prefix)),
+        let link = Link {
+            awaits_announcement: spoken.is_announced,
+            ..Link::new(transport, peer, number)
         };
-        self.begin_with(id, prefix, is_tls);
-        Ok(id)
+        match self.admit(service, link) {
+            Ok(id) => {
+                self.begin_with(id, prefix, is_tls);
+                Ok(id)
+            }
+            Err((transport, why)) => Err(NotAdopted {
+                stream: transport.into_accepted(),
+                prefix,
+                why,
+            }),
+        }
     }
 
-    /// Whether it can be taken in, before anything is done with it: its peer, and the place of its listener.
-    fn judge(&mut self, adopt: &Adopt) -> Result<(Peer, u8), AdoptError> {
+    /// Whether it can be taken in, before anything is done with it: its peer, its listener, and what is spoken.
+    fn judge(&mut self, adopt: &Adopt) -> Result<(Peer, ListenerNumber, Spoken), AdoptError> {
         let most = self.settings.limits.request_head_bytes;
         if adopt.prefix_bytes() > most {
             let bytes = adopt.prefix.len();
@@ -298,16 +317,29 @@ impl<T, E> Io<T, E> {
         if !self.buffers.budget().has_room(adopt.prefix_bytes()) {
             return Err(AdoptError::NoMemory);
         }
-        let place = match adopt.listener {
-            Some(number) => self.listeners.place_of(number),
-            None => Some(0),
+        let mut listeners = self.listeners.iter();
+        let listener = match adopt.listener {
+            Some(number) => {
+                let is_it = |listening: &&Listening| listening.number == number;
+                Some(
+                    listeners
+                        .find(is_it)
+                        .ok_or(AdoptError::NoListener(number))?,
+                )
+            }
+            None => listeners.next(),
         };
-        let place =
-            place.ok_or_else(|| AdoptError::NoListener(adopt.listener.unwrap_or_default()))?;
+        let spoken = match listener {
+            Some(listening) if !adopt.is_plain => listening.socket.spoken().clone(),
+            _ => Spoken::default(),
+        };
+        if spoken.is_announced && !adopt.prefix.is_empty() {
+            return Err(AdoptError::PrefixBeforeHeader);
+        }
         let peer = adopt.stream.peer()?;
-        let listener = self.listeners.get_mut(place);
         adopt.stream.prepare(listener.map(|l| &l.socket))?;
-        Ok((peer, place as u8))
+        let number = listener.map_or(0, |listening| listening.number);
+        Ok((peer, number, spoken))
     }
 
     /// Serves in the next turn what was read of a connection before it came here.

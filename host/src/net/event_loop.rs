@@ -11,15 +11,15 @@ use mio::{Events, Poll, Token, event::Event};
 use crate::connection::websocket::ClosedBy;
 use crate::net::{
     adopting::{Adopt, AdoptError, NotAdopted},
+    announced::UNTRUSTED,
     io::{Io, Shared},
+    link::Link,
     listener::Listener,
     listening::Listening,
-    peer::Peer,
     service::Service,
     settings::Settings,
     timers::Due,
     token::{ConnectionId, WAKER, listener_index},
-    transport::Transport,
     waker::{WakeEvent, Waker},
     watcher::{FdInterest, FdReadiness, FdSink, Foreign, Watcher},
 };
@@ -389,7 +389,14 @@ impl<S: Service> EventLoop<S> {
                 return;
             };
             match listener.socket.accept() {
-                Ok((transport, peer)) => self.admit(transport, peer, at as u8),
+                Ok((transport, peer)) => {
+                    let is_announced = listener.socket.is_announced();
+                    let link = Link::new(transport, peer, listener.number);
+                    self.admit(Link {
+                        awaits_announcement: is_announced,
+                        ..link
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.io.listeners.is_dry(&mut self.io.watcher, at);
                     return;
@@ -425,9 +432,12 @@ impl<S: Service> EventLoop<S> {
     }
 
     /// Takes a connection in, or closes it when there are too many.
-    fn admit(&mut self, transport: Transport, peer: Peer, listener: u8) {
-        match self.io.admit(transport, peer, listener) {
-            Ok(_) => {}
+    fn admit(&mut self, link: Link<S::Session, S::Exchange>) {
+        let peer = link.peer;
+        match self.io.admit(&mut self.service, link) {
+            // A policy has told by itself.
+            Ok(_) | Err((_, AdoptError::Policy)) => {}
+            Err((_, AdoptError::Untrusted)) => self.io.tell_unannounced(peer, UNTRUSTED),
             Err((_, error @ AdoptError::Socket(_))) => {
                 tracing::warn!(target: "hotsocket::net", %peer, "connection refused: {error}");
             }
@@ -445,7 +455,7 @@ impl<S: Service> EventLoop<S> {
     pub fn adopt(&mut self, adopt: Adopt) -> Result<ConnectionId, NotAdopted> {
         // It comes between two turns, and its deadline begins now.
         self.io.now = self.clock();
-        self.io.adopt(adopt)
+        self.io.adopt(&mut self.service, adopt)
     }
 
     fn standing(&self) -> Turned {
@@ -528,7 +538,7 @@ impl<S: Service> Drop for EventLoop<S> {
             self.end_all();
             self.io.listeners.clear(&mut self.io.watcher);
             if let Source::Foreign(event) = &self.source {
-                self.io.watcher.remove(event.as_fd());
+                self.io.watcher.forget(event.as_fd());
             }
         }
     }

@@ -22,8 +22,9 @@ use crate::{
     limits::Limits,
     net::{
         addresses::Addresses,
+        connection_setup::ConnectionSetup,
         date_clock::DateClock,
-        link::{Lent, Link, Open, Stage},
+        link::{Lent, Link, Open, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
         peer::Peer,
@@ -81,6 +82,8 @@ pub struct Io<T, E> {
     pub(crate) ended: Vec<Ended<T>>,
     /// Exchanges that have ended and were not told yet.
     pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
+    /// Connections that were watched and are over.
+    pub(crate) gone: Vec<(ConnectionId, Peer)>,
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
@@ -88,6 +91,8 @@ pub struct Io<T, E> {
     pub(crate) requests_left: u64,
     /// How many steps of TLS handshakes may still be done in this part of the turn.
     pub(crate) handshakes_left: u64,
+    /// When the next connection that was announced wrongly is told of.
+    pub(crate) tell_unannounced_from: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -148,10 +153,12 @@ impl<T, E> Io<T, E> {
             holding: Vec::new(),
             ended: Vec::new(),
             ended_exchanges: VecDeque::new(),
+            gone: Vec::new(),
             cold: Vec::new(),
             date: DateClock::default(),
             requests_left: 0,
             handshakes_left: 0,
+            tell_unannounced_from: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -210,6 +217,25 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
+    /// Does something with a connection of which nothing was read.
+    pub(crate) fn with_setup<R>(
+        &mut self,
+        id: ConnectionId,
+        action: impl FnOnce(&mut ConnectionSetup<'_>) -> R,
+    ) -> Option<R> {
+        let link = self.slots.get_mut(id)?;
+        Some(action(&mut ConnectionSetup {
+            id,
+            peer: link.peer,
+            listener: link.listener,
+            transport: &link.transport,
+            is_watched: &mut link.is_watched,
+            deadlines: &mut link.deadlines,
+            now: self.now,
+            settings: &self.settings,
+        }))
+    }
+
     /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
@@ -220,6 +246,8 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
+            // It is judged still, and answered as the last one.
+            None if http.pending != Pending::No => {}
             None if link.queue.is_empty() => {
                 self.hang_up(id, ClosedBy::Drain, "the server is going away");
             }
@@ -426,21 +454,29 @@ impl<T, E> Io<T, E> {
 
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
+        if let Some(link) = self.take_out(id) {
+            self.watcher.forget(link.transport.descriptor());
+        }
+    }
+
+    /// Takes a connection out, with its socket, which is still watched.
+    pub(crate) fn take_out(&mut self, id: ConnectionId) -> Option<Link<T, E>> {
         drop(self.take_carry(id));
         self.cut_off(id);
-        let Some(mut link) = self.slots.remove(id) else {
-            return;
-        };
+        let mut link = self.slots.remove(id)?;
         if let Some((key, _)) = link.timer.take() {
             self.timers.cancel(key);
         }
         self.buffers.budget().give(link.queue.len() as u64);
+        if link.is_watched {
+            self.gone.push((id, link.peer));
+        }
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
             self.end_session(id, link.client(), *open);
         }
         self.leave(link.peer);
         self.shared.seats.leave(&mut link.seat);
-        self.watcher.remove(link.transport.descriptor());
+        Some(link)
     }
 
     /// The exchange of a connection that is going is over.
@@ -527,6 +563,9 @@ impl<T, E> Io<T, E> {
     pub(crate) fn change_listeners(&mut self, thread: usize, change: &ListenChange) {
         for &number in &change.gone {
             self.listeners.give_up(number);
+        }
+        for (number, spoken) in &change.changed {
+            self.listeners.set_spoken(*number, spoken);
         }
         for (number, socket) in change.take(thread) {
             // One that drains takes nobody new.

@@ -7,17 +7,18 @@ use std::{
 };
 
 use crate::net::{
-    listener::Listener,
+    listener::{Listener, Spoken},
     token::{MAX_LISTENERS, listener_token},
     watcher::Watcher,
 };
 
-/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound.
+/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound, and never given
+/// to a later one.
 pub type ListenerNumber = u32;
 
 /// A listening socket of this thread.
 pub(crate) struct Listening {
-    number: ListenerNumber,
+    pub(crate) number: ListenerNumber,
     pub(crate) socket: Listener,
     /// More may wait to be accepted.
     pub(crate) is_ready: bool,
@@ -28,6 +29,11 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    /// Closes it.
+    fn close(mut self, watcher: &mut Watcher) {
+        self.socket.deregister(watcher);
+    }
+
     /// Whether the next turn is to accept from it at once.
     pub(crate) fn accepts(&self) -> bool {
         self.is_ready && !self.is_waiting
@@ -91,6 +97,14 @@ impl Listeners {
         }
     }
 
+    /// What a listener speaks from the next connection on.
+    pub(crate) fn set_spoken(&mut self, number: ListenerNumber, spoken: &Spoken) {
+        let mut all = self.places.iter_mut().flatten();
+        if let Some(listening) = all.find(|listening| listening.number == number) {
+            listening.socket.set_spoken(spoken.clone());
+        }
+    }
+
     /// Nothing waits at this place any more; closes it if it was given up.
     pub(crate) fn is_dry(&mut self, watcher: &mut Watcher, at: usize) {
         if let Some(listening) = self.get_mut(at) {
@@ -103,15 +117,9 @@ impl Listeners {
 
     /// Closes the one at this place, if there is one.
     fn close(&mut self, watcher: &mut Watcher, at: usize) {
-        if let Some(listening) = self.places.get_mut(at).and_then(Option::take) {
-            watcher.remove(listening.socket.descriptor());
+        if let Some(left) = self.places.get_mut(at).and_then(Option::take) {
+            left.close(watcher);
         }
-    }
-
-    /// The place of the listener of this number.
-    pub(crate) fn place_of(&self, number: ListenerNumber) -> Option<usize> {
-        let is_it = |place: &Option<Listening>| place.as_ref().is_some_and(|l| l.number == number);
-        self.places.iter().position(is_it)
     }
 
     /// How many places there are, taken or not.
@@ -136,17 +144,19 @@ impl Listeners {
 
     /// Closes all of them.
     pub(crate) fn clear(&mut self, watcher: &mut Watcher) {
-        for listening in self.places.drain(..).flatten() {
-            watcher.remove(listening.socket.descriptor());
+        for left in self.places.drain(..).flatten() {
+            left.close(watcher);
         }
     }
 }
 
-/// Listeners that come and go while the service threads run.
+/// Listeners that come, go or change while the service threads run.
 #[derive(Debug)]
 pub struct ListenChange {
     /// Those that are given up.
     pub gone: Vec<ListenerNumber>,
+    /// Those that stay and speak something else to new connections.
+    pub(crate) changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread; each takes its own.
     new: Vec<Mutex<Vec<(ListenerNumber, Listener)>>>,
 }
@@ -157,8 +167,15 @@ impl ListenChange {
     pub fn new(gone: Vec<ListenerNumber>, new: Vec<Vec<(ListenerNumber, Listener)>>) -> Self {
         Self {
             gone,
+            changed: Vec::new(),
             new: new.into_iter().map(Mutex::new).collect(),
         }
+    }
+
+    /// The same, where these stay and speak something else to new connections.
+    #[must_use]
+    pub fn changing(self, changed: Vec<(ListenerNumber, Spoken)>) -> Self {
+        Self { changed, ..self }
     }
 
     /// The sockets that come, by service thread, for threads that do not run yet.

@@ -6,11 +6,15 @@
 pub mod addresses;
 mod admitting;
 pub mod adopting;
+mod announced;
+pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;
 mod http;
 pub mod http_port;
+pub mod inherited;
+pub mod interface;
 pub mod io;
 mod link;
 pub mod listener;

@@ -9,7 +9,7 @@ use crate::{
     },
     net::{
         io::{HEADROOM, Io},
-        link::{Lent, Open, Stage},
+        link::{Lent, Link, Open, Stage},
         port::Port,
         service::{Delivered, Refused, Service},
         timers::SessionTimers,
@@ -112,8 +112,13 @@ impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
     fn read<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S, id: ConnectionId) {
         let mut budget = self.settings.read_budget;
-        if self.must_shake_later(id) {
-            return self.list(id);
+        if self.is_opening(id) {
+            if !self.is_announced(id) {
+                return;
+            }
+            if self.must_shake_later(id) {
+                return self.list(id);
+            }
         }
         self.consume_carried(service, id);
         loop {
@@ -131,7 +136,15 @@ impl<T, E> Io<T, E> {
             }
             let room = &mut self.input[HEADROOM..];
             let asked = room.len();
-            match link.read(room) {
+            let is_shaking = link.transport.is_handshaking();
+            let read = link.read(room);
+            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
+                return;
+            }
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
+            match read {
                 Ok(0) => {
                     link.readiness.readable = false;
                     link.readiness.read_closed = true;
@@ -162,6 +175,38 @@ impl<T, E> Io<T, E> {
                 }
             }
         }
+    }
+
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    fn is_opening(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    }
+
+    /// Whether it is known whose connection it is.
+    fn is_announced(&mut self, id: ConnectionId) -> bool {
+        let awaits = |link: &mut Link<T, E>| link.awaits_announcement;
+        !self.slots.get_mut(id).is_some_and(awaits) || self.read_announcement(id)
+    }
+
+    /// Tells that TLS was agreed on; whether the connection may go on.
+    #[cold]
+    fn is_secured<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        let link = self.slots.get_mut(id);
+        if link.is_none_or(|link| link.transport.is_refused()) {
+            // That is told by what was read.
+            return true;
+        }
+        let is_welcome = self.with_setup(id, |setup| service.secured(setup));
+        if is_welcome == Some(false) {
+            self.finish(id);
+        }
+        is_welcome == Some(true)
     }
 
     /// Whether it is in a TLS handshake, and the turn has done enough of them.

@@ -11,7 +11,11 @@ use mio::{
     Interest, Token,
     net::{TcpStream, UnixStream},
 };
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+use socket2::SockRef;
 
 use crate::net::{
     adopting::AcceptedStream,
@@ -37,6 +41,12 @@ macro_rules! with {
             Transport::Tls($socket) => $body,
         }
     };
+}
+
+impl From<TlsStream> for Transport {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
 }
 
 impl Transport {
@@ -121,6 +131,34 @@ impl Transport {
         }
     }
 
+    /// Looks at what the socket has, under TLS if there is any, and leaves it there; `Ok(0)` is the end.
+    pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let flags = RecvFlags::PEEK;
+        let (count, _) = match self {
+            Self::Tcp(socket) => recv(socket, into, flags)?,
+            Self::Unix(socket) => recv(socket, into, flags)?,
+            Self::Tls(stream) => return stream.socket().peek(into),
+        };
+        Ok(count)
+    }
+
+    /// Takes what is ahead of everything that is spoken, TLS included.
+    pub(crate) fn take_ahead(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.socket_mut().take_ahead(into),
+            socket => socket.read(into),
+        }
+    }
+
+    /// Does something with the socket itself.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> R {
+        match self {
+            Self::Tcp(socket) => action(SockRef::from(socket)),
+            Self::Unix(socket) => action(SockRef::from(socket)),
+            Self::Tls(stream) => stream.socket().with_socket(action),
+        }
+    }
+
     /// Has it watched.
     pub(crate) fn register(
         &mut self,
@@ -132,6 +170,15 @@ impl Transport {
             Self::Tcp(socket) => watcher.add(socket, token, interest),
             Self::Unix(socket) => watcher.add(socket, token, interest),
             Self::Tls(stream) => stream.socket_mut().register(watcher, token, interest),
+        }
+    }
+
+    /// Has it watched no longer, although it is not closed.
+    pub(crate) fn deregister(&mut self, watcher: &mut Watcher) {
+        match self {
+            Self::Tcp(socket) => watcher.remove(socket),
+            Self::Unix(socket) => watcher.remove(socket),
+            Self::Tls(stream) => stream.socket_mut().deregister(watcher),
         }
     }
 

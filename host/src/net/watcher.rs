@@ -94,8 +94,17 @@ impl Watcher {
         }
     }
 
+    /// Watches a socket no longer, which may stay open elsewhere.
+    pub(crate) fn remove(&mut self, socket: &mut (impl Source + AsFd)) {
+        match self {
+            // A poll that does not watch it has nothing to forget.
+            Self::Poll(registry) => drop(registry.deregister(socket)),
+            Self::Foreign(foreign) => foreign.remove(socket.as_fd()),
+        }
+    }
+
     /// A socket is about to be closed, which by itself takes it out of a poll.
-    pub(crate) fn remove(&mut self, fd: BorrowedFd<'_>) {
+    pub(crate) fn forget(&mut self, fd: BorrowedFd<'_>) {
         if let Self::Foreign(foreign) = self {
             foreign.remove(fd);
         }

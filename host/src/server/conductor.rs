@@ -15,7 +15,7 @@ use hotsocket_abi::StaticPlugin;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, ConfigError, ListenAddress, diff},
+    config::{Config, ConfigError, ListenerConfig, diff},
     context::{
         handler::Label,
         hub::{Command, Hub},
@@ -73,8 +73,8 @@ pub(crate) enum Errand {
 /// Reads the config again.
 pub(crate) type Reload = Box<dyn FnMut() -> Result<Config, ConfigError> + Send>;
 
-/// Tells scripts and eyes where the host listens: the address, whether TLS is spoken there, and whether there is a page.
-pub(crate) type Announce = fn(&ListenAddress, bool, bool);
+/// Tells scripts and eyes where the host listens: the listener, whether the host has TLS, and whether there is a page.
+pub(crate) type Announce = fn(&ListenerConfig, bool, bool);
 
 /// What it decides with.
 pub(crate) struct Conductor {
@@ -342,6 +342,7 @@ impl Conductor {
                     cause.unwrap_or_default());
             }
         };
+        let scopes = self.listeners.scopes(&listeners);
         let prepare = |own: &LogControl| own.prepare(&config.log, &config.limits);
         let log = match self.log.as_ref().map(prepare).transpose() {
             Ok(prepared) => prepared,
@@ -349,7 +350,7 @@ impl Conductor {
                 return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
             }
         };
-        if let Err(refusal) = self.deployment.reconfigure(config) {
+        if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
         if let Some(tls) = &mut self.tls {
@@ -374,11 +375,11 @@ impl Conductor {
         if !prepared.is_change() {
             return;
         }
-        let (new, gone) = (prepared.new_addresses(), prepared.gone_addresses());
+        let (news, gone) = (prepared.news(), prepared.gone_addresses());
         let change = self.listeners.install(prepared);
         self.hub.tell_all(&Command::Listen(Arc::new(change)));
         self.handle.set_listening(self.listeners.addresses());
-        self.tell_new(&new);
+        self.tell_new(&news);
         for address in gone {
             tracing::info!(target: "hotsocket", "no longer listening on {address}");
         }
@@ -392,20 +393,20 @@ impl Conductor {
     /// Tells where the host listens, unless it was asked to end meanwhile.
     pub(crate) fn tell_listening(&self) {
         if self.ending.is_none() {
-            self.tell_new(&self.listeners.addresses());
+            self.tell_new(&self.listeners.all());
         }
     }
 
     /// Tells where the host listens from now on.
-    fn tell_new(&self, addresses: &[ListenAddress]) {
-        for address in addresses {
+    fn tell_new(&self, news: &[ListenerConfig]) {
+        for listener in news {
             match self.announce {
                 Some(announce) => announce(
-                    address,
+                    listener,
                     self.tls.is_some(),
                     self.deployment.config().has_page(),
                 ),
-                None => tracing::info!(target: "hotsocket", "listening on {address}"),
+                None => tracing::info!(target: "hotsocket", "listening on {}", listener.address),
             }
         }
         if self.announce.is_some() && self.deployment.config().listen.is_empty() {

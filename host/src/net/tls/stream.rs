@@ -12,9 +12,15 @@ use std::{
 };
 
 use rustix::io::Errno;
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{
+    ProtocolVersion, ServerConnection,
+    server::{Accepted, AcceptedAlert, Acceptor},
+};
 
-use crate::net::{adopting::AdoptError, tls::TlsFacts, transport::Transport};
+use crate::net::{
+    tls::{Tls, TlsFacts},
+    transport::Transport,
+};
 
 /// Plain text that is encrypted for one write.
 const BATCH_BYTES: usize = 64 << 10;
@@ -32,7 +38,9 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
 pub(crate) struct TlsStream {
     /// What carries it: TCP or a unix socket.
     socket: Transport,
-    connection: ServerConnection,
+    endpoint: Endpoint,
+    /// What was chosen by the name that the client asks for; none for what is usual.
+    chosen: Option<Arc<str>>,
     /// Bytes that were encrypted and not yet told to be taken.
     owed: usize,
     stage: Stage,
@@ -44,6 +52,14 @@ pub(crate) struct TlsStream {
     is_ended: bool,
     /// What was read is wrong behind what was handed on.
     is_broken: bool,
+}
+
+/// What rustls has of the connection.
+enum Endpoint {
+    /// What the client asks for has not come, so what is spoken with it is not chosen.
+    Greeting(Acceptor, Tls),
+    /// It is.
+    Speaking(ServerConnection),
 }
 
 /// Where it is in its life.
@@ -60,27 +76,19 @@ enum Stage {
 }
 
 impl TlsStream {
-    /// TLS over a socket of which `prefix` was read already; gives the socket back when it cannot be spoken.
-    pub(crate) fn new(
-        config: Arc<ServerConfig>,
-        socket: Transport,
-        prefix: Vec<u8>,
-    ) -> Result<Self, (Transport, AdoptError)> {
-        let mut connection = match ServerConnection::new(config) {
-            Ok(connection) => connection,
-            Err(error) => return Err((socket, io::Error::other(error).into())),
-        };
-        connection.set_buffer_limit(Some(BATCH_BYTES));
-        Ok(Self {
+    /// TLS over a socket of which `prefix` was read already.
+    pub(crate) fn new(tls: Tls, socket: Transport, prefix: Vec<u8>) -> Self {
+        Self {
             socket,
-            connection,
+            endpoint: Endpoint::Greeting(Acceptor::default(), tls),
+            chosen: None,
             owed: 0,
             prefix,
             stage: Stage::Silent,
             has_more: false,
             is_ended: false,
             is_broken: false,
-        })
+        }
     }
 
     pub(crate) fn socket(&self) -> &Transport {
@@ -165,12 +173,18 @@ impl TlsStream {
     fn decrypt(&mut self, into: &mut [u8], from: usize, to: usize) -> io::Result<usize> {
         let (mut at, mut plain) = (from, 0);
         while at < to && !self.is_ended {
-            let taken = self.connection.read_tls(&mut &into[at..to])?;
+            let taken = self.take(&into[at..to])?;
             at += taken;
-            self.is_broken = self.connection.process_new_packets().is_err();
+            let Endpoint::Speaking(connection) = &mut self.endpoint else {
+                if taken == 0 {
+                    break;
+                }
+                continue;
+            };
+            self.is_broken = connection.process_new_packets().is_err();
             // Less comes out than went in, and what was kept from before fits into the spare room.
             while plain < at {
-                match self.connection.reader().read(&mut into[plain..at]) {
+                match connection.reader().read(&mut into[plain..at]) {
                     Ok(0) => {
                         self.is_ended = true;
                         break;
@@ -186,12 +200,42 @@ impl TlsStream {
         Ok(plain)
     }
 
+    /// Hands records on; once the client has said what it asks for, what is spoken with it is chosen.
+    fn take(&mut self, records: &[u8]) -> io::Result<usize> {
+        let (acceptor, tls) = match &mut self.endpoint {
+            Endpoint::Speaking(connection) => return connection.read_tls(&mut &*records),
+            Endpoint::Greeting(acceptor, tls) => (acceptor, tls),
+        };
+        let taken = acceptor.read_tls(&mut &*records)?;
+        let begun = acceptor.accept().and_then(|accepted| match accepted {
+            Some(accepted) => begin(accepted, tls).map(Some),
+            None => Ok(None),
+        });
+        match begun {
+            Ok(Some((connection, chosen))) => {
+                self.endpoint = Endpoint::Speaking(connection);
+                self.chosen = chosen;
+            }
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                self.stage = Stage::Refused;
+                // A socket that has just been accepted has room for it; one that has not gets none.
+                let _ = alert.write_all(&mut Gathered::of(&mut self.socket));
+                return Err(wrong(&error.to_string()));
+            }
+        }
+        Ok(taken)
+    }
+
     /// What is wrong with what the peer sent. It has been told by an alert, as far as the socket took it.
     fn fail(&mut self) -> io::Error {
-        if self.connection.is_handshaking() {
+        if self.is_handshaking() {
             self.stage = Stage::Refused;
         }
-        match self.connection.process_new_packets() {
+        let Endpoint::Speaking(connection) = &mut self.endpoint else {
+            return wrong("no greeting");
+        };
+        match connection.process_new_packets() {
             Err(error) => wrong(&error.to_string()),
             Ok(_) => wrong("a record that cannot be read"),
         }
@@ -204,7 +248,7 @@ impl TlsStream {
 
     /// The same out of several slices, all in one batch.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.connection.is_handshaking() {
+        if self.is_handshaking() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.owed == 0 {
@@ -212,7 +256,9 @@ impl TlsStream {
             if self.send_records()? > 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            self.owed = self.connection.writer().write_vectored(slices)?;
+            if let Endpoint::Speaking(connection) = &mut self.endpoint {
+                self.owed = connection.writer().write_vectored(slices)?;
+            }
         }
         let waits = self.send_records()?;
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -250,7 +296,9 @@ impl TlsStream {
     /// Tells the peer that nothing more comes, and the socket when that has left.
     pub(crate) fn shut_down(&mut self) {
         if self.stage != Stage::Refused {
-            self.connection.send_close_notify();
+            if let Endpoint::Speaking(connection) = &mut self.endpoint {
+                connection.send_close_notify();
+            }
             self.stage = Stage::Closing;
         }
         // A socket that is gone already has nobody to tell.
@@ -267,7 +315,7 @@ impl TlsStream {
 
     /// Whether records wait for the socket.
     pub(crate) fn has_output(&self) -> bool {
-        self.connection.wants_write()
+        self.connection().is_some_and(|spoken| spoken.wants_write())
     }
 
     /// Sends records that wait, as many as the socket takes.
@@ -281,12 +329,12 @@ impl TlsStream {
 
     /// Writes records until the socket is full; how many bytes of them still wait.
     fn send_records(&mut self) -> io::Result<usize> {
-        while self.connection.wants_write() {
-            let mut gathered = Gathered {
-                socket: &mut self.socket,
-                waits: 0,
-            };
-            match self.connection.write_tls(&mut gathered) {
+        let Endpoint::Speaking(connection) = &mut self.endpoint else {
+            return Ok(0);
+        };
+        while connection.wants_write() {
+            let mut gathered = Gathered::of(&mut self.socket);
+            match connection.write_tls(&mut gathered) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -301,7 +349,15 @@ impl TlsStream {
 
     /// Whether nothing may be sent or was received yet.
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        self.connection()
+            .is_none_or(|spoken| spoken.is_handshaking())
+    }
+
+    fn connection(&self) -> Option<&ServerConnection> {
+        match &self.endpoint {
+            Endpoint::Greeting(..) => None,
+            Endpoint::Speaking(connection) => Some(connection),
+        }
     }
 
     /// Whether the peer does not speak TLS, or not ours.
@@ -311,9 +367,10 @@ impl TlsStream {
 
     /// What was agreed on; none before.
     pub(crate) fn facts(&self) -> Option<TlsFacts<'_>> {
-        let suite = self.connection.negotiated_cipher_suite()?;
-        let version = self.connection.protocol_version()?;
-        let certificates = self.connection.peer_certificates();
+        let connection = self.connection()?;
+        let suite = connection.negotiated_cipher_suite()?;
+        let version = connection.protocol_version()?;
+        let certificates = connection.peer_certificates();
         let peer_certificate = certificates.and_then(|chain| chain.first());
         Some(TlsFacts {
             version: match version {
@@ -321,13 +378,25 @@ impl TlsStream {
                 _ => 0x0304,
             },
             suite: suite.suite().as_str().unwrap_or("unknown"),
-            server_name: self.connection.server_name(),
-            application_protocol: self.connection.alpn_protocol(),
+            server_name: connection.server_name(),
+            chosen: self.chosen.as_deref(),
+            application_protocol: connection.alpn_protocol(),
             peer_certificate: peer_certificate.map(AsRef::as_ref),
             // The handshake has failed with any other.
             is_peer_checked: peer_certificate.is_some(),
         })
     }
+}
+
+/// A connection whose client has said what it asks for, and what was chosen by it; or what it is told that cannot have one.
+type Begun = Result<(ServerConnection, Option<Arc<str>>), (rustls::Error, AcceptedAlert)>;
+
+/// Goes on with what is spoken with whoever asks for this.
+fn begin(accepted: Accepted, tls: &Tls) -> Begun {
+    let chosen = tls.choose(accepted.client_hello().server_name());
+    let mut connection = accepted.into_connection(chosen.config)?;
+    connection.set_buffer_limit(Some(BATCH_BYTES));
+    Ok((connection, chosen.name))
 }
 
 fn wrong(what: &str) -> io::Error {
@@ -338,6 +407,12 @@ fn wrong(what: &str) -> io::Error {
 struct Gathered<'a> {
     socket: &'a mut Transport,
     waits: usize,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(socket: &'a mut Transport) -> Self {
+        Self { socket, waits: 0 }
+    }
 }
 
 impl Write for Gathered<'_> {
