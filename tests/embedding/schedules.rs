@@ -332,7 +332,14 @@ impl Virtual {
 fn meddle(dice: &mut Dice, host: &HostHandle, ledger: &Ledger, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let handles = ledger.handles.lock().unwrap();
-        let newest = handles.len().saturating_sub(dice.below(8) as usize + 1);
+        // Most often one of the newest; but who was paused is to be let go, however old it is.
+        let among = match dice.below(4) {
+            0 => handles.len() as u64,
+            _ => 8,
+        };
+        let newest = handles
+            .len()
+            .saturating_sub(dice.below(among.max(1)) as usize + 1);
         let Some((id, session)) = handles.get(newest).copied() else {
             drop(handles);
             thread::yield_now();
