@@ -215,3 +215,81 @@ fn a_stream_that_is_not_connected_is_refused() {
     let refused = host.adopt(stream).unwrap_err();
     assert!(matches!(refused.why, AdoptError::Socket(_)));
 }
+
+#[cfg(feature = "tls")]
+mod tls {
+    use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Instant};
+
+    use hotsocket::{Adopt, HostConfig, net::tls::TlsSettings};
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
+
+    use super::accepted;
+    use crate::{
+        DEADLINE, anywhere, builder,
+        peer::{Peer, request, turn},
+    };
+
+    /// A config whose listener speaks TLS, and what a client goes by that trusts its certificate.
+    fn secured(directory: &Path) -> (HostConfig, ClientConfig) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (cert_path, key_path) = (directory.join("cert.pem"), directory.join("key.pem"));
+        fs::write(&cert_path, certificate.pem()).unwrap();
+        fs::write(&key_path, key.serialize_pem()).unwrap();
+        fs::set_permissions(&key_path, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = HostConfig {
+            listen: vec![anywhere().into()],
+            tls: Some(TlsSettings::new(cert_path, key_path)),
+            ..HostConfig::default()
+        };
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots);
+        (config, client.with_no_client_auth())
+    }
+
+    #[test]
+    fn seed_2_13_under_tls_what_was_read_already_is_the_beginning_of_the_handshake() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, client) = secured(directory.path());
+        let mut host = builder(&Arc::default()).config(config).build().unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut greeting = Vec::new();
+        tls.write_tls(&mut greeting).unwrap();
+
+        let (mut socket, stream) = accepted();
+        let split = greeting.len() / 2;
+        host.adopt_with_prefix(stream, &greeting[..split]).unwrap();
+        socket.write_all(&greeting[split..]).unwrap();
+        tls.writer()
+            .write_all(request("/probe").as_bytes())
+            .unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let (began, mut answer) = (Instant::now(), Vec::new());
+        while !answer.starts_with(b"HTTP/1.1 101") {
+            assert!(began.elapsed() < DEADLINE, "{}", answer.escape_ascii());
+            turn(&mut host);
+            while tls.wants_write() && tls.write_tls(&mut socket).is_ok() {}
+            while tls.read_tls(&mut socket).is_ok_and(|count| count > 0) {
+                tls.process_new_packets().unwrap();
+            }
+            // Nothing yet, or a piece.
+            let _ = std::io::Read::read_to_end(&mut tls.reader(), &mut answer);
+        }
+    }
+
+    #[test]
+    fn seed_2_12_a_stream_that_somebody_else_has_decrypted_is_adopted_as_plain() {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, _) = secured(directory.path());
+        let mut host = builder(&Arc::default()).config(config).build().unwrap();
+        let (client, stream) = accepted();
+        host.adopt(Adopt::new(stream).plain()).unwrap();
+        (&client).write_all(request("/probe").as_bytes()).unwrap();
+        let mut peer = Peer::answered(client, &mut || turn(&mut host));
+        assert_eq!(peer.ask_of(&mut host, "plain"), "plain");
+    }
+}
