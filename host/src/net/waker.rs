@@ -34,7 +34,7 @@ impl Waker {
     }
 }
 
-/// A descriptor that is readable from a wake on until it is [cleared](Self::clear).
+/// A descriptor that is readable from a wake on until it was seen.
 #[derive(Clone, Debug)]
 pub struct WakeEvent(Arc<OwnedFd>);
 
