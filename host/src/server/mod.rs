@@ -26,7 +26,7 @@ mod threads;
 mod worker;
 
 pub use builder::HostBuilder;
-pub use handle::{HostHandle, Waker};
+pub use handle::{CloseError, HostHandle, Waker};
 pub use host::{Host, HostThread};
 pub use listeners::StartError;
 #[cfg(feature = "cli")]
