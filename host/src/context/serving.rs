@@ -11,7 +11,7 @@ use crate::{
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
-        offload::{FileDesk, FileThreads},
+        offload::{OffloadDesk, OffloadThreads},
         request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
@@ -24,6 +24,7 @@ use crate::{
         io,
         peer::Peer,
         port::Port,
+        resolve::Lookup,
         seats::Full,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
@@ -54,7 +55,7 @@ pub struct Context {
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
     pub(super) answer_fields_bytes: u64,
-    pub(super) desk: FileDesk,
+    pub(super) desk: OffloadDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -67,11 +68,11 @@ impl Context {
         thread: usize,
         hub: Arc<Hub>,
         vhosts: Arc<Vhosts>,
-        files: Arc<FileThreads>,
+        files: Arc<OffloadThreads>,
         limits: &Limits,
     ) -> Self {
         Self {
-            desk: FileDesk::new(files, Arc::clone(&hub), thread),
+            desk: OffloadDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
             vhosts,
@@ -238,6 +239,10 @@ impl Service for Context {
 
     fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>) {
         self.desk.warm((id, number), file, range);
+    }
+
+    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool {
+        self.desk.resolve(id, lookup)
     }
 
     fn rules(&self, session: &Session) -> InboundRules {

@@ -5,17 +5,23 @@
 
 pub mod addresses;
 pub(crate) mod date_clock;
+pub mod dial;
+mod dialling;
 pub mod event_loop;
 mod file_sending;
 mod http;
 pub mod http_port;
 pub mod io;
+pub mod job_threads;
 mod link;
 pub mod listener;
 pub mod listening;
 pub mod mailbox;
+mod masking_keys;
 pub mod peer;
 pub mod port;
+mod race;
+pub mod resolve;
 pub mod reverse_name;
 pub mod seats;
 mod serve;

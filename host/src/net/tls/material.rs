@@ -210,7 +210,10 @@ fn read_key(path: &Path) -> Result<Vec<u8>, TlsFault> {
     read("tls.key", path, file)
 }
 
-fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+pub(super) fn certificates(
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let pem = read(what, path, open(what, path)?)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match found {

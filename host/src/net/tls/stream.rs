@@ -12,9 +12,18 @@ use std::{
 };
 
 use rustix::io::Errno;
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{
+    ClientConnection, Connection, Error, ProtocolVersion, ServerConfig, ServerConnection,
+    pki_types::ServerName,
+};
 
-use crate::net::{tls::TlsFacts, transport::Transport};
+use crate::{
+    net::{
+        tls::{ClientTlsConfig, TlsFacts, server_fault},
+        transport::Transport,
+    },
+    wire::url_host::Host,
+};
 
 /// Plain text that is encrypted for one write.
 const BATCH_BYTES: usize = 64 << 10;
@@ -28,11 +37,13 @@ const ROUNDS: usize = 16;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 59\r\nConnection: close\r\n\r\nThis port speaks TLS: begin the URL with https or with wss\n";
 
-/// The server's side of a TLS connection.
+/// One side of a TLS connection.
 pub(crate) struct TlsStream {
     /// What carries it: TCP or a unix socket.
     socket: Transport,
-    connection: ServerConnection,
+    connection: Connection,
+    /// What only a client knows.
+    server: Option<Server>,
     /// Bytes that were encrypted and not yet told to be taken.
     owed: usize,
     stage: Stage,
@@ -42,6 +53,14 @@ pub(crate) struct TlsStream {
     is_ended: bool,
     /// What was read is wrong behind what was handed on.
     is_broken: bool,
+}
+
+/// The server, as its client knows it.
+struct Server {
+    /// Whom we have asked for.
+    name: String,
+    /// It has shown that it is the one that is meant, or else the handshake has failed.
+    is_checked: bool,
 }
 
 /// Where it is in its life.
@@ -59,17 +78,45 @@ enum Stage {
 
 impl TlsStream {
     pub(crate) fn new(config: Arc<ServerConfig>, socket: Transport) -> io::Result<Self> {
-        let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(Self::with(connection.into(), socket, Stage::Silent))
+    }
+
+    /// The client's end, to a server with this name. Its first records wait for [`Self::flush`].
+    pub(crate) fn connect(
+        config: &ClientTlsConfig,
+        host: &Host,
+        socket: Transport,
+    ) -> io::Result<Self> {
+        let name = match host {
+            // The root of DNS is no part of a name that a certificate is for.
+            Host::Name(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+            Host::V4(address) => address.to_string(),
+            Host::V6(address) => address.to_string(),
+        };
+        let server_name = ServerName::try_from(name.clone()).map_err(io::Error::other)?;
+        let connection =
+            ClientConnection::new(config.config(), server_name).map_err(io::Error::other)?;
+        let mut stream = Self::with(connection.into(), socket, Stage::Speaking);
+        stream.server = Some(Server {
+            name,
+            is_checked: config.is_checked(),
+        });
+        Ok(stream)
+    }
+
+    fn with(mut connection: Connection, socket: Transport, stage: Stage) -> Self {
         connection.set_buffer_limit(Some(BATCH_BYTES));
-        Ok(Self {
+        Self {
             socket,
             connection,
+            server: None,
             owed: 0,
-            stage: Stage::Silent,
+            stage,
             has_more: false,
             is_ended: false,
             is_broken: false,
-        })
+        }
     }
 
     pub(crate) fn socket(&self) -> &Transport {
@@ -162,8 +209,15 @@ impl TlsStream {
             self.stage = Stage::Refused;
         }
         match self.connection.process_new_packets() {
-            Err(error) => wrong(&error.to_string()),
+            Err(error) => wrong(&self.told(&error)),
             Ok(_) => wrong("a record that cannot be read"),
+        }
+    }
+
+    fn told(&self, error: &Error) -> String {
+        match &self.server {
+            None => error.to_string(),
+            Some(server) => server_fault::told(error, &server.name),
         }
     }
 
@@ -291,11 +345,17 @@ impl TlsStream {
                 _ => 0x0304,
             },
             suite: suite.suite().as_str().unwrap_or("unknown"),
-            server_name: self.connection.server_name(),
+            server_name: match (&self.connection, &self.server) {
+                (Connection::Server(connection), _) => connection.server_name(),
+                (Connection::Client(_), server) => server.as_ref().map(|server| &*server.name),
+            },
             application_protocol: self.connection.alpn_protocol(),
             peer_certificate: peer_certificate.map(AsRef::as_ref),
-            // The handshake has failed with any other.
-            is_peer_checked: peer_certificate.is_some(),
+            // The handshake of a server has failed with any other.
+            is_peer_checked: match &self.server {
+                None => peer_certificate.is_some(),
+                Some(server) => server.is_checked,
+            },
         })
     }
 }
