@@ -217,12 +217,21 @@ impl Desk {
     }
 
     fn with(change: impl FnOnce(&mut Limits), resolver: impl FnOnce(&Limits) -> Resolver) -> Self {
+        Self::listening(change, resolver, |listener| listener)
+    }
+
+    fn listening(
+        change: impl FnOnce(&mut Limits),
+        resolver: impl FnOnce(&Limits) -> Resolver,
+        with: impl FnMut(Listener) -> Listener,
+    ) -> Self {
         let mut limits = Limits {
             idle_ping_ms: 0,
             ..Limits::default()
         };
         change(&mut limits);
-        let listeners = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
+        let bound = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
+        let listeners: Vec<_> = bound.into_iter().map(with).collect();
         let address = listeners[0].local_address().unwrap();
         let (find, found) = channel();
         let poll = Loop::new().unwrap();

@@ -252,6 +252,7 @@ fn a_loop_that_ends_tells_what_it_had_dialled() {
     let mut desk = Desk::new();
     desk.dial(1, at(silent.address));
     turn(&mut desk.event_loop, 1);
+    assert_eq!(sockets(silent.address.port()), before + 1);
     desk.event_loop.io.stop();
     turn(&mut desk.event_loop, 1);
     assert_eq!(desk.event_loop.service.failed.len(), 1);
