@@ -96,6 +96,29 @@ fn the_first_that_is_connected_is_the_one_and_the_others_are_closed() {
 }
 
 #[test]
+fn where_nobody_answers_the_time_ends_it_and_says_at_which_stage() {
+    let silent = Silence::new(([127, 0, 0, 1], 0).into());
+    let mut desk = Desk::limited(|limits| limits.dial_ms = 50);
+    desk.dial(1, to_all(&[silent.address]));
+    let error = desk.failure();
+    assert_eq!(
+        (error.stage, error.cause),
+        (Stage::Connect, OpeningCause::Late)
+    );
+    desk.is_left_empty();
+}
+
+#[test]
+fn without_an_address_nothing_is_tried() {
+    let mut desk = Desk::new();
+    desk.dial(1, to_all(&[]));
+    assert_eq!(
+        desk.failure().to_string(),
+        "connecting: no address was given"
+    );
+}
+
+#[test]
 fn what_became_of_each_address_is_told() {
     let mut desk = Desk::new();
     let refusing = [closed_port(), closed_port()];
