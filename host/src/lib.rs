@@ -14,7 +14,7 @@
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let host = Host::builder()
 //!     .listen(anywhere)
-//!     .plugin(hotsocket_echo::plugin())
+//!     .plugin(echo::plugin())
 //!     .build()?;
 //! println!("listening on {:?}", host.local_addrs());
 //! let server = host.spawn()?; // or `host.run()`, on this thread
@@ -39,7 +39,7 @@
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let mut host = Host::builder()
 //!     .listen(anywhere)
-//!     .plugin(hotsocket_echo::plugin())
+//!     .plugin(echo::plugin())
 //!     .build()?;
 //!
 //! let mut browser = TcpStream::connect(host.local_addrs()[0])?;
@@ -112,7 +112,7 @@ pub mod server;
 mod version;
 pub mod wire;
 
-pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress};
+pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{event_loop::Turned, token::ConnectionId};
 pub use server::{

@@ -10,7 +10,7 @@ use std::{
 };
 
 use hotsocket::{
-    ControlPlace, Host, HostConfig, HostError, StartError,
+    ControlPlace, Host, HostConfig, HostError, ListenAddress, StartError,
     config::{Overrides, ProtocolConfig, VhostConfig, resolve},
     plugin::refusal::Stage,
 };
@@ -26,7 +26,12 @@ fn seed_1_1_one_call_serves_what_a_config_says() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.sock");
     let config = HostConfig {
-        listen: vec![format!("unix:{}", path.display()).parse().unwrap()],
+        listen: vec![
+            format!("unix:{}", path.display())
+                .parse::<ListenAddress>()
+                .unwrap()
+                .into(),
+        ],
         ..HostConfig::default()
     };
     let again = config.clone();

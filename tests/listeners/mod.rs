@@ -1,4 +1,9 @@
-//! Where the host listens beside the usual TCP port: unix sockets.
+//! Where the host listens, and for whom: unix sockets, network interfaces, sockets that were passed to the process, and
+//! connections that a proxy announces.
+
+mod announced;
+mod interface;
+mod passed;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -23,7 +23,10 @@ fn started(listen: &[&str]) -> Server {
 }
 
 fn reload(server: &Server, config: &Config) {
-    fs::write(server.config_file(), config.text()).expect("ours");
+    // Whole from the first moment: the host may still read it for the signal before, and an empty file is a config.
+    let new = server.config_file().with_extension("new");
+    fs::write(&new, config.text()).expect("ours");
+    fs::rename(new, server.config_file()).expect("ours");
     server.signal(Signal::HUP);
 }
 
@@ -42,6 +45,23 @@ fn assert_echoes(address: SocketAddr) {
 
 fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err()
+}
+
+#[test]
+fn seed_2_1_a_port_is_the_one_that_is_asked_for_or_a_free_one_that_is_told() {
+    // The port is ours at one address, so nobody is at it at the other, and it can be asked for there.
+    let own = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = own.local_addr().expect("it is bound").port();
+    let asked = format!("127.0.0.9:{port}");
+    let server = started(&[&asked, ANY, ANY]);
+    let [first, free, another] = server.addresses() else {
+        panic!("three addresses");
+    };
+    assert_eq!(first.to_string(), asked);
+    assert!(free.port() != 0 && another.port() != 0 && free != another);
+    for address in [first, free, another] {
+        assert_echoes(*address);
+    }
 }
 
 #[test]
@@ -136,7 +156,7 @@ fn a_port_that_is_given_up_is_free_for_others_while_its_sessions_go_on() {
 }
 
 #[test]
-fn a_host_that_listens_nowhere_says_so_and_can_be_given_an_address() {
+fn seed_2_2_a_host_that_listens_nowhere_says_so_and_can_be_given_an_address() {
     let server = started(&[]);
     server.await_log(0, |line| line.mentions("nothing is listened on"));
     reload(&server, &config(&[ANY]));

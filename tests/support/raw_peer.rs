@@ -58,6 +58,7 @@ impl RawPeer {
     }
 
     /// A peer whose bytes go through `secured`, which writes to this connection with the server and reads from it.
+    #[cfg(feature = "tls")]
     pub(crate) fn through(secured: Box<dyn Stream>, transport: TcpStream) -> Self {
         let address = transport.peer_addr().expect("connected");
         let mut peer = Self::of(transport, address);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -25,6 +26,7 @@ pub(crate) struct Setup {
     listeners: usize,
     has_listen_flags: bool,
     has_control: bool,
+    passed: Option<OwnedFd>,
 }
 
 impl Setup {
@@ -45,6 +47,7 @@ impl Setup {
             listeners: 1,
             has_listen_flags: true,
             has_control: true,
+            passed: None,
         }
     }
 
@@ -106,6 +109,12 @@ impl Setup {
         self
     }
 
+    /// With this socket as descriptor 3, as systemd passes it, under these names.
+    pub(crate) fn passes(mut self, socket: impl Into<OwnedFd>, names: &str) -> Self {
+        self.passed = Some(socket.into());
+        self.environment("LISTEN_FDNAMES", names)
+    }
+
     /// With so few files that may be open.
     pub(crate) fn open_files(mut self, count: u32) -> Self {
         self.open_files = Some(count);
@@ -157,15 +166,17 @@ impl Setup {
     }
 
     fn spawn(&self) -> Child {
-        let mut command = match self.open_files {
-            None => hotsocket(),
-            Some(count) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\"")]);
-                shell.arg(env!("CARGO_BIN_EXE_hotsocket"));
-                shell
+        let mut command = match (self.open_files, &self.passed) {
+            (None, None) => hotsocket(),
+            (Some(count), _) => shell(&format!("ulimit -n {count}; exec \"$0\" \"$@\"")),
+            // Only the process itself knows its number, and only after the fork.
+            (None, Some(_)) => {
+                shell("exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\"")
             }
         };
+        let stdin = self.passed.as_ref().map_or_else(Stdio::null, |socket| {
+            socket.try_clone().expect("a duplicate").into()
+        });
         command.arg("serve");
         if self.has_listen_flags {
             for _ in 0..self.listeners {
@@ -183,7 +194,7 @@ impl Setup {
             .current_dir(self.directory.path())
             .env("XDG_RUNTIME_DIR", self.directory.path().join("run"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -343,6 +354,13 @@ pub(crate) fn hotsocket() -> Command {
         command.env_remove(format!("HOTSOCKET_{name}"));
     }
     command
+}
+
+/// The same, begun by these words of a shell.
+fn shell(words: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", words, env!("CARGO_BIN_EXE_hotsocket")]);
+    shell
 }
 
 /// Runs a command to its end.

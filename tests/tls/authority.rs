@@ -11,7 +11,9 @@ use rcgen::{
     KeyUsagePurpose, SerialNumber,
 };
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 use tempfile::TempDir;
 use tungstenite::WebSocket;
 
@@ -85,14 +87,27 @@ impl Authority {
 
     /// What a client goes by that trusts this authority and shows a certificate of it.
     pub(super) fn client(&self) -> ClientConfig {
+        self.client_of(Some(self), rustls::ALL_VERSIONS)
+    }
+
+    /// What a client goes by that trusts this authority and shows a certificate of `signer`, if any.
+    pub(super) fn client_of(
+        &self,
+        signer: Option<&Self>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.certificate.der().clone())
             .expect("an authority");
-        let (certificate, key) = self.sign(7);
+        let builder = ClientConfig::builder_with_protocol_versions(versions);
+        let builder = builder.with_root_certificates(roots);
+        let Some(signer) = signer else {
+            return builder.with_no_client_auth();
+        };
+        let (certificate, key) = signer.sign(7);
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        ClientConfig::builder()
-            .with_root_certificates(roots)
+        builder
             .with_client_auth_cert(vec![certificate.der().clone()], key.into())
             .expect("our own key")
     }
@@ -110,6 +125,18 @@ impl Authority {
             .expect("a valid time");
         let name = ServerName::try_from(name).expect("a name");
         let tls = ClientConnection::new(Arc::new(self.client()), name).expect("a good config");
+        StreamOwned::new(tls, transport)
+    }
+
+    /// A connection of a client that shows a certificate of another authority.
+    pub(super) fn connect_as(&self, signer: &Self, address: SocketAddr) -> Secured {
+        let transport = TcpStream::connect(address).expect("the server accepts");
+        transport
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a valid time");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::new(self.client_of(Some(signer), rustls::ALL_VERSIONS));
+        let tls = ClientConnection::new(config, name).expect("a good config");
         StreamOwned::new(tls, transport)
     }
 

@@ -263,3 +263,25 @@ fn a_certificate_that_changes_is_found_without_a_signal() {
     });
     assert!(line.is_some(), "nobody has looked");
 }
+
+#[test]
+fn seed_3_4_a_cipher_string_of_openssl_is_refused_and_names_of_rustls_are_kept_to() {
+    let authority = Authority::new();
+    let with = |suites: serde_json::Value| {
+        let tls = json!({
+            "cert": authority.path("cert.pem"), "key": authority.path("key.pem"), "suites": suites,
+        });
+        setup(&authority).config(&Config::new().key("tls", tls))
+    };
+    let output = with(json!("ECDHE-ECDSA-CHACHA20-POLY1305:!aNULL")).run();
+    assert!(!output.status.success(), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let meant = "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256";
+    assert!(said.contains("OpenSSL") && said.contains(meant), "{said}");
+    // A client prefers another one, and has this one too.
+    let server = with(json!(["TLS13_CHACHA20_POLY1305_SHA256"])).start();
+    let session = authority.open(server.address(), "/echo");
+    let agreed = session.get_ref().conn.negotiated_cipher_suite();
+    let agreed = agreed.expect("the handshake is done").suite();
+    assert_eq!(agreed, rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+}

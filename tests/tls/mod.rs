@@ -1,12 +1,18 @@
 //! What peers and operators see of TLS.
 
+mod announced;
 mod authority;
 mod clients;
 mod files;
 mod half_made;
+mod judges;
+mod listeners;
 mod names;
+mod policies;
+mod redirects;
 mod replaced;
 mod sessions;
+mod settings;
 
 use crate::support::plugins::{echo, plugin};
 use crate::support::{Config, Server, Setup};

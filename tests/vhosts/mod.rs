@@ -1,5 +1,7 @@
 //! Several vhosts on one port: what leads to which, and that nothing of one shows in another.
 
+mod listeners;
+
 use std::fs;
 
 use rustix::process::Signal;

@@ -77,7 +77,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where to listen, several times for several places [default: 127.0.0.1:7681]
-    #[arg(long, value_name = "ADDR:PORT|unix:PATH", value_parser = parse_address)]
+    #[arg(long, value_name = "ADDR:PORT|interface:NAME:PORT|unix:PATH|systemd", value_parser = parse_address)]
     pub listen: Vec<ListenAddress>,
     /// The directory of plugin files [default: ./plugins]
     #[arg(long, value_name = "DIR")]

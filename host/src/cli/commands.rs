@@ -13,7 +13,8 @@ use super::{Done, print};
 use crate::config::{self, Config, ConfigError, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
 use crate::logging::{self, LogControl};
-use crate::server::{self, Host};
+use crate::net::inherited::Inherited;
+use crate::server::{self, Host, StartError};
 
 /// `serve`.
 pub(super) fn serve(mut args: ServeArgs) -> Done {
@@ -23,8 +24,10 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
         .or(Overrides::from_environment(|name| env::var_os(name))?);
     let read = move || config::load(file.as_deref(), &overrides);
     let config = read()?;
+    // Before there is a thread that could read the environment meanwhile.
+    let inherited = Inherited::take().map_err(StartError::from)?;
     let log = logging::init(&config.log, &config.limits)?;
-    let served = run(config, &log, read);
+    let served = run(config, &log, inherited, read);
     if !log.finish(LAST_LINES) {
         print::warning("the last lines of `log.file` could not be written; look at its disk");
     }
@@ -35,6 +38,7 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
 fn run(
     config: Config,
     log: &LogControl,
+    inherited: Inherited,
     read: impl FnMut() -> Result<Config, ConfigError> + Send + 'static,
 ) -> Done {
     raise_open_files();
@@ -42,6 +46,7 @@ fn run(
         .config(config)
         .log(log.clone())
         .reload(read)
+        .inherited(inherited)
         .announce(server::tell);
     let handle = host.handle();
     let bound = host.bind()?;

@@ -8,7 +8,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
-use super::listen::{ListenAddress, listen};
+use super::listen::listen;
+use super::listener::WrittenListener;
 use super::reader::{Located, Reader};
 use super::run_as::{WrittenRunAs, run_as};
 use super::source::Source;
@@ -22,7 +23,7 @@ use crate::wire::header_list::is_token;
 /// A config file as it was written: nothing filled in, nothing looked up.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    pub(super) listen: Option<Vec<ListenAddress>>,
+    pub(super) listen: Option<Vec<WrittenListener>>,
     pub(super) tls: Option<TlsSettings>,
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,

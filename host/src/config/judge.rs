@@ -2,13 +2,14 @@
 //! as a whole.
 
 use super::error::{ConfigError, Fault};
+use super::listener;
 use super::origin::parse_origin;
 use super::overrides::MOST_THREADS;
-use super::{Config, DEFAULT_VHOST};
+use super::{Config, DEFAULT_VHOST, ListenerConfig};
 use crate::limits::Limits;
 
 /// Why something is wrong, and the mend.
-type Wrong = (String, String);
+pub(super) type Wrong = (String, String);
 
 impl Config {
     /// Whether the parts fit together. What came from a file does.
@@ -63,10 +64,17 @@ impl Config {
                     (cause, "rename one of them".into()),
                 );
             }
-            if vhost.hosts.is_empty() {
+            let is_named = |listener: &ListenerConfig| listener.vhosts.contains(&vhost.name);
+            if vhost.hosts.is_empty() && !self.listen.iter().any(is_named) {
                 let cause = "no host leads to it".to_owned();
                 let mend = "name at least one in `hosts`";
                 refuse(format!("vhosts.{}", vhost.name), (cause, mend.into()));
+            }
+        }
+        let names: Vec<_> = self.vhosts().map(|vhost| vhost.name.as_str()).collect();
+        for listener in &self.listen {
+            for wrong in listener::wrongs(listener, self.tls.as_ref(), &names) {
+                refuse(format!("listen, {}", listener.address), wrong);
             }
         }
         match faults.is_empty() {

@@ -9,8 +9,10 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
 use nix::unistd::{Group, User};
 
+use super::listener::{WrittenListener, WrittenRules};
 use super::reader::{Located, Reader};
 use super::run_as::RunAs;
+use crate::net::interface::InterfaceSettings;
 use crate::net::listener::{InetSettings, MOST_KEEPALIVE_PROBES, MOST_KEEPALIVE_S};
 use crate::net::unix_socket::{DEFAULT_MODE, MOST_PATH_BYTES, UnixSettings};
 
@@ -21,6 +23,19 @@ pub enum ListenAddress {
     Inet(InetSettings),
     /// A unix socket.
     Unix(UnixSettings),
+    /// All addresses that a network interface has.
+    Interface(InterfaceSettings),
+    /// Sockets that were passed to the process, by systemd.
+    Passed(PassedSettings),
+}
+
+/// Sockets that were opened before the process began, and passed to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedSettings {
+    /// What they are called; without it all that no other entry has the name of.
+    pub name: Option<String>,
+    /// What is set for each that has an address: keepalive. The address in it means nothing.
+    pub each: InetSettings,
 }
 
 impl ListenAddress {
@@ -52,12 +67,17 @@ impl ListenAddress {
     }
 
     /// Whether only one of the two could be bound.
-    fn is_same_place(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Inet(one), Self::Inet(other)) => {
                 one.address.port() != 0 && one.address == other.address
             }
             (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            (Self::Interface(one), Self::Interface(other)) => {
+                let (port, other_port) = (one.each.address.port(), other.each.address.port());
+                port != 0 && (&one.name, port) == (&other.name, other_port)
+            }
+            (Self::Passed(one), Self::Passed(other)) => one.name == other.name,
             _ => false,
         }
     }
@@ -69,6 +89,13 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Inet(settings) => settings.address.fmt(f),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Passed(PassedSettings { name: None, .. }) => f.write_str(PASSED),
+            Self::Passed(PassedSettings {
+                name: Some(name), ..
+            }) => write!(f, "{PASSED}:{name}"),
+            Self::Interface(one) => {
+                write!(f, "interface:{}:{}", one.name, one.each.address.port())
+            }
         }
     }
 }
@@ -95,15 +122,61 @@ pub struct BadAddress {
     pub(super) mend: String,
 }
 
-/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`, or `unix:` and the path of a socket.
+/// An address and port, as in `127.0.0.1:7681` and `[::1]:7681`; `unix:` and the path of a socket; `interface:` with
+/// the name of a network interface and a port; or `systemd` for sockets that it passes, with a colon and a name for those of
+/// that name.
 ///
 /// # Errors
 ///
 /// Why it is none.
 pub fn parse_address(text: &str) -> Result<ListenAddress, BadAddress> {
-    match text.strip_prefix("unix:") {
-        Some(path) => unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix),
+    if let Some(path) = text.strip_prefix("unix:") {
+        return unix_path(path, |path| PathBuf::from(path)).map(ListenAddress::unix);
+    }
+    if let Some(name) = text.strip_prefix(PASSED) {
+        let colon = name.strip_prefix(':');
+        if name.is_empty() || colon.is_some() {
+            return passed(colon).map(ListenAddress::Passed);
+        }
+    }
+    match text.strip_prefix("interface:") {
+        Some(text) => parse_interface(text).map(ListenAddress::Interface),
         None => parse_inet(text).map(ListenAddress::inet),
+    }
+}
+
+/// A port at addresses that are still to be found.
+fn any(port: u16) -> InetSettings {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port).into()
+}
+
+fn passed(name: Option<&str>) -> Result<PassedSettings, BadAddress> {
+    if name.is_some_and(|name| name.is_empty() || name.contains(':')) {
+        return Err(BadAddress {
+            cause: "what systemd passes is called by a name without colons".to_owned(),
+            mend: format!("write `{PASSED}` for all of it, or its FileDescriptorName="),
+        });
+    }
+    Ok(PassedSettings {
+        name: name.map(str::to_owned),
+        each: any(0),
+    })
+}
+
+/// The name of a network interface and a port. It has a word of its own in front, since `eth0:80` could as well be the
+/// name of a host, and those are not looked up.
+fn parse_interface(text: &str) -> Result<InterfaceSettings, BadAddress> {
+    let parts = text.rsplit_once(':');
+    let parts = parts.and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    match parts.filter(|(name, _)| !name.is_empty()) {
+        Some((name, port)) => Ok(InterfaceSettings {
+            name: name.to_owned(),
+            each: any(port),
+        }),
+        None => Err(BadAddress {
+            cause: format!("`interface:{text}` is no network interface and port to listen on"),
+            mend: format!("write for example `interface:{INTERFACE_EXAMPLE}:7681`"),
+        }),
     }
 }
 
@@ -157,43 +230,52 @@ fn parse_inet(text: &str) -> Result<SocketAddr, BadAddress> {
 
 const EXAMPLE: &str = "127.0.0.1:7681";
 const UNIX_EXAMPLE: &str = "/run/hotsocket.sock";
+const PASSED: &str = "systemd";
+const INTERFACE_EXAMPLE: &str = "eth0";
 const KEYS: &[&str] = &[
     "address",
     "keepalive_s",
     "keepalive_interval_s",
     "keepalive_probes",
+    "interface",
+    "port",
+    "systemd",
     "unix",
     "mode",
     "owner",
     "group",
 ];
+/// Those that say where it is, of which there is one.
+const PLACES: &[&str] = &["address", "interface", "systemd", "unix"];
 
 /// The part `listen`. What is no address is left out, and noted.
-pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<ListenAddress> {
+pub(super) fn listen(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenListener> {
     let Some(list) = value.as_array() else {
         let example = format!("[\"{EXAMPLE}\"]");
         reader.refuse_type(value, "listen", "a list of addresses", &example);
         return Vec::new();
     };
-    let mut addresses: Vec<ListenAddress> = Vec::new();
+    let mut listeners: Vec<WrittenListener> = Vec::new();
     for element in &list.elements {
         let found = match element {
             Value::Object(_) => object(element, reader),
             _ => reader
                 .string(element, "listen", EXAMPLE)
-                .and_then(|text| address(&text, reader)),
+                .and_then(|text| address(&text, reader))
+                .map(WrittenListener::from),
         };
-        let Some(address) = found else {
+        let Some(found) = found else {
             continue;
         };
-        if addresses.iter().any(|seen| seen.is_same_place(&address)) {
+        let address = &found.address;
+        if (listeners.iter()).any(|seen| seen.address.is_same_place(address)) {
             let cause = format!("`{address}` is listed twice");
             reader.refuse(element.range(), cause, "leave one of them out");
         } else {
-            addresses.push(address);
+            listeners.push(found);
         }
     }
-    addresses
+    listeners
 }
 
 /// A string: an address, or a unix socket whose path is relative to the file.
@@ -211,24 +293,48 @@ fn accepted<T>(parsed: Result<T, BadAddress>, range: Range, reader: &Reader<'_>)
         .ok()
 }
 
-/// An object: one of the two kinds, and what is set for it.
-fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+/// An object: one of the kinds, and what is set for it.
+fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
     let properties = reader.properties(value, "listen");
     let has = |name: &str| properties.iter().any(|(key, _)| key.value == name);
-    if has("unix") == has("address") {
-        let cause = "a listener has either an `address` or the path of a `unix` socket";
-        let mend =
-            format!("write {{\"address\": \"{EXAMPLE}\"}} or {{\"unix\": \"{UNIX_EXAMPLE}\"}}");
+    if PLACES.iter().filter(|key| has(key)).count() != 1 {
+        let cause =
+            "a listener has either an `address`, an `interface` or the path of a `unix` socket";
+        let mend = format!(
+            "write {{\"address\": \"{EXAMPLE}\"}}, {{\"interface\": \"{INTERFACE_EXAMPLE}\", \"port\": 7681}} or \
+             {{\"unix\": \"{UNIX_EXAMPLE}\"}}"
+        );
         reader.refuse(value.range(), cause, mend);
         return None;
     }
-    let is_unix = has("unix");
+    let (is_unix, is_interface) = (has("unix"), has("interface"));
+    if is_interface && !has("port") {
+        let cause = "an `interface` needs a `port` too";
+        reader.refuse(
+            value.range(),
+            cause,
+            "add \"port\": 7681, or 0 for a free one",
+        );
+        return None;
+    }
     let mut found = None;
     let mut set = Set::default();
+    let mut rules = WrittenRules::default();
     for (key, value) in properties {
         match key.value {
             "unix" => found = unix(value, reader),
             "address" => found = inet(value, reader),
+            "interface" => found = interface(value, reader),
+            PASSED => found = passed_by(value, reader),
+            "port" if !is_interface => {
+                let cause = "`port` is for interfaces";
+                reader.refuse(
+                    key.range,
+                    cause,
+                    "write it behind the address, with a colon",
+                );
+            }
+            "port" => set.port = port(value, reader),
             "mode" | "owner" | "group" if !is_unix => {
                 let cause = format!("`{}` is for unix sockets", key.value);
                 reader.refuse(key.range, cause, "leave it out");
@@ -249,23 +355,28 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
             "mode" => set.mode = mode(value, reader),
             "owner" => set.owner = id(value, "owner", reader, user_id),
             "group" => set.group = id(value, "group", reader, group_id),
-            _ => reader.refuse_key(&key, KEYS),
+            name if rules.take(name, value, reader) => {}
+            _ => reader.refuse_key(&key, &[KEYS, WrittenRules::KEYS].concat()),
         }
     }
-    match found? {
-        ListenAddress::Unix(socket) => Some(ListenAddress::Unix(UnixSettings {
+    let address = match found? {
+        ListenAddress::Unix(socket) => ListenAddress::Unix(UnixSettings {
             mode: set.mode.unwrap_or(socket.mode),
             owner: set.owner,
             group: set.group,
             ..socket
-        })),
-        ListenAddress::Inet(inet) => Some(ListenAddress::Inet(InetSettings {
-            keepalive_s: set.keepalive_s.unwrap_or(inet.keepalive_s),
-            keepalive_interval_s: set.keepalive_interval_s,
-            keepalive_probes: set.keepalive_probes,
-            ..inet
-        })),
-    }
+        }),
+        ListenAddress::Inet(inet) => ListenAddress::Inet(set.over(inet)),
+        ListenAddress::Passed(passed) => ListenAddress::Passed(PassedSettings {
+            each: set.over(passed.each),
+            ..passed
+        }),
+        ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
+            each: set.over(any(set.port?)),
+            ..interface
+        }),
+    };
+    Some(WrittenListener { address, rules })
 }
 
 /// What is set beside the place.
@@ -275,8 +386,21 @@ struct Set {
     owner: Option<u32>,
     group: Option<u32>,
     keepalive_s: Option<u64>,
+    port: Option<u16>,
     keepalive_interval_s: Option<u64>,
     keepalive_probes: Option<u32>,
+}
+
+impl Set {
+    /// An address with the keepalive that is set.
+    fn over(&self, inet: InetSettings) -> InetSettings {
+        InetSettings {
+            keepalive_s: self.keepalive_s.unwrap_or(inet.keepalive_s),
+            keepalive_interval_s: self.keepalive_interval_s,
+            keepalive_probes: self.keepalive_probes,
+            ..inet
+        }
+    }
 }
 
 fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
@@ -288,6 +412,34 @@ fn unix(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
 fn inet(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
     let text = reader.string(value, "address", EXAMPLE)?;
     accepted(parse_inet(&text.value), text.range, reader).map(ListenAddress::inet)
+}
+
+/// The name of sockets that were passed.
+fn passed_by(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, PASSED, "http")?;
+    let parsed = passed(Some(&text.value));
+    accepted(parsed, text.range, reader).map(ListenAddress::Passed)
+}
+
+/// The name of an interface; the port stands beside it.
+fn interface(value: &Value<'_>, reader: &Reader<'_>) -> Option<ListenAddress> {
+    let text = reader.string(value, "interface", INTERFACE_EXAMPLE)?;
+    let parsed = parse_interface(&format!("{}:0", text.value));
+    accepted(parsed, text.range, reader).map(ListenAddress::Interface)
+}
+
+fn port(value: &Value<'_>, reader: &Reader<'_>) -> Option<u16> {
+    let number = reader.whole(value, "port")?;
+    let port = u16::try_from(number.value).ok();
+    if port.is_none() {
+        let cause = format!("`port` cannot be {}", number.value);
+        reader.refuse(
+            number.range,
+            cause,
+            "write a number from 0 to 65535; 0 takes a free one",
+        );
+    }
+    port
 }
 
 fn keepalive(value: &Value<'_>, reader: &Reader<'_>) -> Option<u64> {

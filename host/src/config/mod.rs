@@ -1,8 +1,10 @@
 //! What was written, then what is meant.
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
-//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the environment, `resolve.rs`
-//! makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
+//! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
+//! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
+//! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled
+//! it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,9 +27,11 @@ mod http;
 mod judge;
 mod level;
 mod listen;
+mod listener;
 mod mounts;
 mod origin;
 mod overrides;
+mod policies;
 mod reader;
 mod resolve;
 mod run_as;
@@ -38,7 +42,8 @@ mod vhost;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use listen::{BadAddress, ListenAddress, parse_address};
+pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
+pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 #[cfg(feature = "cli")]
 pub(crate) use reader::meant;
@@ -53,7 +58,7 @@ pub use run_as::RunAs;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where to listen; nowhere when it is empty.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<ListenerConfig>,
     /// What is spoken there with TLS, if anything.
     pub tls: Option<TlsSettings>,
     /// The directory of plugin files; none are looked for without.
@@ -101,7 +106,7 @@ impl ControlPlace {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddress::usual()],
+            listen: vec![ListenAddress::usual().into()],
             tls: None,
             plugins: None,
             threads: 1,
@@ -167,6 +172,8 @@ pub struct VhostConfig {
     /// What is set for extensions, in the order in which they are negotiated. One that is not listed is offered
     /// behind these, with empty options.
     pub extensions: Vec<(String, ExtensionConfig)>,
+    /// The policies that are asked, in that order.
+    pub policies: Vec<PolicyConfig>,
     /// Which part of the path space of HTTP is whose.
     pub mounts: Mounts<FilesMount>,
     /// The protocol whose HTTP handler answers what no mount takes.
@@ -190,6 +197,7 @@ impl Default for VhostConfig {
             allowed_origins: Vec::new(),
             protocols: BTreeMap::new(),
             extensions: Vec::new(),
+            policies: Vec::new(),
             mounts: Mounts::default(),
             default_http: None,
             error_pages: BTreeMap::new(),
@@ -223,6 +231,19 @@ impl VhostConfig {
         }
     }
 
+    /// Whether it asks a policy.
+    #[must_use]
+    pub fn asks(&self, policy: &str) -> bool {
+        self.policies.iter().any(|own| own.name == policy)
+    }
+
+    /// The options of a policy, as its plugin gets them.
+    #[must_use]
+    pub fn policy_options(&self, name: &str) -> String {
+        let asked = self.policies.iter().find(|own| own.name == name);
+        asked.map_or_else(|| "{}".into(), |own| own.options.to_string())
+    }
+
     /// The options of an extension, as its plugin gets them.
     #[must_use]
     pub fn extension_options(&self, name: &str) -> String {
@@ -247,6 +268,15 @@ impl Default for ProtocolConfig {
             options: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
+}
+
+/// A policy that is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyConfig {
+    /// Its name.
+    pub name: String,
+    /// Its options, handed to the plugin as they are. An empty object when none are written.
+    pub options: serde_json::Value,
 }
 
 /// What is set for one extension.

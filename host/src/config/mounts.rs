@@ -285,6 +285,12 @@ const fn mend_of_target(bad: BadTarget) -> &'static str {
         BadTarget::Form => "write for example \"/new\" or \"https://example.org/new\"",
         BadTarget::Host => "write one slash for a path here, or \"https://\" and the host",
         BadTarget::Authority => "write for example \"https://example.org/new\"",
+        BadTarget::Asterisk => {
+            "write \"https://*\" for the host that was asked for, with a port and a path behind it if you like"
+        }
+        BadTarget::Port => {
+            "write a number from 1 to 65535 behind it, or leave the colon out for 443"
+        }
         BadTarget::Query => "leave it out; the query of the request is kept",
         BadTarget::Character => "encode it, as in \"/a%20b\"",
     }

@@ -9,13 +9,14 @@ use std::thread::available_parallelism;
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
 use super::listen::ListenAddress;
+use super::listener::{self, WrittenListener};
 use super::mounts::www;
 use super::overrides::Overrides;
 use super::reader::{Located, Reader};
 use super::run_as;
 use super::source::Source;
 use super::tls;
-use super::vhost::WrittenVhost;
+use super::vhost::{WrittenVhost, refuse_hidden};
 use super::{Config, ControlPlace, LogConfig, VhostConfig, judge};
 use crate::limits::Limits;
 use crate::wire::network::{BadNetwork, Network};
@@ -84,34 +85,44 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     if let Some(root) = &overrides.www {
         default.mounts.put(www(root.clone()));
     }
+    refuse_hidden(
+        &written.vhosts,
+        written.listen.as_deref().unwrap_or(&[]),
+        reader,
+    );
     let mut tls = tls::overridden(written.tls, overrides, reader);
     let mut vhosts = Vec::new();
     for mut written in written.vhosts {
-        let certificate = written.tls.take();
-        vhosts.push(vhost(written, reader));
-        match (certificate, &mut tls) {
-            (Some(certificate), Some(tls)) => tls.named.push(certificate.value),
-            (Some(certificate), None) => reader.refuse(
-                certificate.range,
-                "a vhost has a certificate, and nothing is served over TLS",
-                "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
-            ),
-            (None, _) => {}
+        let own = written.tls.take();
+        match (own, &mut tls) {
+            (own, Some(tls)) => {
+                let named = tls::named(&written.name, &written.hosts, own, tls, reader);
+                tls.named.push(named);
+            }
+            (Some(own), None) => tls::refuse_without_tls(&own, reader),
+            (None, None) => {}
         }
+        vhosts.push(vhost(written, reader));
     }
+    let names = std::iter::once(super::DEFAULT_VHOST);
+    let names: Vec<_> = names
+        .chain(vhosts.iter().map(|vhost| vhost.name.as_str()))
+        .collect();
     let run_as = run_as::resolve(written.run_as, overrides, reader);
-    let mut listen = overrides
-        .listen
-        .clone()
-        .or(written.listen)
-        .unwrap_or_else(|| vec![ListenAddress::usual()]);
+    let mut listen = listen(written.listen, overrides);
     if let Some(run_as) = &run_as {
-        for address in &mut listen {
-            address.belong_to(run_as);
+        for listener in &mut listen {
+            listener.address.belong_to(run_as);
         }
     }
     Config {
-        listen,
+        listen: listener::resolve(
+            listen,
+            tls.as_ref(),
+            !written.trusted_proxies.is_empty(),
+            &names,
+            reader,
+        ),
         tls,
         plugins: overrides
             .plugins
@@ -142,6 +153,14 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
     }
 }
 
+/// Flags and environment name addresses, with nothing beside them.
+fn listen(written: Option<Vec<WrittenListener>>, overrides: &Overrides) -> Vec<WrittenListener> {
+    let said = overrides.listen.as_ref();
+    let said = said.map(|addresses| addresses.iter().cloned().map(Into::into).collect());
+    said.or(written)
+        .unwrap_or_else(|| vec![ListenAddress::usual().into()])
+}
+
 fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
     let http = written.http;
     VhostConfig {
@@ -156,6 +175,7 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
             .collect(),
         protocols: written.protocols.into_iter().collect(),
         extensions: written.extensions,
+        policies: written.policies,
         mounts: http.mounts,
         default_http: http.default_http,
         error_pages: http.error_pages,

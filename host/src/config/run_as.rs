@@ -255,9 +255,9 @@ mod tests {
             .unwrap()
             .listen
             .into_iter()
-            .map(|address| match address {
+            .map(|address| match address.address {
                 ListenAddress::Unix(socket) => (socket.owner, socket.group),
-                ListenAddress::Inet(_) => panic!("an address"),
+                _ => panic!("no unix socket"),
             });
         let owners: Vec<_> = owners.collect();
         let (user, group) = (Some(12_345), Some(54_321));

@@ -17,6 +17,11 @@ fn good(text: &str) -> Config {
     .unwrap_or_else(|error| panic!("{error}"))
 }
 
+fn addresses(config: &Config) -> Vec<ListenAddress> {
+    let listeners = config.listen.iter();
+    listeners.map(|listener| listener.address.clone()).collect()
+}
+
 /// What is said about `text`.
 fn fault(text: &str) -> String {
     resolve(Path::new("hotsocket.json"), text, &Overrides::default())
@@ -36,7 +41,7 @@ fn environment(variables: &[(&str, &str)]) -> Result<Overrides, super::ConfigErr
 #[test]
 fn without_a_file_the_defaults_hold() {
     let config = load(None, &Overrides::default()).unwrap();
-    assert_eq!(config.listen, ["127.0.0.1:7681".parse().unwrap()]);
+    assert_eq!(addresses(&config), ["127.0.0.1:7681".parse().unwrap()]);
     let usual = cfg!(feature = "plugin-files").then_some(Path::new("plugins"));
     assert_eq!(config.plugins.as_deref(), usual);
     assert!(config.threads >= 1);
@@ -83,7 +88,7 @@ fn every_key_is_understood() {
         }"#,
     );
     assert_eq!(
-        config.listen,
+        addresses(&config),
         [
             "127.0.0.1:0".parse().unwrap(),
             "[::1]:7681".parse().unwrap()
@@ -152,7 +157,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     };
 
     let config = resolve(Path::new("c"), text, &flags.or(environment)).unwrap();
-    assert_eq!(config.listen, ["127.0.0.1:3".parse().unwrap()]);
+    assert_eq!(addresses(&config), ["127.0.0.1:3".parse().unwrap()]);
     assert_eq!(config.plugins.as_deref(), Some(Path::new("/environment")));
     assert_eq!(config.threads, 1);
     assert_eq!(config.log.level, LevelFilter::DEBUG);
@@ -396,7 +401,7 @@ fn unix_sockets_are_written_as_strings_and_as_objects() {
         })
     };
     assert_eq!(
-        config.listen,
+        addresses(&config),
         [
             socket("conf/a.sock", 0o660, None, None),
             "127.0.0.1:80".parse().unwrap(),
@@ -411,7 +416,7 @@ fn unix_sockets_are_written_as_strings_and_as_objects() {
 #[test]
 fn the_owner_of_a_unix_socket_is_looked_up_by_name() {
     let config = good(r#"{"listen": [{"unix": "a", "owner": "root", "group": "root"}]}"#);
-    let ListenAddress::Unix(socket) = &config.listen[0] else {
+    let ListenAddress::Unix(socket) = &config.listen[0].address else {
         panic!("{config:?}");
     };
     assert_eq!((socket.owner, socket.group), (Some(0), Some(0)));
@@ -422,12 +427,11 @@ fn keepalive_is_set_for_each_address() {
     let config = good(
         r#"{"listen": ["127.0.0.1:1", {"address": "127.0.0.1:2", "keepalive_s": 5}, {"address": "[::1]:3", "keepalive_s": 0}]}"#,
     );
-    let seconds: Vec<_> = config
-        .listen
-        .iter()
-        .map(|address| match address {
+    let seconds: Vec<_> = addresses(&config)
+        .into_iter()
+        .map(|address| match &address {
             ListenAddress::Inet(settings) => settings.keepalive_s,
-            ListenAddress::Unix(_) => panic!("{address}"),
+            _ => panic!("{address}"),
         })
         .collect();
     assert_eq!(seconds, [60, 5, 0]);

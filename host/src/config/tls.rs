@@ -3,24 +3,19 @@
 use std::path::PathBuf;
 
 use jsonc_parser::ast::Value;
-use jsonc_parser::common::Ranged;
+use jsonc_parser::common::{Range, Ranged};
 
 use super::error::Fault;
 use super::overrides::Overrides;
-use super::reader::{Located, Reader};
+use super::reader::Reader;
 use crate::net::tls::{
-    ClientCertificates, IS_BUILT_IN, NamedCertificate, TlsSettings, TlsVersion, nearest_suites,
+    ClientCertificates, IS_BUILT_IN, NamedTls, TlsSettings, TlsVersion, nearest_suites,
 };
+use crate::wire::host_pattern::HostPattern;
 
-const KEYS: &[&str] = &[
-    "cert",
-    "key",
-    "min_version",
-    "suites",
-    "client_ca",
-    "client_cert",
-    "crls",
-];
+const KEYS: &[&str] = &["cert", "key", "min_version", "suites"];
+const CLIENT_KEYS: &[&str] = &["client_ca", "client_cert", "crls"];
+const MEND_OF_FILES: &str = "write \"cert\": \"chain.pem\" and \"key\": \"key.pem\"";
 
 /// The part `tls`. None when something that it cannot be without is missing, which is noted then.
 pub(super) fn tls(value: &Value<'_>, reader: &Reader<'_>) -> Option<TlsSettings> {
@@ -29,102 +24,229 @@ pub(super) fn tls(value: &Value<'_>, reader: &Reader<'_>) -> Option<TlsSettings>
     let has = |name: &str| properties.iter().any(|(key, _)| key.value == name);
     if value.as_object().is_some() {
         for key in ["cert", "key"].into_iter().filter(|key| !has(key)) {
-            let mend = "write \"cert\": \"chain.pem\" and \"key\": \"key.pem\"";
-            reader.refuse(value.range(), format!("`tls` names no `{key}`"), mend);
+            reader.refuse(
+                value.range(),
+                format!("`tls` names no `{key}`"),
+                MEND_OF_FILES,
+            );
         }
         let of_clients = ["client_cert", "crls"].into_iter().find(|key| has(key));
         if let Some(key) = of_clients.filter(|_| !has("client_ca")) {
-            let cause = format!(
-                "`{key}` says what is asked of clients, and no `client_ca` whom to believe"
-            );
-            let mend = "write \"client_ca\": \"authorities.pem\" too";
-            reader.refuse(value.range(), cause, mend);
+            refuse_without_authority(key, value.range(), reader);
         }
     }
     if !IS_BUILT_IN {
         let mend = "build it with the feature `tls`, or leave the key out";
         reader.refuse(value.range(), "this host was built without TLS", mend);
     }
-    let beside = |path: Option<String>| path.map(|path| reader.beside(&path));
     for (key, value) in properties {
         match key.value {
-            "cert" => written.cert = beside(reader.path(value, "cert", "chain.pem")),
-            "key" => written.key = beside(reader.path(value, "key", "key.pem")),
             "min_version" => written.min_version = min_version(value, reader),
             "suites" => written.suites = suites(value, reader),
-            "client_ca" => {
-                written.authorities = beside(reader.path(value, "client_ca", "authorities.pem"));
-            }
-            "client_cert" => written.is_optional = is_optional(value, reader),
-            "crls" => {
-                let paths = reader.strings(value, "crls", "revoked.pem");
-                written.revoked = paths
-                    .iter()
-                    .map(|path| reader.beside(&path.value))
-                    .collect();
-            }
-            _ => reader.refuse_key(&key, KEYS),
+            name if written.files.take(name, value, reader) => {}
+            name if written
+                .clients
+                .take(name, &["required", "optional"], value, reader) => {}
+            _ => reader.refuse_key(&key, &[KEYS, CLIENT_KEYS].concat()),
         }
     }
     written.resolve()
 }
 
-/// The part `tls` of a vhost that has a name: its certificate and nothing else. Versions, suites and what is asked of
-/// clients stand at the top.
-pub(super) fn certificate(
-    value: &Value<'_>,
-    reader: &Reader<'_>,
-) -> Option<Located<NamedCertificate>> {
-    let (mut cert, mut key_file) = (None, None);
-    for (key, value) in reader.properties(value, "tls") {
-        match key.value {
-            "cert" => cert = reader.path(value, "cert", "chain.pem"),
-            "key" => key_file = reader.path(value, "key", "key.pem"),
-            _ => reader.refuse_key(&key, &["cert", "key"]),
-        }
-    }
-    let (Some(cert), Some(key_file)) = (cert, key_file) else {
-        let cause = "`tls` of a vhost names both a `cert` and its `key`";
-        let mend = "write \"cert\": \"chain.pem\" and \"key\": \"key.pem\"";
-        reader.refuse(value.range(), cause, mend);
-        return None;
-    };
-    Some(Located {
-        value: NamedCertificate {
-            hosts: Vec::new(),
-            cert: reader.beside(&cert),
-            key: reader.beside(&key_file),
-        },
-        range: value.range(),
-    })
+fn refuse_without_authority(key: &str, range: Range, reader: &Reader<'_>) {
+    let cause =
+        format!("`{key}` says what is asked of clients, and no `client_ca` whom to believe");
+    reader.refuse(range, cause, "write \"client_ca\": \"authorities.pem\" too");
 }
 
-/// What was written of it.
+/// What was written of it at the top.
 #[derive(Default)]
 struct Written {
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
+    files: WrittenFiles,
     min_version: Option<TlsVersion>,
     suites: Vec<String>,
-    authorities: Option<PathBuf>,
-    is_optional: bool,
-    revoked: Vec<PathBuf>,
+    clients: WrittenClients,
 }
 
 impl Written {
     fn resolve(self) -> Option<TlsSettings> {
-        let clients = self.authorities.map(|authorities| ClientCertificates {
-            authorities,
-            is_required: !self.is_optional,
-            revoked: self.revoked,
-        });
         Some(TlsSettings {
             min_version: self.min_version.unwrap_or_default(),
             suites: self.suites,
-            clients,
-            ..TlsSettings::new(self.cert?, self.key?)
+            clients: self.clients.resolve(None),
+            ..TlsSettings::new(self.files.cert?, self.files.key?)
         })
     }
+}
+
+/// A certificate and its key, as they were written.
+#[derive(Debug, Default)]
+struct WrittenFiles {
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+impl WrittenFiles {
+    fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
+        let beside = |path: Option<String>| path.map(|path| reader.beside(&path));
+        match key {
+            "cert" => self.cert = beside(reader.path(value, "cert", "chain.pem")),
+            "key" => self.key = beside(reader.path(value, "key", "key.pem")),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// What is asked of clients, as it was written.
+#[derive(Debug, Default)]
+struct WrittenClients {
+    authorities: Option<Vec<PathBuf>>,
+    asked: Option<Asked>,
+    revoked: Option<Vec<PathBuf>>,
+}
+
+/// Whether clients are asked for certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Required,
+    Optional,
+    None,
+}
+
+impl WrittenClients {
+    fn take(&mut self, key: &str, words: &[&str], value: &Value<'_>, reader: &Reader<'_>) -> bool {
+        match key {
+            "client_ca" => self.authorities = Some(paths(value, key, "authorities.pem", reader)),
+            "client_cert" => {
+                self.asked = reader.word(value, key, words, |word| match word {
+                    "required" => Some(Asked::Required),
+                    "optional" => Some(Asked::Optional),
+                    "none" if words.contains(&"none") => Some(Asked::None),
+                    _ => None,
+                });
+            }
+            "crls" => {
+                let paths = reader.strings(value, key, "revoked.pem");
+                let beside = paths.iter().map(|path| reader.beside(&path.value));
+                self.revoked = Some(beside.collect());
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// What they mean; what was not written is that of `inherited`.
+    fn resolve(self, inherited: Option<&ClientCertificates>) -> Option<ClientCertificates> {
+        let is_required = match self.asked {
+            Some(Asked::None) => return None,
+            Some(asked) => Some(asked == Asked::Required),
+            None => None,
+        };
+        match (self.authorities, inherited) {
+            // Lists are those of certain authorities, so they stay together.
+            (Some(authorities), _) => Some(ClientCertificates {
+                authorities,
+                is_required: is_required.unwrap_or(true),
+                revoked: self.revoked.unwrap_or_default(),
+            }),
+            (None, Some(inherited)) => Some(ClientCertificates {
+                is_required: is_required.unwrap_or(inherited.is_required),
+                ..inherited.clone()
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
+/// One path or several.
+fn paths(value: &Value<'_>, what: &str, example: &str, reader: &Reader<'_>) -> Vec<PathBuf> {
+    if value.as_array().is_none() {
+        let path = reader.path(value, what, example);
+        return path.iter().map(|path| reader.beside(path)).collect();
+    }
+    let paths = reader.strings(value, what, example);
+    if paths.is_empty() {
+        let cause = format!("`{what}` names nobody");
+        reader.refuse(
+            value.range(),
+            cause,
+            format!("write \"{what}\": \"{example}\""),
+        );
+    }
+    paths
+        .iter()
+        .map(|path| reader.beside(&path.value))
+        .collect()
+}
+
+/// The part `tls` of a vhost that has a name. Versions and suites stand at the top.
+#[derive(Debug)]
+pub(super) struct WrittenVhostTls {
+    files: WrittenFiles,
+    clients: WrittenClients,
+    range: Range,
+}
+
+/// Reads the part `tls` of a vhost.
+pub(super) fn vhost_tls(value: &Value<'_>, reader: &Reader<'_>) -> WrittenVhostTls {
+    let mut written = WrittenVhostTls {
+        files: WrittenFiles::default(),
+        clients: WrittenClients::default(),
+        range: value.range(),
+    };
+    for (key, value) in reader.properties(value, "tls") {
+        let words = ["required", "optional", "none"];
+        if !written.files.take(key.value, value, reader)
+            && !written.clients.take(key.value, &words, value, reader)
+        {
+            reader.refuse_key(&key, &[&["cert", "key"], CLIENT_KEYS].concat());
+        }
+    }
+    if written.files.cert.is_some() != written.files.key.is_some() {
+        let cause =
+            "`tls` of a vhost names both a `cert` and its `key`, or neither for those at the top";
+        reader.refuse(value.range(), cause, MEND_OF_FILES);
+    }
+    if written.clients.revoked.is_some() && written.clients.authorities.is_none() {
+        refuse_without_authority("crls", value.range(), reader);
+    }
+    written
+}
+
+/// What is spoken for a vhost: what it does not say is as in `usual`.
+pub(super) fn named(
+    name: &str,
+    hosts: &[HostPattern],
+    written: Option<WrittenVhostTls>,
+    usual: &TlsSettings,
+    reader: &Reader<'_>,
+) -> NamedTls {
+    let (files, clients, range) = match written {
+        Some(written) => (written.files, written.clients, Some(written.range)),
+        None => (WrittenFiles::default(), WrittenClients::default(), None),
+    };
+    let is_asked = matches!(clients.asked, Some(Asked::Required | Asked::Optional));
+    let is_judged = clients.authorities.is_some() || usual.clients.is_some();
+    if let Some(range) = range.filter(|_| is_asked && !is_judged) {
+        refuse_without_authority("client_cert", range, reader);
+    }
+    NamedTls {
+        name: name.to_owned(),
+        hosts: hosts.to_vec(),
+        cert: files.cert.unwrap_or_else(|| usual.cert.clone()),
+        key: files.key.unwrap_or_else(|| usual.key.clone()),
+        clients: clients.resolve(usual.clients.as_ref()),
+    }
+}
+
+/// Refuses what a vhost says of TLS in a host that has none.
+pub(super) fn refuse_without_tls(written: &WrittenVhostTls, reader: &Reader<'_>) {
+    reader.refuse(
+        written.range,
+        "a vhost says what is spoken over TLS, and nothing is served over TLS",
+        "write `tls` at the top of the file too: for clients that name no host, or one that is not here",
+    );
 }
 
 fn min_version(value: &Value<'_>, reader: &Reader<'_>) -> Option<TlsVersion> {
@@ -133,16 +255,6 @@ fn min_version(value: &Value<'_>, reader: &Reader<'_>) -> Option<TlsVersion> {
         "1.3" => Some(TlsVersion::Tls13),
         _ => None,
     })
-}
-
-fn is_optional(value: &Value<'_>, reader: &Reader<'_>) -> bool {
-    let words = ["required", "optional"];
-    let optional = reader.word(value, "client_cert", &words, |word| match word {
-        "required" => Some(false),
-        "optional" => Some(true),
-        _ => None,
-    });
-    optional.unwrap_or_default()
 }
 
 /// Suites by the names that rustls gives them. A string is what OpenSSL wants, and refused with what may be meant.

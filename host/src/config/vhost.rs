@@ -1,14 +1,16 @@
 //! What may be written of one vhost: at the top of the file for the default one, below `vhosts` for others.
 
 use jsonc_parser::ast::Value;
+use jsonc_parser::common::Range;
 
 use super::file::{extensions, protocols};
 use super::http::{self, WrittenHttp};
+use super::listener::WrittenListener;
 use super::mounts::mounts;
+use super::policies::policies;
 use super::reader::{Located, Reader};
-use super::tls::certificate;
-use super::{ExtensionConfig, ProtocolConfig};
-use crate::net::tls::NamedCertificate;
+use super::tls::{WrittenVhostTls, vhost_tls};
+use super::{ExtensionConfig, PolicyConfig, ProtocolConfig};
 use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
@@ -18,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -35,6 +38,7 @@ const NAMED_KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -48,13 +52,15 @@ const NAMED_KEYS: &[&str] = &[
 pub(super) struct WrittenVhost {
     pub(super) name: String,
     pub(super) hosts: Vec<HostPattern>,
-    /// Its own certificate, and where that was written.
-    pub(super) tls: Option<Located<NamedCertificate>>,
+    /// Where its name stands, when no hosts do.
+    pub(super) hostless: Option<Range>,
+    pub(super) tls: Option<WrittenVhostTls>,
     pub(super) max_connections: u64,
     pub(super) default_protocol: Option<String>,
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
     pub(super) extensions: Vec<(String, ExtensionConfig)>,
+    pub(super) policies: Vec<PolicyConfig>,
     pub(super) http: WrittenHttp,
 }
 
@@ -75,6 +81,7 @@ impl WrittenVhost {
             }
             "protocols" => self.protocols = protocols(value, reader),
             "extensions" => self.extensions = extensions(value, reader),
+            "policies" => self.policies = policies(value, reader),
             "mounts" => self.http.mounts = mounts(value, reader),
             "default_http" => {
                 let name = reader.string(value, key, "cgi");
@@ -114,25 +121,37 @@ pub(super) fn vhosts(value: &Value<'_>, reader: &Reader<'_>) -> Vec<WrittenVhost
                 has_hosts = true;
                 vhost.hosts = hosts(value, reader, &vhosts);
             } else if key.value == "tls" {
-                vhost.tls = certificate(value, reader);
+                vhost.tls = Some(vhost_tls(value, reader));
             } else if !vhost.take(key.value, value, reader) {
                 reader.refuse_key(&key, NAMED_KEYS);
             }
         }
-        if !has_hosts {
-            let cause = format!(
-                "the vhost `{}` has no `hosts`, so nobody gets there",
-                name.value
-            );
-            let mend = "write for example \"hosts\": [\"example.org\", \"*.example.org\"]";
-            reader.refuse(name.range, cause, mend);
-        }
-        if let Some(tls) = &mut vhost.tls {
-            tls.value.hosts = vhost.hosts.clone();
-        }
+        vhost.hostless = (!has_hosts).then_some(name.range);
         vhosts.push(vhost);
     }
     vhosts
+}
+
+/// Refuses vhosts that neither a name nor a listener leads to.
+pub(super) fn refuse_hidden(
+    vhosts: &[WrittenVhost],
+    listeners: &[WrittenListener],
+    reader: &Reader<'_>,
+) {
+    for vhost in vhosts {
+        let leads_there = |listener: &WrittenListener| listener.rules.names(&vhost.name);
+        if let Some(range) = vhost.hostless
+            && !listeners.iter().any(leads_there)
+        {
+            let cause = format!(
+                "the vhost `{}` has no `hosts`, so nobody gets there",
+                vhost.name
+            );
+            let mend = "write for example \"hosts\": [\"example.org\", \"*.example.org\"], or name it in the `vhosts` of \
+                        a listener";
+            reader.refuse(range, cause, mend);
+        }
+    }
 }
 
 /// The names that lead to a vhost; each leads to one.

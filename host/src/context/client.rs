@@ -26,7 +26,7 @@ enum Said {
 /// have to agree: many a proxy writes one of them only, and passes on whatever a client has written in the other.
 pub(super) fn client(head: &RequestHead<'_>, peer: Peer, trusted: &[Network]) -> Option<Peer> {
     // Without trusted proxies nothing is looked at.
-    if trusted.is_empty() || !is_trusted(trusted, peer.address()?.ip()) {
+    if trusted.is_empty() || !is_trusted(trusted, peer) {
         return None;
     }
     let standard = told(head, "Forwarded", trusted, |value, each| {
@@ -43,7 +43,13 @@ pub(super) fn client(head: &RequestHead<'_>, peer: Peer, trusted: &[Network]) ->
     Some(Peer::Inet(client))
 }
 
-fn is_trusted(trusted: &[Network], address: IpAddr) -> bool {
+/// Whether `peer` is in one of these networks.
+pub(super) fn is_trusted(trusted: &[Network], peer: Peer) -> bool {
+    peer.address()
+        .is_some_and(|address| is_within(trusted, address.ip()))
+}
+
+fn is_within(trusted: &[Network], address: IpAddr) -> bool {
     trusted.iter().any(|network| network.contains(address))
 }
 
@@ -57,7 +63,7 @@ fn told(
     let mut nearest = None;
     for value in head.fields(name) {
         let read = read(value, &mut |node| match node {
-            Node::Address(address) if nearest.is_some() && is_trusted(trusted, address.ip()) => {}
+            Node::Address(address) if nearest.is_some() && is_within(trusted, address.ip()) => {}
             _ => nearest = Some(node),
         });
         if read.is_err() {

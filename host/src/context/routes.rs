@@ -11,6 +11,7 @@ use crate::{
         handler::{ExtensionHandler, ProtocolHandler},
         mounts::MountKind,
         origin::AllowedOrigins,
+        policy::PolicyRoute,
         roster::SetId,
         site::Site,
     },
@@ -67,14 +68,30 @@ pub struct Routes {
     pub site: Arc<Site>,
     /// In the order in which they are negotiated.
     pub extensions: Vec<ExtensionRoute>,
+    /// In the order in which they are asked.
+    pub policies: Vec<PolicyRoute>,
     /// What a request gets that names no protocol.
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.
     pub allowed_origins: AllowedOrigins,
+    /// What it asks of the certificates of clients.
+    pub certificates: CertificateRule,
     /// The operator knows that a mount leads nowhere.
     pub has_warned: AtomicBool,
     /// How many connections it may have.
     pub seats: SeatBound,
+}
+
+/// Whether clients of a vhost show certificates. Who is believed is judged by TLS, before there is a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateRule {
+    /// They are not asked.
+    #[default]
+    NotAsked,
+    /// They are asked, and served without one too.
+    Optional,
+    /// They are refused without one.
+    Required,
 }
 
 /// What an opening handshake was bound to.

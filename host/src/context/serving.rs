@@ -11,15 +11,18 @@ use crate::{
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
+        judging::{Judging, Ruling},
         offload::{OffloadDesk, OffloadThreads},
         request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
+        site::Site,
         told::Told,
         vhosts::Vhosts,
     },
     limits::Limits,
     net::{
+        connection_setup::ConnectionSetup,
         http_port::HttpPort,
         io,
         peer::Peer,
@@ -29,7 +32,12 @@ use crate::{
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
-    wire::{Role, fields::Fields, request_head::RequestHead},
+    wire::{
+        Role,
+        fields::Fields,
+        handshake::{self, Refusal},
+        request_head::RequestHead,
+    },
 };
 
 /// The connections of a service thread.
@@ -55,6 +63,8 @@ pub struct Context {
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
     pub(super) answer_fields_bytes: u64,
+    pub(super) tags_bytes: u64,
+    pub(super) judging: Judging,
     pub(super) desk: OffloadDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
@@ -82,6 +92,8 @@ impl Context {
             gathered: Vec::new(),
             message_bytes: limits.message_bytes,
             answer_fields_bytes: limits.answer_fields_bytes,
+            tags_bytes: limits.tags_bytes,
+            judging: Judging::default(),
             commands: Vec::new(),
             queue: TurnQueue::default(),
         }
@@ -98,21 +110,29 @@ impl Context {
     /// What a request gets.
     fn answer(
         &mut self,
-        routes: &Routes,
+        routes: &Arc<Routes>,
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         if let Err(full) = port.enter(routes.seats) {
+            self.give_up_judging(port.id());
             return Answer::Exchange(turn_away(routes, port, full));
         }
-        let opening = match request::judge(routes, head, port) {
+        let upgrade = handshake::judge_request(head);
+        let is_handshake = !matches!(upgrade, Err(Refusal::NotUpgrade));
+        let granted = match self.rule(routes, head, is_handshake, port) {
+            Ruling::Granted(granted) => granted,
+            Ruling::Refused => return Answer::Exchange(Exchange::answered(&routes.site)),
+            Ruling::Pending => return Answer::Pending,
+        };
+        let opening = match request::judge(routes, head, upgrade, &granted, port) {
             Asked::Opening(opening) => opening,
-            Asked::Plain => return Answer::Exchange(self.plain(routes, head, port)),
+            Asked::Plain => return Answer::Exchange(self.plain(routes, head, &granted, port)),
             Asked::Refused => return Answer::Exchange(Exchange::answered(&routes.site)),
         };
         let route = opening.bound.route;
         match self.instances.enter(route.instance, &route.handler) {
-            Ok(at) => self.accept(routes, head, port, &opening, at),
+            Ok(at) => self.accept(routes, head, port, &opening, (at, &granted)),
             Err(fault) => {
                 report(&*route.handler, &fault);
                 routes.site.fail(port);
@@ -120,6 +140,19 @@ impl Context {
             }
         }
     }
+}
+
+/// Refuses a request by a listener whose vhosts are gone. RFC 9110 section 15.5.20: by another connection it may be
+/// answered.
+fn serve_nowhere(port: &mut HttpPort<'_>) -> Exchange {
+    let site = Arc::default();
+    Site::refuse(
+        &site,
+        port,
+        421,
+        "nothing is served by this connection any more",
+    );
+    Exchange::answered(&site)
 }
 
 /// Refuses a request whose vhost has as many connections as it may, and ends the connection.
@@ -145,6 +178,18 @@ impl Service for Context {
 
     type Exchange = Exchange;
 
+    fn accepted(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
+        self.welcome(setup)
+    }
+
+    fn secured(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
+        self.certified(setup)
+    }
+
+    fn gone(&mut self, id: ConnectionId, peer: Peer) {
+        self.part(id, peer);
+    }
+
     fn request(
         &mut self,
         head: &RequestHead<'_>,
@@ -153,12 +198,22 @@ impl Service for Context {
         let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
         port.asks_for(client);
         port.note_peer_name(self.peer_name(port));
-        let routes = Arc::clone(self.vhosts.find(head.host()));
+        let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+            return Answer::Exchange(serve_nowhere(port));
+        };
+        let routes = Arc::clone(routes);
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
         let told = log.map(|_| Box::new(Told::of(head)));
+        let misdirection = self.vhosts.misdirection(&routes, port);
+        if let Some(why) = misdirection {
+            routes.site.refuse(port, 421, why);
+            let exchange = Exchange::answered(&routes.site);
+            return Answer::Exchange(Exchange { told, ..exchange });
+        }
         match self.answer(&routes, head, port) {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
+            Answer::Pending => Answer::Pending,
             upgrade => {
                 if let (Some(log), Some(told)) = (log, told) {
                     let peer_name = port.peer_name().cloned();
@@ -173,10 +228,18 @@ impl Service for Context {
         }
     }
 
+    fn trusts(&self, peer: Peer) -> bool {
+        client::is_trusted(self.vhosts.trusted_proxies(), peer)
+    }
+
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         // What a request before it said is over.
         port.asks_for(None);
-        let site = &self.vhosts.default_one().site;
+        self.give_up_judging(port.id());
+        let Some(routes) = self.vhosts.default_of(port.listener()) else {
+            return serve_nowhere(port);
+        };
+        let site = &routes.site;
         site.complete(port);
         site.refuse(port, why.status, why.why.clone());
         let log = site.access_log.as_ref();
@@ -254,7 +317,7 @@ impl Service for Context {
             });
         InboundRules {
             role: Role::Server,
-            message_bytes: self.message_bytes,
+            message_bytes: session.message_bytes(self.message_bytes),
             delivery,
         }
     }
@@ -381,5 +444,6 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.instances.clear();
         self.extensions.clear();
+        self.judging.clear();
     }
 }

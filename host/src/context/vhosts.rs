@@ -1,9 +1,13 @@
-//! Which vhost a request is for: by the name it asks for, and else the default one.
+//! Which vhost a request is for: by the listener that it came by and the name that it asks for, and else the default one.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    context::{peer_names::PeerNames, routes::Routes},
+    context::{
+        peer_names::PeerNames,
+        routes::{CertificateRule, Routes},
+    },
+    net::{http_port::HttpPort, listening::ListenerNumber, peer::Peer},
     wire::{
         host_pattern::{HostMap, HostPattern},
         network::Network,
@@ -16,6 +20,10 @@ pub struct Vhosts {
     default: Arc<Routes>,
     others: Vec<Arc<Routes>>,
     named: HostMap<Arc<Routes>>,
+    /// Those of listeners that lead to some of them only, the default one of each first.
+    scopes: HashMap<ListenerNumber, Vec<Arc<Routes>>>,
+    /// Some of them ask for certificates of clients.
+    asks_for_certificates: bool,
     trusted_proxies: Vec<Network>,
     peer_names: Option<Arc<PeerNames>>,
 }
@@ -28,6 +36,8 @@ impl Vhosts {
             default,
             others: Vec::with_capacity(others.len()),
             named: HostMap::default(),
+            scopes: HashMap::new(),
+            asks_for_certificates: false,
             trusted_proxies: Vec::new(),
             peer_names: None,
         };
@@ -37,6 +47,9 @@ impl Vhosts {
             }
             vhosts.others.push(routes);
         }
+        let asks = |routes: &Arc<Routes>| routes.certificates != CertificateRule::NotAsked;
+        let is_asked = vhosts.iter().any(asks);
+        vhosts.asks_for_certificates = is_asked;
         vhosts
     }
 
@@ -61,6 +74,14 @@ impl Vhosts {
         &self.trusted_proxies
     }
 
+    /// Whether the peer of a transport is a proxy that is believed.
+    #[must_use]
+    pub fn trusts(&self, peer: Peer) -> bool {
+        let mut networks = self.trusted_proxies.iter();
+        peer.address()
+            .is_some_and(|address| networks.any(|network| network.contains(address.ip())))
+    }
+
     /// The same, where peers have names.
     #[must_use]
     pub fn naming(self, peer_names: Option<Arc<PeerNames>>) -> Self {
@@ -73,10 +94,22 @@ impl Vhosts {
         self.peer_names.as_deref()
     }
 
-    /// The one for requests that name none.
+    /// The same, where a listener leads to the vhosts of these names only; the first is for requests that name none.
     #[must_use]
-    pub fn default_one(&self) -> &Arc<Routes> {
-        &self.default
+    pub fn scoped(mut self, listener: ListenerNumber, names: &[String]) -> Self {
+        let find = |name: &String| self.iter().find(|routes| *routes.vhost == **name).cloned();
+        let scope = names.iter().filter_map(find).collect();
+        self.scopes.insert(listener, scope);
+        self
+    }
+
+    /// The one for requests that name none. There is none where all to which the listener led are gone.
+    #[must_use]
+    pub fn default_of(&self, listener: ListenerNumber) -> Option<&Arc<Routes>> {
+        match self.scopes.get(&listener) {
+            Some(scope) => scope.first(),
+            None => Some(&self.default),
+        }
     }
 
     /// All of them, the default one first.
@@ -84,9 +117,43 @@ impl Vhosts {
         std::iter::once(&self.default).chain(&self.others)
     }
 
-    /// The vhost of a request for `authority`: a host with or without a port.
+    /// The vhost of a request for `authority`, a host with or without a port, that came by this listener. None as in
+    /// [`Self::default_of`].
     #[must_use]
-    pub fn find(&self, authority: &str) -> &Arc<Routes> {
-        self.named.find(authority).unwrap_or(&self.default)
+    pub fn find(&self, listener: ListenerNumber, authority: &str) -> Option<&Arc<Routes>> {
+        let Some(scope) = self.scopes.get(&listener) else {
+            return Some(self.named.find(authority).unwrap_or(&self.default));
+        };
+        let is_led_to = |found: &Arc<Routes>| scope.iter().any(|routes| Arc::ptr_eq(routes, found));
+        let named = self.named.find_among(authority, is_led_to);
+        named.or_else(|| scope.first())
+    }
+
+    /// Whether a vhost asks for certificates; one that is gone may have.
+    fn asks(&self, vhost: &str) -> bool {
+        let found = self.iter().find(|routes| *routes.vhost == *vhost);
+        found.is_none_or(|found| found.certificates != CertificateRule::NotAsked)
+    }
+
+    /// Why a request must come by another connection to get to its vhost, if it must (RFC 9110 section 15.5.20): clients
+    /// are judged by the vhost that they ask for in the TLS handshake, and not again when a request names another one.
+    #[must_use]
+    pub fn misdirection(&self, routes: &Arc<Routes>, port: &HttpPort<'_>) -> Option<&'static str> {
+        if !self.asks_for_certificates {
+            return None;
+        }
+        let is_required = routes.certificates == CertificateRule::Required;
+        let Some(tls) = port.tls() else {
+            return is_required
+                .then_some("this host is for clients with certificates: ask by https");
+        };
+        let judge = tls.chosen.unwrap_or(&self.default.vhost);
+        let is_judged = *judge == *routes.vhost
+            || routes.certificates == CertificateRule::NotAsked && !self.asks(judge);
+        // One that was opened before certificates were required has shown none.
+        let is_shown = !is_required || tls.is_peer_checked;
+        (!is_judged || !is_shown).then_some(
+            "this host judges clients by their certificates: ask for it by a connection of its own",
+        )
     }
 }

@@ -60,7 +60,6 @@ mod line;
 mod place;
 
 pub use crate::line_file::LineFileError;
-#[cfg(feature = "cli")]
 pub(crate) use line::escaped;
 pub use place::{PreparedLog, check};
 

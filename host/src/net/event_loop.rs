@@ -10,16 +10,15 @@ use mio::{Events, Interest, Poll, Token, Waker, event::Event};
 
 use crate::connection::{deadline::DeadlineName, websocket::ClosedBy};
 use crate::net::{
+    announced::UNTRUSTED,
     io::{Io, Shared},
     link::Link,
     listener::Listener,
     listening::Listening,
-    peer::Peer,
     service::Service,
     settings::Settings,
     timers::Due,
     token::{ConnectionId, WAKER, listener_index},
-    transport::Transport,
 };
 
 /// Events taken from the poll at a time.
@@ -288,7 +287,7 @@ impl<S: Service> EventLoop<S> {
             }
         }
         if self.io.is_draining && !self.io.listeners.iter().any(|l| l.is_ready) {
-            self.io.listeners.clear();
+            self.io.listeners.clear(&self.io.registry);
         }
     }
 
@@ -299,9 +298,16 @@ impl<S: Service> EventLoop<S> {
                 return;
             };
             match listener.socket.accept() {
-                Ok((transport, peer)) => self.admit(transport, peer, at as u8),
+                Ok((transport, peer)) => {
+                    let is_announced = listener.socket.is_announced();
+                    let link = Link::new(transport, peer, listener.number);
+                    self.admit(Link {
+                        awaits_announcement: is_announced,
+                        ..link
+                    });
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.listeners.is_dry(at);
+                    self.io.listeners.is_dry(&self.io.registry, at);
                     return;
                 }
                 // The peer left while it waited.
@@ -322,22 +328,30 @@ impl<S: Service> EventLoop<S> {
     }
 
     /// Takes a connection in, or closes it when there are too many.
-    fn admit(&mut self, transport: Transport, peer: Peer, listener: u8) {
+    fn admit(&mut self, link: Link<S::Session, S::Exchange>) {
         use std::sync::atomic::Ordering::Relaxed;
         let io = &mut self.io;
+        let (peer, is_announced) = (link.peer, link.awaits_announcement);
         let most = io.settings.limits.max_connections;
         if io.is_draining || most > 0 && io.shared.connections.load(Relaxed) as u64 >= most {
             tracing::debug!(target: "hotsocket::net", %peer, most,
                 "connection refused: limits.max_connections is reached, or the host is draining");
             return;
         }
-        let most = io.settings.limits.max_connections_per_address;
+        if is_announced && !self.service.trusts(peer) {
+            return io.tell_unannounced(peer, UNTRUSTED);
+        }
+        // Those of a proxy count for whom it announces.
+        let most = match is_announced {
+            true => 0,
+            false => io.settings.limits.max_connections_per_address,
+        };
         if !io.shared.addresses.enter(peer, most) {
             tracing::debug!(target: "hotsocket::net", %peer, most,
                 "connection refused: its address has limits.max_connections_per_address");
             return;
         }
-        let Ok(id) = io.slots.insert(Link::new(transport, peer, listener)) else {
+        let Ok(id) = io.slots.insert(link) else {
             io.shared.addresses.leave(peer);
             return;
         };
@@ -353,7 +367,12 @@ impl<S: Service> EventLoop<S> {
         }
         let after = io.settings.limits.opening_handshake_ms;
         link.deadlines.set(DeadlineName::Request, io.now, after);
+        let is_welcome = io.with_setup(id, |setup| self.service.accepted(setup));
+        if is_welcome == Some(false) {
+            io.remove(id);
+        }
         io.arm(id);
+        io.tell_ended(&mut self.service);
     }
 
     fn standing(&self) -> Turned {

@@ -15,6 +15,7 @@ use crate::{
     limits::Limits,
     net::{
         date_clock::DateClock,
+        listening::ListenerNumber,
         peer::Peer,
         port::{Sent, Wants},
         seats::{Full, Seat, SeatBound, Seats},
@@ -64,7 +65,7 @@ pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) number: u32,
     pub(crate) transport: &'a Transport,
-    pub(crate) listener: u8,
+    pub(crate) listener: ListenerNumber,
     pub(crate) peer: Peer,
     pub(crate) asks_for: &'a mut Option<Box<Peer>>,
     pub(crate) now: u64,
@@ -77,6 +78,7 @@ pub struct HttpPort<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
     pub(crate) wants: &'a mut Wants,
+    pub(crate) is_watched: &'a mut bool,
     pub(crate) timers: &'a mut Timers,
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
@@ -135,11 +137,15 @@ impl HttpPort<'_> {
         matches!(self.transport, Transport::Tls(_))
     }
 
-    /// The place, among those of its thread, of the listener that accepted the connection. Another one may have it
-    /// later.
+    /// The listener that accepted the connection. No other one ever has its number.
     #[must_use]
-    pub fn listener(&self) -> u8 {
+    pub fn listener(&self) -> ListenerNumber {
         self.listener
+    }
+
+    /// Has the end of the connection told, by [`Service::gone`](super::service::Service::gone).
+    pub fn watch(&mut self) {
+        *self.is_watched = true;
     }
 
     /// The address that the connection was accepted on.

@@ -26,8 +26,9 @@ use crate::{
     limits::Limits,
     net::{
         addresses::Addresses,
+        connection_setup::ConnectionSetup,
         date_clock::DateClock,
-        link::{Lent, Link, Open, Stage},
+        link::{Lent, Link, Open, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
         masking_keys::MaskingKeys,
@@ -85,6 +86,8 @@ pub struct Io<T, E> {
     pub(crate) ended: Vec<Ended<T>>,
     /// Exchanges that have ended and were not told yet.
     pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
+    /// Connections that were watched and are over.
+    pub(crate) gone: Vec<(ConnectionId, Peer)>,
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
@@ -94,6 +97,8 @@ pub struct Io<T, E> {
     pub(crate) requests_left: u64,
     /// How many steps of TLS handshakes may still be done in this part of the turn.
     pub(crate) handshakes_left: u64,
+    /// When the next connection that was announced wrongly is told of.
+    pub(crate) tell_unannounced_from: u64,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -163,11 +168,13 @@ impl<T, E> Io<T, E> {
             holding: Vec::new(),
             ended: Vec::new(),
             ended_exchanges: VecDeque::new(),
+            gone: Vec::new(),
             cold: Vec::new(),
             date: DateClock::default(),
             keys: Box::new(move || keys.next()),
             requests_left: 0,
             handshakes_left: 0,
+            tell_unannounced_from: 0,
             is_draining: false,
             is_stopped: false,
         }
@@ -227,6 +234,25 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
+    /// Does something with a connection of which nothing was read.
+    pub(crate) fn with_setup<R>(
+        &mut self,
+        id: ConnectionId,
+        action: impl FnOnce(&mut ConnectionSetup<'_>) -> R,
+    ) -> Option<R> {
+        let link = self.slots.get_mut(id)?;
+        Some(action(&mut ConnectionSetup {
+            id,
+            peer: link.peer,
+            listener: link.listener,
+            transport: &link.transport,
+            is_watched: &mut link.is_watched,
+            deadlines: &mut link.deadlines,
+            now: self.now,
+            settings: &self.settings,
+        }))
+    }
+
     /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
@@ -237,6 +263,8 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
+            // It is judged still, and answered as the last one.
+            None if http.pending != Pending::No => {}
             None if link.queue.is_empty() => {
                 self.hang_up(id, ClosedBy::Drain, "the server is going away");
             }
@@ -454,6 +482,9 @@ impl<T, E> Io<T, E> {
             self.timers.cancel(key);
         }
         self.buffers.budget().give(link.queue.len() as u64);
+        if link.is_watched {
+            self.gone.push((id, link.peer));
+        }
         match std::mem::replace(&mut link.stage, Stage::Lingering) {
             Stage::Open(open) => self.end_session(id, link.client(), *open),
             Stage::Dialling(dialling) => {
@@ -562,6 +593,9 @@ impl<T, E> Io<T, E> {
     pub(crate) fn change_listeners(&mut self, thread: usize, change: &ListenChange) {
         for &number in &change.gone {
             self.listeners.give_up(number);
+        }
+        for (number, spoken) in &change.changed {
+            self.listeners.set_spoken(*number, spoken);
         }
         for (number, socket) in change.take(thread) {
             // One that drains takes nobody new.

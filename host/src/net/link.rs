@@ -22,6 +22,7 @@ use crate::{
         date_clock::DateClock,
         dialling::Dialling,
         http_port::{HttpPort, Notes},
+        listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
         seats::{Seat, Seats},
@@ -40,13 +41,14 @@ const SLICES: usize = 32;
 /// A connection and its socket. Small, since most connections of a server are idle.
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
+    /// Who is at the other end, or whom a proxy has announced there.
     pub(crate) peer: Peer,
     /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
     pub(crate) asks_for: Option<Box<Peer>>,
     /// We are its client.
     pub(crate) is_dialled: bool,
-    /// The place of the listener that accepted it.
-    pub(crate) listener: u8,
+    /// The listener that accepted it.
+    pub(crate) listener: ListenerNumber,
     /// At the vhost that it has asked for last.
     pub(crate) seat: Seat,
     pub(crate) stage: Stage<T, E>,
@@ -69,6 +71,10 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_touched: bool,
     /// The peer was told that nothing more comes, or is to tell us so.
     pub(crate) is_shut_down: bool,
+    /// A proxy has to say first whose connection it is.
+    pub(crate) awaits_announcement: bool,
+    /// The service wants to be told of its end.
+    pub(crate) is_watched: bool,
 }
 
 /// Where a connection is in its life.
@@ -94,6 +100,20 @@ pub(crate) struct Http<E> {
     pub(crate) has_begun: bool,
     /// The peer has ended its side.
     pub(crate) is_half_closed: bool,
+    /// Whether the service takes its time with the next one, whose head is there.
+    pub(crate) pending: Pending,
+}
+
+/// What the service knows of a request that it takes its time with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// There is no such request.
+    #[default]
+    No,
+    /// Nothing yet.
+    Awaited,
+    /// Something: it is asked again.
+    Known,
 }
 
 impl<E> Default for Http<E> {
@@ -103,6 +123,7 @@ impl<E> Default for Http<E> {
             count: 0,
             has_begun: false,
             is_half_closed: false,
+            pending: Pending::No,
         }
     }
 }
@@ -178,7 +199,7 @@ pub(crate) struct Lent<'a> {
 }
 
 impl<T, E> Link<T, E> {
-    pub(crate) fn new(transport: Transport, peer: Peer, listener: u8) -> Self {
+    pub(crate) fn new(transport: Transport, peer: Peer, listener: ListenerNumber) -> Self {
         Self {
             transport,
             peer,
@@ -201,6 +222,8 @@ impl<T, E> Link<T, E> {
             is_listed: false,
             is_touched: false,
             is_shut_down: false,
+            awaits_announcement: false,
+            is_watched: false,
         }
     }
 
@@ -212,13 +235,13 @@ impl<T, E> Link<T, E> {
             || self.is_cut_short && self.is_busy()
     }
 
-    /// Whether a request is being answered, so that the next one has to wait.
+    /// Whether a request is being answered or judged, so that the next one has to wait.
     fn is_busy(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => {
-                let running = http.running.as_ref();
-                running.is_some_and(|running| running.exchange.has_body())
-            }
+            Stage::Http(http) => match &http.running {
+                Some(running) => running.exchange.has_body(),
+                None => http.pending == Pending::Awaited,
+            },
             _ => false,
         }
     }
@@ -375,6 +398,7 @@ impl<T, E> Link<T, E> {
             out: lent.out,
             queue: &self.queue,
             wants: &mut self.wants,
+            is_watched: &mut self.is_watched,
             timers: lent.timers,
             buffers: lent.buffers,
             settings: lent.settings,

@@ -55,26 +55,103 @@ impl From<SocketAddr> for InetSettings {
     }
 }
 
-/// A socket that connections are accepted from.
+/// A socket that connections are accepted from, and what they speak.
 #[derive(Debug)]
-pub enum Listener {
+pub struct Listener {
+    socket: ListeningSocket,
+    spoken: Spoken,
+}
+
+/// What is spoken on the connections of a listener, from their first byte on.
+#[derive(Clone, Debug, Default)]
+pub struct Spoken {
+    /// TLS, if it is.
+    pub tls: Option<Tls>,
+    /// Ahead of it a proxy says whose connection it is, by the PROXY protocol.
+    pub is_announced: bool,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
     /// At an address.
     Tcp(TcpListener),
     /// At a path of the file system.
     Unix(UnixListener),
-    /// Either of them, with TLS.
-    Tls(Box<Self>, Tls),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Self {
+        Self {
+            socket: ListeningSocket::Tcp(socket),
+            spoken: Spoken::default(),
+        }
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(socket: UnixListener) -> Self {
+        Self {
+            socket: ListeningSocket::Unix(socket),
+            spoken: Spoken::default(),
+        }
+    }
 }
 
 impl Listener {
-    /// Has its connections speak TLS.
+    /// Has its connections speak this.
     #[must_use]
-    pub fn with_tls(self, tls: Tls) -> Self {
-        Self::Tls(Box::new(self), tls)
+    pub fn speaking(self, spoken: Spoken) -> Self {
+        Self { spoken, ..self }
+    }
+
+    /// The same for those that are accepted from now on.
+    pub(crate) fn set_spoken(&mut self, spoken: Spoken) {
+        self.spoken = spoken;
+    }
+
+    /// Whether its connections begin with the header of a proxy.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.spoken.is_announced
     }
 
     /// The next connection that waits.
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
+        let (transport, peer) = self.socket.accept()?;
+        let transport = match &self.spoken.tls {
+            Some(tls) => tls.accept(transport),
+            None => transport,
+        };
+        Ok((transport, peer))
+    }
+
+    /// The address, if it has one.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            ListeningSocket::Tcp(socket) => socket.local_addr().ok(),
+            ListeningSocket::Unix(_) => None,
+        }
+    }
+
+    /// Has the poll watch it.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.socket {
+            ListeningSocket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
+            ListeningSocket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+        }
+    }
+
+    /// Has the poll watch it no longer. To close it is not enough where duplicates of the socket stay open.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        match &mut self.socket {
+            ListeningSocket::Tcp(socket) => registry.deregister(socket),
+            ListeningSocket::Unix(socket) => registry.deregister(socket),
+        }
+    }
+}
+
+impl ListeningSocket {
+    fn accept(&self) -> io::Result<(Transport, Peer)> {
         match self {
             Self::Tcp(socket) => {
                 let (stream, peer) = socket.accept()?;
@@ -84,29 +161,6 @@ impl Listener {
                 let (stream, _) = socket.accept()?;
                 Ok((Transport::Unix(stream), Peer::Unix))
             }
-            Self::Tls(listener, tls) => {
-                let (socket, peer) = listener.accept()?;
-                Ok((Transport::Tls(Box::new(tls.accept(socket)?)), peer))
-            }
-        }
-    }
-
-    /// The address, if it has one.
-    #[must_use]
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr().ok(),
-            Self::Unix(_) => None,
-            Self::Tls(listener, _) => listener.local_address(),
-        }
-    }
-
-    /// Has the poll watch it.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Unix(socket) => registry.register(socket, token, Interest::READABLE),
-            Self::Tls(listener, _) => listener.register(registry, token),
         }
     }
 }
@@ -167,13 +221,18 @@ fn socket(settings: &InetSettings) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // Inherited by accepted sockets: a small message is not held back to be joined by another.
+    prepare(&socket, settings)?;
+    Ok(socket)
+}
+
+/// Sets what accepted sockets inherit, so that it costs no call per connection.
+pub(super) fn prepare(socket: &Socket, settings: &InetSettings) -> io::Result<()> {
+    // A small message is not held back to be joined by another.
     socket.set_tcp_nodelay(true)?;
     if settings.keepalive_s > 0 {
-        // Inherited too, so it costs no call per connection.
         socket.set_tcp_keepalive(&keepalive(settings))?;
     }
-    Ok(socket)
+    Ok(())
 }
 
 fn keepalive(settings: &InetSettings) -> TcpKeepalive {
@@ -189,8 +248,8 @@ fn keepalive(settings: &InetSettings) -> TcpKeepalive {
         .with_retries(probes)
 }
 
-fn into_mio(socket: Socket) -> Listener {
-    Listener::Tcp(TcpListener::from_std(std::net::TcpListener::from(socket)))
+pub(super) fn into_mio(socket: Socket) -> Listener {
+    TcpListener::from_std(std::net::TcpListener::from(socket)).into()
 }
 
 #[cfg(test)]

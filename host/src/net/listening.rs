@@ -9,16 +9,17 @@ use std::{
 use mio::Registry;
 
 use crate::net::{
-    listener::Listener,
+    listener::{Listener, Spoken},
     token::{MAX_LISTENERS, listener_token},
 };
 
-/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound.
+/// A listener of a host, on all service threads: counted from 0 in the order in which they were bound, and never given
+/// to a later one.
 pub type ListenerNumber = u32;
 
 /// A listening socket of this thread.
 pub(crate) struct Listening {
-    number: ListenerNumber,
+    pub(crate) number: ListenerNumber,
     pub(crate) socket: Listener,
     /// More may wait to be accepted.
     pub(crate) is_ready: bool,
@@ -29,6 +30,12 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    /// Closes it.
+    fn close(mut self, registry: &Registry) {
+        // A poll that does not watch it has nothing to forget.
+        let _ = self.socket.deregister(registry);
+    }
+
     /// Whether the next turn is to accept from it at once.
     pub(crate) fn accepts(&self) -> bool {
         self.is_ready && !self.is_waiting
@@ -66,7 +73,11 @@ impl Listeners {
             is_leaving: false,
         };
         match self.places.get_mut(at) {
-            Some(place) => *place = Some(listening),
+            Some(place) => {
+                if let Some(left) = place.replace(listening) {
+                    left.close(registry);
+                }
+            }
             None => self.places.push(Some(listening)),
         }
         Ok(())
@@ -91,14 +102,24 @@ impl Listeners {
         }
     }
 
+    /// What a listener speaks from the next connection on.
+    pub(crate) fn set_spoken(&mut self, number: ListenerNumber, spoken: &Spoken) {
+        let mut all = self.places.iter_mut().flatten();
+        if let Some(listening) = all.find(|listening| listening.number == number) {
+            listening.socket.set_spoken(spoken.clone());
+        }
+    }
+
     /// Nothing waits at this place any more; closes it if it was given up.
-    pub(crate) fn is_dry(&mut self, at: usize) {
+    pub(crate) fn is_dry(&mut self, registry: &Registry, at: usize) {
         if let Some(place) = self.places.get_mut(at)
             && let Some(listening) = place
         {
             listening.is_ready = false;
-            if listening.is_leaving {
-                *place = None;
+            if listening.is_leaving
+                && let Some(left) = place.take()
+            {
+                left.close(registry);
             }
         }
     }
@@ -124,16 +145,20 @@ impl Listeners {
     }
 
     /// Closes all of them.
-    pub(crate) fn clear(&mut self) {
-        self.places.clear();
+    pub(crate) fn clear(&mut self, registry: &Registry) {
+        for left in self.places.drain(..).flatten() {
+            left.close(registry);
+        }
     }
 }
 
-/// Listeners that come and go while the service threads run.
+/// Listeners that come, go or change while the service threads run.
 #[derive(Debug)]
 pub struct ListenChange {
     /// Those that are given up.
     pub gone: Vec<ListenerNumber>,
+    /// Those that stay and speak something else to new connections.
+    pub(crate) changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread; each takes its own.
     new: Vec<Mutex<Vec<(ListenerNumber, Listener)>>>,
 }
@@ -144,8 +169,15 @@ impl ListenChange {
     pub fn new(gone: Vec<ListenerNumber>, new: Vec<Vec<(ListenerNumber, Listener)>>) -> Self {
         Self {
             gone,
+            changed: Vec::new(),
             new: new.into_iter().map(Mutex::new).collect(),
         }
+    }
+
+    /// The same, where these stay and speak something else to new connections.
+    #[must_use]
+    pub fn changing(self, changed: Vec<(ListenerNumber, Spoken)>) -> Self {
+        Self { changed, ..self }
     }
 
     /// The sockets that come, by service thread, for threads that do not run yet.

@@ -5,6 +5,8 @@
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
 pub mod addresses;
+mod announced;
+pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod dial;
 mod dialling;
@@ -12,6 +14,8 @@ pub mod event_loop;
 mod file_sending;
 mod http;
 pub mod http_port;
+pub mod inherited;
+pub mod interface;
 pub mod io;
 pub mod job_threads;
 mod link;

@@ -12,7 +12,7 @@ use crate::{
     },
     net::{
         io::{HEADROOM, Io},
-        link::{Lent, Open, Stage},
+        link::{Lent, Link, Open, Stage},
         port::Port,
         service::{Delivered, Refused, Service},
         timers::SessionTimers,
@@ -28,32 +28,32 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        let spoken = self.write_waiting(id);
-        if spoken == Spoken::Http {
+        let phase = self.write_waiting(id);
+        if phase == Phase::Http {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
             self.send_parts(id);
             self.end_if_over(service, id);
         }
-        if spoken == Spoken::Opening {
+        if phase == Phase::Opening {
             self.pursue(service, id);
         }
         self.call_writable(service, id);
         self.read(service, id);
-        if spoken == Spoken::Opening {
+        if phase == Phase::Opening {
             self.pursue_secured(id);
         }
         self.settle(service, id);
     }
 
     /// Output that waits goes on when the socket has room again.
-    fn write_waiting(&mut self, id: ConnectionId) -> Spoken {
+    fn write_waiting(&mut self, id: ConnectionId) -> Phase {
         let Some(link) = self.slots.get_mut(id) else {
-            return Spoken::Frames;
+            return Phase::Frames;
         };
-        let spoken = Spoken::at(&link.stage);
+        let phase = Phase::at(&link.stage);
         link.note_marks(&self.settings);
         if !link.readiness.writable {
-            return spoken;
+            return phase;
         }
         if link.queue.is_empty() {
             if link.transport.has_output()
@@ -61,7 +61,7 @@ impl<T, E> Io<T, E> {
             {
                 self.lose(id, &error);
             }
-            return spoken;
+            return phase;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -76,7 +76,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
-        spoken
+        phase
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(
@@ -123,8 +123,13 @@ impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
     fn read<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S, id: ConnectionId) {
         let mut budget = self.settings.read_budget;
-        if self.must_shake_later(id) {
-            return self.list(id);
+        if self.is_opening(id) {
+            if !self.is_announced(id) {
+                return;
+            }
+            if self.must_shake_later(id) {
+                return self.list(id);
+            }
         }
         self.consume_carried(service, id);
         loop {
@@ -142,7 +147,15 @@ impl<T, E> Io<T, E> {
             }
             let room = &mut self.input[HEADROOM..];
             let asked = room.len();
-            match link.read(room) {
+            let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
+            let read = link.read(room);
+            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
+                return;
+            }
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
+            match read {
                 Ok(0) => {
                     link.readiness.readable = false;
                     self.peer_left(id);
@@ -174,6 +187,38 @@ impl<T, E> Io<T, E> {
         }
     }
 
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    fn is_opening(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    }
+
+    /// Whether it is known whose connection it is.
+    fn is_announced(&mut self, id: ConnectionId) -> bool {
+        let awaits = |link: &mut Link<T, E>| link.awaits_announcement;
+        !self.slots.get_mut(id).is_some_and(awaits) || self.read_announcement(id)
+    }
+
+    /// Tells that TLS was agreed on; whether the connection may go on.
+    #[cold]
+    fn is_secured<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        let link = self.slots.get_mut(id);
+        if link.is_none_or(|link| link.transport.is_refused()) {
+            // That is told by what was read.
+            return true;
+        }
+        let is_welcome = self.with_setup(id, |setup| service.secured(setup));
+        if is_welcome == Some(false) {
+            self.finish(id);
+        }
+        is_welcome == Some(true)
+    }
+
     /// Whether it is in a TLS handshake, and the turn has done enough of them.
     fn must_shake_later(&mut self, id: ConnectionId) -> bool {
         let Some(link) = self.slots.get_mut(id) else {
@@ -194,9 +239,9 @@ impl<T, E> Io<T, E> {
 
     /// What is spoken over a connection.
     #[inline]
-    fn spoken(&mut self, id: ConnectionId) -> Spoken {
+    fn phase(&mut self, id: ConnectionId) -> Phase {
         let link = self.slots.get_mut(id);
-        link.map_or(Spoken::Frames, |link| Spoken::at(&link.stage))
+        link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
     }
 
     /// What came behind a pause comes first.
@@ -255,7 +300,7 @@ impl<T, E> Io<T, E> {
             return;
         }
         let why = "out of memory for messages";
-        if self.spoken(id) == Spoken::Opening {
+        if self.phase(id) == Phase::Opening {
             return self.abandon(id, ClosedBy::Host, why);
         }
         if self
@@ -273,14 +318,14 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
-        let mut consumed = match self.spoken(id) {
-            Spoken::Frames => {
+        let mut consumed = match self.phase(id) {
+            Phase::Frames => {
                 let consumed = self.consume_frames(service, id, input);
                 self.flush(id);
                 return consumed;
             }
-            Spoken::Http => self.consume_http(service, id, input),
-            Spoken::Opening => self.consume_answer(service, id, input),
+            Phase::Http => self.consume_http(service, id, input),
+            Phase::Opening => self.consume_answer(service, id, input),
         };
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
@@ -428,7 +473,7 @@ impl<T, E> Io<T, E> {
 
 /// What is spoken over a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(super) enum Phase {
     /// HTTP.
     Http,
     /// What leads to a WebSocket, as its client.
@@ -437,7 +482,7 @@ pub(super) enum Spoken {
     Frames,
 }
 
-impl Spoken {
+impl Phase {
     #[inline]
     fn at<T, E>(stage: &Stage<T, E>) -> Self {
         match stage {

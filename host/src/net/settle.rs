@@ -8,7 +8,7 @@ use crate::{
     },
     net::{
         io::{HowEnded, Io},
-        link::{Link, Stage},
+        link::{Link, Pending, Stage},
         port::Wants,
         service::{Refused, Service},
         token::ConnectionId,
@@ -256,6 +256,12 @@ impl<T, E> Io<T, E> {
             Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Late),
             Stage::Open(_) | Stage::Lingering => return,
         };
+        if link.awaits_announcement {
+            let why = "no header of the PROXY protocol within limits.opening_handshake_ms";
+            let peer = link.peer;
+            self.tell_unannounced(peer, why);
+            return self.abandon(id, ClosedBy::Peer, why);
+        }
         if link.transport.is_handshaking() {
             let why = "no TLS handshake within limits.opening_handshake_ms";
             return self.abandon(id, ClosedBy::Peer, why);
@@ -278,6 +284,9 @@ impl<T, E> Io<T, E> {
                 408,
                 "no more of the body within limits.request_body_idle_ms",
             ),
+            None if http.pending != Pending::No => {
+                Refused::new(503, "no verdict within limits.verdict_ms")
+            }
             // It has not had its answers yet, or has asked for more already.
             None if http.count > 0 && (link.is_cut_short || !link.queue.is_empty()) => {
                 return self.await_request(id);
@@ -353,7 +362,11 @@ impl<T, E> Io<T, E> {
     #[inline]
     pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         // As after most messages.
-        if self.ended.is_empty() && self.ended_exchanges.is_empty() && self.cold.is_empty() {
+        if self.ended.is_empty()
+            && self.ended_exchanges.is_empty()
+            && self.cold.is_empty()
+            && self.gone.is_empty()
+        {
             return;
         }
         self.tell_all_ended(service);
@@ -369,6 +382,9 @@ impl<T, E> Io<T, E> {
         }
         self.tell_ended_exchanges(service);
         self.ask_for_cold(service);
+        while let Some((id, peer)) = self.gone.pop() {
+            service.gone(id, peer);
+        }
     }
 
     /// Tells the exchanges that have ended.

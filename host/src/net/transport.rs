@@ -12,7 +12,11 @@ use mio::{
     event::Source,
     net::{TcpStream, UnixStream},
 };
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
+use socket2::SockRef;
 
 use crate::net::tls::{TlsFacts, TlsStream};
 
@@ -37,6 +41,12 @@ macro_rules! with {
             Transport::Tls($socket) => $body,
         }
     };
+}
+
+impl From<TlsStream> for Transport {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
+    }
 }
 
 impl Transport {
@@ -114,6 +124,32 @@ impl Transport {
             Self::Absent | Self::Unix(_) => None,
             Self::Tls(stream) => stream.socket().local_address(),
         }
+    }
+
+    /// Looks at what the socket has, under TLS if there is any, and leaves it there; `Ok(0)` is the end.
+    pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        let flags = RecvFlags::PEEK;
+        let (count, _) = match self {
+            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
+            Self::Tcp(socket) => recv(socket, into, flags)?,
+            Self::Unix(socket) => recv(socket, into, flags)?,
+            Self::Tls(stream) => return stream.socket().peek(into),
+        };
+        Ok(count)
+    }
+
+    /// Takes what is ahead of everything that is spoken, TLS included.
+    pub(crate) fn take_ahead(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.socket_mut().take_ahead(into),
+            socket => socket.read(into),
+        }
+    }
+
+    /// Does something with the socket itself, if there is one.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
+        self.descriptor()
+            .map(|socket| action(SockRef::from(&socket)))
     }
 
     /// Has the poll watch it.

@@ -175,9 +175,9 @@ fn give(file: &File, settings: &UnixSettings) -> io::Result<()> {
     fs::set_permissions(&opened, Permissions::from_mode(settings.mode))
 }
 
-fn into_mio(socket: Socket) -> Listener {
+pub(super) fn into_mio(socket: Socket) -> Listener {
     let socket = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(socket));
-    Listener::Unix(UnixListener::from_std(socket))
+    UnixListener::from_std(socket).into()
 }
 
 #[cfg(test)]

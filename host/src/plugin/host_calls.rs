@@ -21,9 +21,9 @@ use std::{
 use hotsocket_abi::{
     Bytes, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST, Host, HostCalls, LOG_DEBUG,
     LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
-    MESSAGE_WHOLE, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY, POST_PAUSE,
-    POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
-    STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
+    MESSAGE_WHOLE, POST_ASK_AGAIN, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY,
+    POST_PAUSE, POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL,
+    STATUS_NONE, STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
 };
 
 use crate::{
@@ -307,6 +307,10 @@ unsafe extern "C" fn post_exchange(
         // Those that an exchange has in common with a session.
         match operation {
             POST_NOTIFY | POST_ASK_WRITABLE | POST_PAUSE | POST_RESUME | POST_HANG_UP => {}
+            POST_ASK_AGAIN => {
+                let operation = Operation::AskAgain;
+                return status(context.services.hub.post_exchange(id, number, operation));
+            }
             _ => return STATUS_ERROR,
         }
         match parse(operation, 0, payload) {
@@ -467,4 +471,42 @@ fn parse(operation: u32, number: u32, payload: &[u8]) -> Option<Operation> {
         POST_NOTIFY => Operation::Notify(payload.into()),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a plugin gets that asks for data of type `T`.
+    fn asked<T: 'static>(services: &Arc<Services>, is_linked: bool) -> *const c_void {
+        let context = HostContext {
+            services: Arc::clone(services),
+            label: Label {
+                plugin: "probe".into(),
+                version: "1.0.0".into(),
+                generation: 1,
+            },
+            is_linked,
+            instance: None,
+        };
+        let id = TypeId::of::<T>();
+        // SAFETY: a host that was just made, and the id of a type of this program.
+        unsafe { linked_data(context.leak().context, (&raw const id).cast()) }
+    }
+
+    #[test]
+    fn only_a_linked_plugin_is_given_data_and_only_of_the_type_it_asks_for() {
+        let mut data = HostData::default();
+        data.insert(Arc::new(1_u32));
+        data.insert(Arc::new(17_u32));
+        let hub = Arc::new(Hub::new(Vec::new()));
+        let services = Services::new(hub, Box::new(|_| 0), 1).with_data(data);
+        let services = Arc::new(services);
+        let given = asked::<u32>(&services, true);
+        // SAFETY: an `Arc` of the type that was asked for; the leaked host keeps it.
+        let given = unsafe { given.cast::<Arc<u32>>().as_ref() };
+        assert_eq!(given.map(|given| **given), Some(17));
+        assert!(asked::<i32>(&services, true).is_null());
+        assert!(asked::<u32>(&services, false).is_null());
+    }
 }

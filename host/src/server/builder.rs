@@ -18,11 +18,11 @@ use rustix::process::{Resource, getrlimit};
 use tracing::level_filters::LevelFilter;
 
 use crate::{
-    config::{Config, ConfigError, ControlPlace, ListenAddress, RunAs},
+    config::{Config, ConfigError, ControlPlace, ListenerConfig, RunAs},
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{io::Shared, tls::TlsKeeper},
+    net::{inherited::Inherited, io::Shared, tls::TlsKeeper},
     plugin::{
         host_calls::{HostData, Services},
         instance::Finished,
@@ -54,6 +54,7 @@ pub struct HostBuilder {
     log: Option<LogControl>,
     reload: Option<Reload>,
     announce: Option<Announce>,
+    inherited: Inherited,
     handle: HostHandle,
     inbox: Receiver<Errand>,
 }
@@ -70,6 +71,7 @@ impl Default for HostBuilder {
             log: None,
             reload: None,
             announce: None,
+            inherited: Inherited::default(),
             handle: HostHandle::new(errands),
             inbox,
         }
@@ -85,14 +87,14 @@ impl HostBuilder {
         self
     }
 
-    /// Listens there too. The first of them takes the place of the usual address, unless a config was given.
+    /// Listens there too: at an address, or as a [`ListenerConfig`] says. The first of them takes the place of the usual address, unless a config was given.
     #[must_use]
-    pub fn listen(mut self, address: impl Into<ListenAddress>) -> Self {
+    pub fn listen(mut self, listener: impl Into<ListenerConfig>) -> Self {
         if !self.is_listen_said {
             self.is_listen_said = true;
             self.config.listen.clear();
         }
-        self.config.listen.push(address.into());
+        self.config.listen.push(listener.into());
         self
     }
 
@@ -157,6 +159,13 @@ impl HostBuilder {
         self
     }
 
+    /// Listens at sockets that were passed to the process, where the config asks for them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn inherited(mut self, inherited: Inherited) -> Self {
+        self.inherited = inherited;
+        self
+    }
+
     /// The way to the host from other threads, before there is one.
     #[must_use]
     pub fn handle(&self) -> HostHandle {
@@ -183,7 +192,8 @@ impl HostBuilder {
         config.run_as.as_ref().map_or(Ok(()), may_become)?;
         let mut keeper = config.tls.as_ref().map(TlsKeeper::open).transpose()?;
         let tls = keeper.as_ref().map(TlsKeeper::tls);
-        let mut listeners = Listeners::new(config.threads, tls);
+        let inherited = std::mem::take(&mut self.inherited);
+        let mut listeners = Listeners::new(config.threads, tls).inheriting(inherited);
         let prepared = listeners.prepare(&config.listen)?;
         if let Some(run_as) = &config.run_as {
             // All that follows is done, and all files are made, as that user.
@@ -224,6 +234,7 @@ impl BoundHost {
         } = self.plan;
         let sites = open_sites(&config, &BTreeMap::new())?;
         let mut listeners = self.listeners;
+        let scopes = listeners.scopes(&self.prepared);
         let change = listeners.install(self.prepared);
         let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
         let hub = Arc::clone(&threads.hub);
@@ -250,6 +261,7 @@ impl BoundHost {
                 finished,
                 config,
                 sites,
+                scopes,
                 Arc::clone(&shared.seats),
             ),
             listeners,
@@ -258,16 +270,17 @@ impl BoundHost {
             reload,
             announce,
             hub,
-            shared: shared.clone(),
             control,
+            shared: shared.clone(),
             ending: None,
         };
         for plugin in &linked {
             conductor.link(plugin)?;
         }
         conductor.first_scan();
+        conductor.deployment.begin();
         let limits = &conductor.deployment.config().limits;
-        let workers = threads.workers(limits, &conductor.deployment.vhosts(), shared, &handle);
+        let workers = threads.workers(limits, &conductor.deployment.vhosts(), &shared, &handle);
         let descriptor = match workers.first() {
             Some(first) => first.as_fd().try_clone_to_owned(),
             None => Err(io::ErrorKind::NotFound.into()),

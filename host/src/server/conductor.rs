@@ -15,7 +15,7 @@ use hotsocket_abi::StaticPlugin;
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, ConfigError, ListenAddress, diff},
+    config::{Config, ConfigError, ListenerConfig, diff},
     context::{
         handler::Label,
         hub::{Command, Hub},
@@ -66,15 +66,15 @@ pub(crate) enum Errand {
     Finished(FinishedInstance),
     /// A service thread has ended.
     Ended(Result<(), String>),
-    /// The host that a program drives is gone.
-    Leave,
+    /// The host that a program drives is gone, and its service threads too or not.
+    Leave { are_threads_over: bool },
 }
 
 /// Reads the config again.
 pub(crate) type Reload = Box<dyn FnMut() -> Result<Config, ConfigError> + Send>;
 
-/// Tells scripts and eyes where the host listens: the address, whether TLS is spoken there, and whether there is a page.
-pub(crate) type Announce = fn(&ListenAddress, bool, bool);
+/// Tells scripts and eyes where the host listens: the listener, whether the host has TLS, and whether there is a page.
+pub(crate) type Announce = fn(&ListenerConfig, bool, bool);
 
 /// What it decides with.
 pub(crate) struct Conductor {
@@ -90,11 +90,12 @@ pub(crate) struct Conductor {
     pub(crate) reload: Option<Reload>,
     pub(crate) announce: Option<Announce>,
     pub(crate) hub: Arc<Hub>,
-    pub(crate) shared: Shared,
     /// Kept until the end.
     pub(crate) control: Option<ControlServer>,
     /// Once the host was asked to end, or a service thread has failed.
     pub(crate) ending: Option<Ending>,
+    /// What the service threads count together.
+    pub(crate) shared: Shared,
 }
 
 /// Certificates, and when they are looked at next.
@@ -189,7 +190,7 @@ impl Conductor {
                 // Its end has been told already.
                 let _ = thread.join();
             }
-            self.farewell();
+            self.farewell(true);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -198,7 +199,7 @@ impl Conductor {
     pub(crate) fn accompany(mut self) {
         loop {
             match self.next_errand() {
-                Some(Errand::Leave) => return self.farewell(),
+                Some(Errand::Leave { are_threads_over }) => return self.farewell(are_threads_over),
                 Some(errand) => self.carry_out(errand),
                 None => {}
             }
@@ -262,7 +263,7 @@ impl Conductor {
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
             // Whoever waits for these sees them first.
-            Errand::Ended(_) | Errand::Leave => {}
+            Errand::Ended(_) | Errand::Leave { .. } => {}
             #[cfg(feature = "plugin-files")]
             Errand::Hint => {}
         }
@@ -341,6 +342,7 @@ impl Conductor {
                     cause.unwrap_or_default());
             }
         };
+        let scopes = self.listeners.scopes(&listeners);
         let prepare = |own: &LogControl| own.prepare(&config.log, &config.limits);
         let log = match self.log.as_ref().map(prepare).transpose() {
             Ok(prepared) => prepared,
@@ -348,7 +350,7 @@ impl Conductor {
                 return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
             }
         };
-        if let Err(refusal) = self.deployment.reconfigure(config) {
+        if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
             return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
         }
         if let Some(tls) = &mut self.tls {
@@ -373,11 +375,11 @@ impl Conductor {
         if !prepared.is_change() {
             return;
         }
-        let (new, gone) = (prepared.new_addresses(), prepared.gone_addresses());
+        let (news, gone) = (prepared.news(), prepared.gone_addresses());
         let change = self.listeners.install(prepared);
         self.hub.tell_all(&Command::Listen(Arc::new(change)));
         self.handle.set_listening(self.listeners.addresses());
-        self.tell_new(&new);
+        self.tell_new(&news);
         for address in gone {
             tracing::info!(target: "hotsocket", "no longer listening on {address}");
         }
@@ -391,20 +393,20 @@ impl Conductor {
     /// Tells where the host listens, unless it was asked to end meanwhile.
     pub(crate) fn tell_listening(&self) {
         if self.ending.is_none() {
-            self.tell_new(&self.listeners.addresses());
+            self.tell_new(&self.listeners.all());
         }
     }
 
     /// Tells where the host listens from now on.
-    fn tell_new(&self, addresses: &[ListenAddress]) {
-        for address in addresses {
+    fn tell_new(&self, news: &[ListenerConfig]) {
+        for listener in news {
             match self.announce {
                 Some(announce) => announce(
-                    address,
+                    listener,
                     self.tls.is_some(),
                     self.deployment.config().has_page(),
                 ),
-                None => tracing::info!(target: "hotsocket", "listening on {address}"),
+                None => tracing::info!(target: "hotsocket", "listening on {}", listener.address),
             }
         }
         if self.announce.is_some() && self.deployment.config().listen.is_empty() {
@@ -491,12 +493,15 @@ impl Conductor {
         })
     }
 
-    /// The service threads are gone, or never ran: instances that nobody else used are freed.
-    pub(crate) fn farewell(self) {
+    /// The host is gone: instances that nobody else uses are freed. `are_threads_over` when no service thread is left, nor
+    /// will be: what one of them was told, and did not take, is its own until then.
+    pub(crate) fn farewell(self, are_threads_over: bool) {
         let patience = self.deployment.patience();
         drop(self.control);
-        // Routes that no thread took any more.
-        self.hub.forget_commands();
+        if are_threads_over {
+            // Routes that no thread took any more.
+            self.hub.forget_commands();
+        }
         self.deployment.end();
         while let Ok(errand) = self.inbox.try_recv() {
             if let Errand::Finished(instance) = errand {

@@ -15,8 +15,9 @@ use crate::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
         peer_names::{Bounds, PeerNames},
+        policy::PolicyRoute,
         roster::SetId,
-        routes::{ExtensionRoute, Route, Routes},
+        routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
     },
     net::{
@@ -27,11 +28,16 @@ use crate::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
+        manifest::Provided,
         refusal::{Refusal, Stage},
         registry::Installer,
         tables::Opened,
     },
-    server::open_site::{OpenSite, SiteError},
+    server::{
+        listeners::Scope,
+        open_site::{OpenSite, SiteError},
+        policies::{Policies, PreparedPolicies},
+    },
 };
 
 /// What the service threads serve, and from what it is made anew.
@@ -42,25 +48,30 @@ pub(crate) struct Deployment {
     config: Config,
     /// By name of the vhost; there is one for each in the config.
     sites: BTreeMap<String, OpenSite>,
+    /// Which listeners lead to which vhosts.
+    scopes: Vec<Scope>,
     /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    pub(super) policies: Policies,
     seats: Arc<Seats>,
     peer_names: Option<Arc<PeerNames>>,
     pub(super) last_instance: u64,
+    /// The first look at the plugin directory is over.
+    is_serving: bool,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
 }
 
-/// A vhost, and a protocol or extension there.
-type Place = (String, String);
+/// A vhost, and a protocol, extension or policy there.
+pub(super) type Place = (String, String);
 
 /// A protocol or extension that is served.
 #[derive(Clone)]
 pub(super) struct Served<R> {
-    route: R,
-    generation: Arc<Generation>,
+    pub(super) route: R,
+    pub(super) generation: Arc<Generation>,
     opened: Opened,
     /// Its place in the plugin's tables.
     index: usize,
@@ -71,6 +82,7 @@ pub(crate) struct Prepared {
     plugin: String,
     protocols: Vec<(Place, Served<Route>)>,
     extensions: Vec<(Place, Served<ExtensionRoute>)>,
+    policies: PreparedPolicies,
 }
 
 /// Instances that serve no longer.
@@ -78,6 +90,7 @@ pub(crate) struct Prepared {
 struct Superseded {
     protocols: Vec<Served<Route>>,
     extensions: Vec<Served<ExtensionRoute>>,
+    policies: Vec<Served<PolicyRoute>>,
 }
 
 impl Deployment {
@@ -86,6 +99,7 @@ impl Deployment {
         finished: Finished,
         config: Config,
         sites: BTreeMap<String, OpenSite>,
+        scopes: Vec<Scope>,
         seats: Arc<Seats>,
     ) -> Self {
         let peer_names = peer_names(&config, &services.hub, None);
@@ -95,12 +109,15 @@ impl Deployment {
             finished,
             config,
             sites,
+            scopes,
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            policies: Policies::default(),
             seats,
             peer_names,
             last_instance: 0,
+            is_serving: false,
             drains: Vec::new(),
         }
     }
@@ -112,7 +129,11 @@ impl Deployment {
         let default = self.routes(&self.config.default);
         let vhosts = Vhosts::new(default, others.collect());
         let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
-        Arc::new(vhosts.naming(self.peer_names.clone()))
+        let vhosts = vhosts.naming(self.peer_names.clone());
+        let scopes = self.scopes.iter();
+        Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
+            vhosts.scoped(*listener, names)
+        }))
     }
 
     fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
@@ -130,17 +151,29 @@ impl Deployment {
                 .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
                 .collect(),
             site: site.unwrap_or_default(),
+            certificates: self.certificate_rule(&vhost.name),
             has_warned: AtomicBool::new(false),
             seats: SeatBound {
                 vhost: self.seats.number(&vhost.name),
                 most: vhost.max_connections,
             },
             extensions: self.offered(vhost),
+            policies: self.policies.asked(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: vhost.allowed_origins.clone(),
             },
         })
+    }
+
+    /// What a vhost asks of the certificates of clients.
+    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
+        let tls = self.config.tls.as_ref();
+        match tls.and_then(|tls| tls.clients_of(vhost)) {
+            None => CertificateRule::NotAsked,
+            Some(clients) if clients.is_required => CertificateRule::Required,
+            Some(_) => CertificateRule::Optional,
+        }
     }
 
     /// The extensions in the order of the config, and behind them those that it does not name.
@@ -159,6 +192,12 @@ impl Deployment {
             .chain(rest)
             .map(|(_, served)| served.route.clone())
             .collect()
+    }
+
+    /// What is not there by now is missed.
+    pub(crate) fn begin(&mut self) {
+        self.is_serving = true;
+        self.policies.tell_missing(self.config.vhosts());
     }
 
     /// How long a plugin is waited for.
@@ -181,10 +220,14 @@ impl Deployment {
     /// # Errors
     ///
     /// When a plugin does not take its options, or something cannot be opened; nothing has changed then.
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn reconfigure(
+        &mut self,
+        config: Config,
+        scopes: Vec<Scope>,
+    ) -> Result<(), Box<dyn Error>> {
         let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
-        let (protocols, extensions) = match self.made_anew(&running) {
+        let (protocols, extensions, policies) = match self.made_anew(&running) {
             Ok(made) => made,
             Err(refusal) => {
                 self.config = running;
@@ -192,6 +235,7 @@ impl Deployment {
             }
         };
         let former = std::mem::replace(&mut self.sites, sites);
+        self.scopes = scopes;
         self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
@@ -208,6 +252,7 @@ impl Deployment {
                 .extensions
                 .extend(self.extensions.insert(place, served));
         }
+        before.policies.extend(self.policies.install(policies));
         self.publish();
         self.retire(before);
         for (_, site) in former {
@@ -257,7 +302,8 @@ impl Deployment {
                 }
             }
         }
-        Ok((protocols, extensions))
+        let policies = self.policies_made_anew(&vhosts, |name| running.vhost(name).cloned())?;
+        Ok((protocols, extensions, policies))
     }
 
     /// Takes out what no vhost of the config serves.
@@ -273,6 +319,9 @@ impl Deployment {
         Superseded {
             protocols,
             extensions: extensions.map(|(_, served)| served).collect(),
+            policies: self.policies.take_unwanted(|vhost, name| {
+                config.vhost(vhost).is_some_and(|vhost| vhost.asks(name))
+            }),
         }
     }
 
@@ -297,7 +346,10 @@ impl Deployment {
     }
 
     /// Has all service threads go by what is served now.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        if self.is_serving {
+            self.policies.tell_missing(self.config.vhosts());
+        }
         self.hub.tell_all(&Command::Install(self.vhosts()));
     }
 
@@ -305,12 +357,18 @@ impl Deployment {
     fn retire(&mut self, before: Superseded) {
         let protocols = before.protocols.iter().map(|served| served.route.instance);
         let extensions = before.extensions.iter().map(|served| served.route.instance);
+        // Not those of policies: a connection is not closed since it was let in by an older one.
         let keys: Vec<_> = protocols.chain(extensions).collect();
         for served in before.protocols {
             instance::retire(served.route.handler, self.patience());
         }
         for served in before.extensions {
             instance::retire(served.route.handler, self.patience());
+        }
+        for served in before.policies {
+            if let Some(handler) = served.route.handler {
+                instance::retire(handler, self.patience());
+            }
         }
         let after = self.config.limits.drain_generation_ms;
         if after > 0 && !keys.is_empty() {
@@ -321,6 +379,7 @@ impl Deployment {
 
     /// Takes out what some generations serve.
     fn take_of(&mut self, is_meant: impl Fn(&Arc<Generation>) -> bool) -> Superseded {
+        let policies = self.policies.take_of(&is_meant);
         let protocols = self
             .protocols
             .extract_if(.., |_, served| is_meant(&served.generation));
@@ -330,6 +389,7 @@ impl Deployment {
         Superseded {
             protocols: protocols.map(|(_, served)| served).collect(),
             extensions: extensions.map(|(_, served)| served).collect(),
+            policies,
         }
     }
 }
@@ -338,6 +398,7 @@ impl Deployment {
 type Made = (
     Vec<(Place, Served<Route>)>,
     Vec<(Place, Served<ExtensionRoute>)>,
+    PreparedPolicies,
 );
 
 impl<R> Served<R> {
@@ -391,10 +452,12 @@ impl Installer for Deployment {
                 extensions.push((place, self.extension(vhost, generation, opened, at)?));
             }
         }
+        let policies = self.prepare_policies(&vhosts, generation, opened)?;
         Ok(Prepared {
             plugin: generation.plugin.clone(),
             protocols,
             extensions,
+            policies,
         })
     }
 
@@ -402,6 +465,7 @@ impl Installer for Deployment {
         let before = self.take_of(|generation| generation.plugin == prepared.plugin);
         self.protocols.extend(prepared.protocols);
         self.extensions.extend(prepared.extensions);
+        self.policies.install(prepared.policies);
         self.publish();
         self.retire(before);
     }
@@ -412,9 +476,14 @@ impl Installer for Deployment {
         self.retire(before);
     }
 
-    fn is_mounted(&self, protocol: &str) -> bool {
-        let place = (DEFAULT_VHOST.to_owned(), protocol.to_owned());
-        self.protocols.contains_key(&place)
+    fn is_used(&self, what: Provided<'_>) -> bool {
+        match what {
+            Provided::Protocol(name) => {
+                let place = (DEFAULT_VHOST.to_owned(), name.to_owned());
+                self.protocols.contains_key(&place)
+            }
+            Provided::Policy(name) => self.config.vhosts().any(|vhost| vhost.asks(name)),
+        }
     }
 }
 

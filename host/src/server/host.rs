@@ -38,6 +38,8 @@ pub struct Host {
     /// Those that have not begun and were not given away.
     workers: Vec<Worker>,
     conducting: Conducting,
+    /// Some were given away, and may serve on while this is dropped.
+    are_given_away: bool,
     handle: HostHandle,
     /// A copy of the descriptor of the first service thread.
     descriptor: OwnedFd,
@@ -79,6 +81,7 @@ impl Host {
             thread: None,
             workers,
             conducting: Conducting::Here(conductor),
+            are_given_away: false,
             handle,
             descriptor,
         }
@@ -176,6 +179,7 @@ impl Host {
             return Err(HostError::GivenAway);
         }
         self.begin()?;
+        self.are_given_away = true;
         Ok(std::mem::take(&mut self.workers))
     }
 
@@ -334,10 +338,11 @@ impl Drop for Host {
             thread.finish();
         }
         self.workers.clear();
+        let are_threads_over = !self.are_given_away;
         match conducting {
-            Conducting::Here(conductor) => conductor.farewell(),
+            Conducting::Here(conductor) => conductor.farewell(are_threads_over),
             Conducting::Beside(thread) => {
-                self.handle.send(Errand::Leave);
+                self.handle.send(Errand::Leave { are_threads_over });
                 // A panic there was told by itself.
                 let _ = thread.join();
             }

@@ -4,38 +4,47 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    config::{ConfigError, ListenAddress},
+    config::{ConfigError, ListenAddress, ListenerConfig},
     control::ControlError,
     net::{
-        listener::{self, InetSettings, Listener},
+        inherited::{Inherited, InheritedFault},
+        interface::InterfaceFault,
+        listener::{self, InetSettings, Listener, Spoken},
         listening::{ListenChange, ListenerNumber},
         tls::{Tls, TlsFault},
         token::MAX_LISTENERS,
         unix_socket::{self, SocketFile},
     },
     plugin::refusal::Refusal,
-    server::{open_site::SiteError, privileges::PrivilegeError},
+    server::{open_site::SiteError, places, privileges::PrivilegeError},
 };
 
 /// The listeners of the host.
 pub(crate) struct Listeners {
     /// Service threads.
     threads: usize,
-    /// What is spoken with all of them, if it is TLS.
+    /// What TLS is spoken with, where it is.
     tls: Option<Tls>,
+    /// What was passed to the process; kept for a reload that asks for it again.
+    inherited: Inherited,
     bound: Vec<Bound>,
+    /// The vhosts of those that were given up, whose connections go on.
+    former: Vec<Scope>,
     /// The number of the next one.
     next: ListenerNumber,
     /// The user that the host has become since it began.
     became: Option<String>,
 }
 
+/// A listener that leads to some vhosts only, and their names.
+pub(crate) type Scope = (ListenerNumber, Vec<String>);
+
 /// One listener, with a socket on each service thread.
 #[derive(Clone)]
 struct Bound {
     number: ListenerNumber,
     /// As it was written; the port may be 0.
-    written: ListenAddress,
+    written: ListenerConfig,
     /// With the port that the system chose.
     address: ListenAddress,
     /// That of a unix socket; removed with the last copy of this.
@@ -46,6 +55,10 @@ struct Bound {
 pub(crate) struct PreparedListeners {
     bound: Vec<Bound>,
     gone: Vec<Bound>,
+    /// Those that stay and speak by another scheme.
+    retold: Vec<ListenerNumber>,
+    /// Those that stay, and what new connections speak there.
+    changed: Vec<(ListenerNumber, Spoken)>,
     /// By service thread.
     new: Vec<Vec<(ListenerNumber, Listener)>>,
     next: ListenerNumber,
@@ -57,10 +70,17 @@ impl Listeners {
         Self {
             threads,
             tls,
+            inherited: Inherited::default(),
             bound: Vec::new(),
+            former: Vec::new(),
             next: 0,
             became: None,
         }
+    }
+
+    /// The same, with sockets that need not be bound.
+    pub(crate) fn inheriting(self, inherited: Inherited) -> Self {
+        Self { inherited, ..self }
     }
 
     /// From now on a refusal may come from this: the host has become that user.
@@ -75,8 +95,9 @@ impl Listeners {
     /// The first address that cannot be bound; nothing is left of the others then.
     pub(crate) fn prepare(
         &self,
-        listen: &[ListenAddress],
+        listen: &[ListenerConfig],
     ) -> Result<PreparedListeners, StartError> {
+        let listen = places::resolve(listen, &self.inherited)?;
         if listen.len() > MAX_LISTENERS {
             return Err(StartError::Many(listen.len()));
         }
@@ -88,30 +109,76 @@ impl Listeners {
         let mut prepared = PreparedListeners {
             bound: Vec::new(),
             gone,
+            retold: Vec::new(),
+            changed: Vec::new(),
             new: (0..self.threads).map(|_| Vec::new()).collect(),
             next: self.next,
         };
         for (written, kept) in places {
             match kept {
-                Some(kept) => prepared.bound.push(Bound {
-                    written: written.clone(),
-                    ..kept
-                }),
+                Some(kept) => self.keep(kept, written, &mut prepared),
                 None => self.bind(written, &mut prepared)?,
             }
         }
         Ok(prepared)
     }
 
-    fn bind(&self, written: &ListenAddress, to: &mut PreparedListeners) -> Result<(), StartError> {
-        let is_beside_own = match written {
+    /// Which vhosts connections find that came by a listener, where those are not all of them: once `prepared` is what
+    /// the host goes by.
+    pub(crate) fn scopes(&self, prepared: &PreparedListeners) -> Vec<Scope> {
+        let former = self.former.iter().cloned();
+        let bound = prepared.bound.iter().chain(&prepared.gone);
+        former.chain(bound.filter_map(Bound::scope)).collect()
+    }
+
+    /// What is spoken at a listener.
+    fn spoken(&self, listener: &ListenerConfig) -> Spoken {
+        let tls = self.tls.clone();
+        let tls = tls.filter(|_| listener.speaks_tls(true));
+        Spoken {
+            tls: tls.map(|tls| tls.scoped(&listener.vhosts)),
+            is_announced: listener.proxy_protocol,
+        }
+    }
+
+    fn keep(&self, kept: Bound, written: &ListenerConfig, to: &mut PreparedListeners) {
+        let was = &kept.written;
+        let (spoke, speaks) = (was.speaks_tls(true), written.speaks_tls(true));
+        let is_other_tls = self.tls.is_some() && (spoke != speaks || was.vhosts != written.vhosts);
+        if is_other_tls || was.proxy_protocol != written.proxy_protocol {
+            to.changed.push((kept.number, self.spoken(written)));
+        }
+        if self.tls.is_some() && spoke != speaks {
+            to.retold.push(kept.number);
+        }
+        to.bound.push(Bound {
+            written: written.clone(),
+            ..kept
+        });
+    }
+
+    fn bind(&self, written: &ListenerConfig, to: &mut PreparedListeners) -> Result<(), StartError> {
+        let is_beside_own = match &written.address {
             ListenAddress::Inet(settings) => {
                 to.gone.iter().any(|gone| overlap(&gone.address, settings))
             }
-            ListenAddress::Unix(_) => false,
+            _ => false,
         };
-        let fail = |source| self.refusal(written, is_beside_own, source);
-        let (sockets, address, file) = match written {
+        let fail = |source| self.refusal(&written.address, is_beside_own, source);
+        let (sockets, address, file) = match &written.address {
+            ListenAddress::Inet(settings)
+                if let Some(passed) = self.inherited.at(settings.address) =>
+            {
+                let sockets = passed.share(Some(settings), self.threads);
+                (sockets.map_err(fail)?, written.address.clone(), None)
+            }
+            ListenAddress::Unix(settings)
+                if let Some(passed) = self.inherited.at_path(&settings.path) =>
+            {
+                // Its file is that of whoever has bound it.
+                let sockets = passed.share(None, self.threads);
+                (sockets.map_err(fail)?, written.address.clone(), None)
+            }
             ListenAddress::Inet(settings) => {
                 let bind = match is_beside_own {
                     true => listener::bind_beside_own,
@@ -127,8 +194,10 @@ impl Listeners {
             }
             ListenAddress::Unix(settings) => {
                 let (sockets, file) = unix_socket::bind(settings, self.threads).map_err(fail)?;
-                (sockets, written.clone(), Some(Arc::new(file)))
+                (sockets, written.address.clone(), Some(Arc::new(file)))
             }
+            // What they stand for has taken their place.
+            ListenAddress::Interface(_) | ListenAddress::Passed(_) => return Ok(()),
         };
         let number = to.next;
         to.next += 1;
@@ -139,11 +208,7 @@ impl Listeners {
             file,
         });
         for (thread, socket) in to.new.iter_mut().zip(sockets) {
-            let socket = match self.tls.clone() {
-                Some(tls) => socket.with_tls(tls),
-                None => socket,
-            };
-            thread.push((number, socket));
+            thread.push((number, socket.speaking(self.spoken(written))));
         }
         Ok(())
     }
@@ -164,7 +229,7 @@ impl Listeners {
         let address = address.clone();
         match self.became.clone().filter(|_| is_denied) {
             Some(user) => StartError::GivenUp {
-                address,
+                address: Box::new(address),
                 user,
                 source,
             },
@@ -177,27 +242,48 @@ impl Listeners {
         for bound in &prepared.bound {
             self.settle_file(bound);
         }
+        self.former
+            .extend(prepared.gone.iter().filter_map(Bound::scope));
         self.bound = prepared.bound;
+        self.tell_unused();
         self.next = prepared.next;
         let gone = prepared.gone.iter().map(|gone| gone.number).collect();
-        ListenChange::new(gone, prepared.new)
+        ListenChange::new(gone, prepared.new).changing(prepared.changed)
+    }
+
+    /// Whoever connects to a socket that was passed waits there, and nobody comes.
+    fn tell_unused(&self) {
+        let is_used =
+            |place: &ListenAddress| self.bound.iter().any(|b| b.address.is_same_place(place));
+        for socket in self.inherited.iter() {
+            let (place, name) = (places::place_of(socket), &socket.name);
+            if !is_used(&place) {
+                tracing::warn!(target: "hotsocket", name,
+                    "nobody is accepted at {place}, which was passed to this process; write \"systemd\" under `listen`, or \
+                     --listen systemd");
+            }
+        }
     }
 
     /// Where the host listens, with the ports that the system chose.
     pub(crate) fn addresses(&self) -> Vec<ListenAddress> {
-        self.bound
-            .iter()
-            .map(|bound| bound.address.clone())
-            .collect()
+        let all = self.all().into_iter();
+        all.map(|listener| listener.address).collect()
+    }
+
+    /// All of them, with the ports that the system chose.
+    pub(crate) fn all(&self) -> Vec<ListenerConfig> {
+        self.bound.iter().map(Bound::listener).collect()
     }
 
     /// Gives the file of a unix socket that stays the owner and mode that are written now.
     fn settle_file(&self, bound: &Bound) {
-        let (ListenAddress::Unix(settings), Some(file)) = (&bound.written, &bound.file) else {
+        let (ListenAddress::Unix(settings), Some(file)) = (&bound.written.address, &bound.file)
+        else {
             return;
         };
         let mut before = self.bound.iter().filter(|was| was.number == bound.number);
-        if before.any(|was| was.written != bound.written)
+        if before.any(|was| was.written.address != bound.written.address)
             && let Err(error) = file.settle(settings)
         {
             tracing::error!(target: "hotsocket", path = %settings.path.display(), %error,
@@ -206,18 +292,37 @@ impl Listeners {
     }
 }
 
+impl Bound {
+    /// As it was written, with the port that the system chose.
+    fn listener(&self) -> ListenerConfig {
+        ListenerConfig {
+            address: self.address.clone(),
+            ..self.written.clone()
+        }
+    }
+
+    fn scope(&self) -> Option<Scope> {
+        let names = &self.written.vhosts;
+        (!names.is_empty()).then(|| (self.number, names.clone()))
+    }
+}
+
 impl PreparedListeners {
     /// Whether the service threads have something to do.
     pub(crate) fn is_change(&self) -> bool {
-        !self.gone.is_empty() || self.new.iter().any(|thread| !thread.is_empty())
+        let has_new = self.new.iter().any(|thread| !thread.is_empty());
+        has_new || !self.gone.is_empty() || !self.changed.is_empty()
     }
 
-    /// Where the host is going to listen, and did not before.
-    pub(crate) fn new_addresses(&self) -> Vec<ListenAddress> {
+    /// Where the host is going to listen and did not before, or by another scheme.
+    pub(crate) fn news(&self) -> Vec<ListenerConfig> {
         let new = self.new.first().into_iter().flatten();
-        let bound = |number| self.bound.iter().find(move |bound| bound.number == number);
-        new.filter_map(|(number, _)| bound(*number))
-            .map(|bound| bound.address.clone())
+        let new = new.map(|(number, _)| number);
+        let numbers: Vec<_> = new.chain(&self.retold).collect();
+        let bound = self.bound.iter();
+        bound
+            .filter(|bound| numbers.contains(&&bound.number))
+            .map(Bound::listener)
             .collect()
     }
 
@@ -228,13 +333,12 @@ impl PreparedListeners {
 }
 
 /// Takes out the one that was written like this, or has this address by chance.
-fn take(bound: &mut Vec<Bound>, written: &ListenAddress) -> Option<Bound> {
-    let same = bound.iter().position(|bound| bound.written == *written);
-    let at = same.or_else(|| {
-        bound
-            .iter()
-            .position(|bound| stays(&bound.address, written))
-    })?;
+fn take(bound: &mut Vec<Bound>, written: &ListenerConfig) -> Option<Bound> {
+    let place = &written.address;
+    let find = |fits: &dyn Fn(&Bound) -> bool| bound.iter().position(fits);
+    let at = find(&|bound| bound.written == *written)
+        .or_else(|| find(&|bound| bound.written.address == *place))
+        .or_else(|| find(&|bound| stays(&bound.address, place)))?;
     Some(bound.remove(at))
 }
 
@@ -262,17 +366,17 @@ fn overlap(bound: &ListenAddress, written: &InetSettings) -> bool {
 /// Tells where the host listens. What stands behind `://` is what a client has to be given: an address and port, or the
 /// absolute path of a socket; so a script cuts the line there, whatever it finds.
 #[cfg(feature = "cli")]
-pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
-    let (ws, http) = if has_tls {
+pub(crate) fn tell(listener: &ListenerConfig, has_tls: bool, has_page: bool) {
+    let (ws, http) = if listener.speaks_tls(has_tls) {
         ("wss", "https")
     } else {
         ("ws", "http")
     };
-    match address {
+    match &listener.address {
         ListenAddress::Inet(settings) => {
             let address = settings.address;
             crate::cli::line(&format!("listening on {ws}://{address}"));
-            if has_page {
+            if has_page && listener.leads_to(crate::config::DEFAULT_VHOST) {
                 tracing::info!(target: "hotsocket", "a page to try the protocols: {http}://{address}/");
             }
         }
@@ -282,6 +386,8 @@ pub(crate) fn tell(address: &ListenAddress, has_tls: bool, has_page: bool) {
             let path = crate::logging::escaped(&path.to_string_lossy());
             crate::cli::line(&format!("listening on {ws}+unix://{path}"));
         }
+        // What they stand for is told.
+        ListenAddress::Interface(_) | ListenAddress::Passed(_) => {}
     }
 }
 
@@ -296,6 +402,25 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// A network interface has nothing to listen at.
+    #[error("cannot listen on {address}; {fault}")]
+    Interface {
+        /// Which one.
+        address: Box<ListenAddress>,
+        /// Why not.
+        fault: InterfaceFault,
+    },
+    /// No socket was passed that an entry stands for.
+    #[error("cannot listen on {address}; {}", passed_mend(names))]
+    NotPassed {
+        /// The entry.
+        address: Box<ListenAddress>,
+        /// What those are called that were passed.
+        names: Vec<String>,
+    },
+    /// Something was passed to the process that cannot be listened on.
+    #[error(transparent)]
+    Inherited(#[from] InheritedFault),
     /// An address cannot be bound by the user that the host has become.
     #[error(
         "cannot listen on {address}, since the host has become user {user} (`run_as`), who may not do that; restart \
@@ -303,7 +428,7 @@ pub enum StartError {
     )]
     GivenUp {
         /// Which one.
-        address: ListenAddress,
+        address: Box<ListenAddress>,
         /// Who we are.
         user: String,
         /// What the system says.
@@ -338,10 +463,20 @@ pub enum StartError {
     Privileges(#[from] PrivilegeError),
 }
 
+fn passed_mend(names: &[String]) -> String {
+    if names.is_empty() {
+        return "no socket was passed to this process; start it by a .socket unit of systemd, or write an address".into();
+    }
+    let names = crate::logging::escaped(&names.join("`, `"));
+    format!(
+        "the sockets that were passed are called `{names}`; write one of these names, or `systemd` for all"
+    )
+}
+
 fn bind_mend(address: &ListenAddress, error: &io::Error) -> &'static str {
     match address {
-        ListenAddress::Inet(_) => inet_mend(error),
         ListenAddress::Unix(_) => unix_mend(error),
+        _ => inet_mend(error),
     }
 }
 
@@ -389,25 +524,33 @@ mod tests {
     use super::*;
     use crate::net::unix_socket::UnixSettings;
 
-    fn address(text: &str) -> ListenAddress {
-        text.parse().unwrap()
+    fn address(text: &str) -> ListenerConfig {
+        text.parse::<ListenAddress>().unwrap().into()
     }
 
-    fn inet(address: &ListenAddress) -> SocketAddr {
-        match address {
+    fn inet(listener: &ListenerConfig) -> SocketAddr {
+        match &listener.address {
             ListenAddress::Inet(settings) => settings.address,
-            ListenAddress::Unix(_) => panic!("a unix socket"),
+            other => panic!("{other}"),
         }
     }
 
-    fn at(address: impl Into<SocketAddr>) -> ListenAddress {
-        ListenAddress::Inet(address.into().into())
+    fn at(address: impl Into<SocketAddr>) -> ListenerConfig {
+        ListenAddress::Inet(address.into().into()).into()
     }
 
-    fn listening(listen: &[ListenAddress]) -> (Listeners, Vec<ListenAddress>, ListenChange) {
+    fn given_up(prepared: &PreparedListeners) -> Vec<ListenerConfig> {
+        prepared
+            .gone_addresses()
+            .into_iter()
+            .map(Into::into)
+            .collect()
+    }
+
+    fn listening(listen: &[ListenerConfig]) -> (Listeners, Vec<ListenerConfig>, ListenChange) {
         let mut listeners = Listeners::new(2, None);
         let prepared = listeners.prepare(listen).unwrap();
-        let addresses = prepared.new_addresses();
+        let addresses = prepared.news();
         let sockets = listeners.install(prepared);
         (listeners, addresses, sockets)
     }
@@ -433,8 +576,8 @@ mod tests {
         let any = address("127.0.0.1:0");
         let (listeners, was, _sockets) = listening(&[any.clone(), any.clone()]);
         let prepared = listeners.prepare(std::slice::from_ref(&any)).unwrap();
-        assert_eq!(prepared.new_addresses(), []);
-        assert_eq!(prepared.gone_addresses(), was[1..]);
+        assert_eq!(prepared.news(), []);
+        assert_eq!(given_up(&prepared), was[1..]);
         // Whoever writes the port down that was chosen means the same listener.
         let prepared = listeners.prepare(&[was[1].clone(), any]).unwrap();
         assert!(!prepared.is_change());
@@ -451,7 +594,7 @@ mod tests {
         let taken_address = at(taken.local_addr().unwrap());
         let wanted = [was[0].clone(), free.clone(), taken_address];
         let error = listeners.prepare(&wanted).err().unwrap();
-        assert!(matches!(error, StartError::Bind { address, .. } if address == wanted[2]));
+        assert!(matches!(error, StartError::Bind { address, .. } if address == wanted[2].address));
         assert!(
             TcpStream::connect(inet(&free)).is_err(),
             "nobody listens there"
@@ -468,7 +611,7 @@ mod tests {
         let (mut listeners, was, _sockets) = listening(&[address("0.0.0.0:0")]);
         let one = at(([127, 0, 0, 1], inet(&was[0]).port()));
         let prepared = listeners.prepare(std::slice::from_ref(&one)).unwrap();
-        assert_eq!(prepared.new_addresses(), [one]);
+        assert_eq!(prepared.news(), [one]);
         let _narrow = listeners.install(prepared);
         assert!(listeners.prepare(&was).is_ok(), "and all of them of one");
     }
@@ -483,13 +626,13 @@ mod tests {
     #[test]
     fn another_keepalive_takes_other_sockets_at_the_same_address() {
         let (mut listeners, was, _sockets) = listening(&[address("127.0.0.1:0")]);
-        let other = ListenAddress::Inet(InetSettings {
+        let other = ListenerConfig::from(ListenAddress::Inet(InetSettings {
             keepalive_s: 7,
             ..inet(&was[0]).into()
-        });
+        }));
         let prepared = listeners.prepare(std::slice::from_ref(&other)).unwrap();
-        assert_eq!(prepared.gone_addresses(), was);
-        assert_eq!(prepared.new_addresses(), [other]);
+        assert_eq!(given_up(&prepared), was);
+        assert_eq!(prepared.news(), [other]);
         listeners.install(prepared);
     }
 
@@ -502,13 +645,14 @@ mod tests {
             owner: None,
             group: None,
         };
-        let (mut listeners, _, _sockets) = listening(&[ListenAddress::Unix(settings(0o600))]);
+        let (mut listeners, _, _sockets) =
+            listening(&[ListenAddress::Unix(settings(0o600)).into()]);
         let mode = |expected| {
             let found = std::fs::metadata(directory.path().join("a.sock")).unwrap();
             assert_eq!(found.permissions().mode() & 0o777, expected);
         };
         mode(0o600);
-        let other = [ListenAddress::Unix(settings(0o666))];
+        let other = [ListenAddress::Unix(settings(0o666)).into()];
         let prepared = listeners.prepare(&other).unwrap();
         assert!(!prepared.is_change());
         mode(0o600);

@@ -13,11 +13,13 @@ mod host;
 mod instances;
 mod listeners;
 mod open_site;
+mod places;
 #[cfg(feature = "plugin-files")]
 mod plugins;
 #[cfg(not(feature = "plugin-files"))]
 #[path = "linked_plugins.rs"]
 mod plugins;
+mod policies;
 pub(crate) mod privileges;
 mod threads;
 mod worker;

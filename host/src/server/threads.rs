@@ -59,7 +59,7 @@ impl Threads {
         self,
         limits: &Limits,
         vhosts: &Arc<Vhosts>,
-        shared: Shared,
+        shared: &Shared,
         handle: &HostHandle,
     ) -> Vec<Worker> {
         let parts = WorkerParts {
@@ -67,7 +67,7 @@ impl Threads {
             vhosts: Arc::clone(vhosts),
             files: OffloadThreads::new(limits),
             limits: limits.clone(),
-            shared,
+            shared: shared.clone(),
             handle: handle.clone(),
         };
         let threads = self.polls.into_iter().zip(self.listeners).enumerate();

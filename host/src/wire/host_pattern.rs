@@ -68,20 +68,28 @@ impl<T> HostMap<T> {
     /// before a shorter one.
     #[must_use]
     pub fn find(&self, authority: &str) -> Option<&T> {
+        self.find_among(authority, |_| true)
+    }
+
+    /// The same, as if only those that fit were there.
+    #[must_use]
+    pub fn find_among(&self, authority: &str, fits: impl Fn(&T) -> bool) -> Option<&T> {
         // Without names nothing is looked at.
         if self.is_empty() {
             return None;
         }
         let name = host_of(authority).to_ascii_lowercase();
-        self.exact.get(&name).or_else(|| {
+        let exact = self.exact.get(&name).filter(|found| fits(found));
+        exact.or_else(|| {
             let mut dots = name.match_indices('.');
-            dots.find_map(|(at, _)| self.below.get(&name[at..]))
+            dots.find_map(|(at, _)| self.below.get(&name[at..]).filter(|found| fits(found)))
         })
     }
 }
 
 /// The host of an authority: without port, brackets, and the dot that may end a name.
-fn host_of(authority: &str) -> &str {
+#[must_use]
+pub fn host_of(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }
@@ -127,6 +135,23 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(map.find(authority).copied(), name, "{authority}");
+        }
+    }
+
+    #[test]
+    fn among_some_a_name_leads_where_it_would_if_the_others_were_not_there() {
+        let map = map(&[
+            ("a", &["x.example", "*.b.example"]),
+            ("b", &["*.example", "b.example"]),
+        ]);
+        for (authority, only, name) in [
+            ("x.example", "a", Some("a")),
+            ("x.example", "b", Some("b")),
+            ("x.b.example", "b", Some("b")),
+            ("b.example", "a", None),
+        ] {
+            let found = map.find_among(authority, |found| *found == only);
+            assert_eq!(found.copied(), name, "{authority} {only}");
         }
     }
 

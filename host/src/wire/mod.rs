@@ -29,6 +29,7 @@ pub mod mask;
 pub mod network;
 pub mod opcode;
 pub mod proxy;
+pub mod proxy_header;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;

@@ -1,7 +1,8 @@
 //! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
 
 use crate::{
-    ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock, SessionBlock,
+    ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock, PolicyEntry,
+    SessionBlock,
 };
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
@@ -26,6 +27,10 @@ pub struct Declaration {
     pub extensions: *const ExtensionEntry,
     /// How many; as many as the manifest names.
     pub extension_count: usize,
+    /// The policies, in the order of the manifest; null when there are none.
+    pub policies: *const PolicyEntry,
+    /// How many; as many as the manifest names.
+    pub policy_count: usize,
 }
 
 // SAFETY: a declaration is an immutable static whose pointers lead to immutable statics.

@@ -13,6 +13,7 @@ pub const LAYOUT_HASH: u64 = fnv1a(&[
     include_str!("extension.rs"),
     include_str!("handshake.rs"),
     include_str!("http.rs"),
+    include_str!("policy.rs"),
     include_str!("host.rs"),
 ]);
 
@@ -51,7 +52,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 11] = [
+pub const LAYOUT_NAMES: [&str; 13] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -63,6 +64,8 @@ pub const LAYOUT_NAMES: [&str; 11] = [
     "HandshakeCalls",
     "HttpBlock",
     "ExchangeCalls",
+    "PolicyBlock",
+    "PolicyCalls",
 ];
 
 /// The layouts of this build.
@@ -90,4 +93,6 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::HandshakeCalls as StableAbi>::LAYOUT,
     <crate::HttpBlock as StableAbi>::LAYOUT,
     <crate::ExchangeCalls as StableAbi>::LAYOUT,
+    <crate::PolicyBlock as StableAbi>::LAYOUT,
+    <crate::PolicyCalls as StableAbi>::LAYOUT,
 ];

@@ -27,9 +27,9 @@
 //! # Which file says what
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
-//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`
-//! and `http.rs` both of these for extensions, opening handshakes and HTTP exchanges; `layout.rs` how both sides compare the blocks;
-//! `linked.rs` how a program hands over a plugin that is linked into it.
+//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
+//! `http.rs` and `policy.rs` both of these for extensions, opening handshakes, HTTP exchanges and policies; `layout.rs`
+//! how both sides compare the blocks; `linked.rs` how a program hands over a plugin that is linked into it.
 
 mod bytes;
 mod declaration;
@@ -40,6 +40,7 @@ mod http;
 mod layout;
 mod linked;
 mod plugin;
+mod policy;
 mod stamp;
 
 pub use bytes::*;
@@ -51,6 +52,7 @@ pub use http::*;
 pub use layout::*;
 pub use linked::StaticPlugin;
 pub use plugin::*;
+pub use policy::*;
 pub use stamp::*;
 
 /// Versions that differ here cannot meet. 0 until the contract is declared stable.
@@ -78,3 +80,5 @@ pub const STATUS_STALE: Status = 4;
 pub const STATUS_FULL: Status = 5;
 /// The session is closing: nothing more is sent.
 pub const STATUS_CLOSED: Status = 6;
+/// The answer is not known yet; the hook is called again.
+pub const STATUS_PENDING: Status = 7;

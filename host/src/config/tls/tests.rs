@@ -27,7 +27,7 @@ fn all_of_it_is_read_and_paths_are_relative_to_the_file() {
         min_version: TlsVersion::Tls13,
         suites: vec!["TLS13_AES_256_GCM_SHA384".to_owned()],
         clients: Some(ClientCertificates {
-            authorities: PathBuf::from("etc/ca.pem"),
+            authorities: vec![PathBuf::from("etc/ca.pem")],
             is_required: false,
             revoked: vec![PathBuf::from("etc/r.pem")],
         }),

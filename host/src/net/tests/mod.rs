@@ -21,6 +21,7 @@ use crate::{
     },
     limits::Limits,
     net::{
+        connection_setup::ConnectionSetup,
         event_loop::{EventLoop, Loop},
         http_port::{Content, HttpPort},
         io::{Io, Shared},
@@ -117,6 +118,20 @@ impl Service for Probe {
 
     /// Whatever path a request names, that is what it gets: see [`Self::request`].
     type Exchange = ();
+
+    fn trusts(&self, _: Who) -> bool {
+        true
+    }
+
+    fn accepted(&mut self, _setup: &mut ConnectionSetup<'_>) -> bool {
+        true
+    }
+
+    fn secured(&mut self, _setup: &mut ConnectionSetup<'_>) -> bool {
+        true
+    }
+
+    fn gone(&mut self, _id: ConnectionId, _peer: Who) {}
 
     fn request(&mut self, head: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<(), ()> {
         self.note(&format!("{} {}", head.method, head.target));

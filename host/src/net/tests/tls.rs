@@ -15,6 +15,7 @@ use rustls::{
 
 use super::*;
 use crate::net::{
+    listener::Spoken,
     test_peer::{frame, turn},
     tls::{TlsKeeper, TlsSettings, TlsVersion, test_certificates::Authority},
 };
@@ -153,7 +154,12 @@ impl TlsBench {
     ) -> Self {
         let authority = Authority::new();
         let keeper = TlsKeeper::open(&settings(&authority)).unwrap();
-        let bench = Bench::listening(change, |listener| listener.with_tls(keeper.tls()));
+        let bench = Bench::listening(change, |listener| {
+            listener.speaking(Spoken {
+                tls: Some(keeper.tls()),
+                ..Spoken::default()
+            })
+        });
         let config = Arc::new(client(&authority));
         Self {
             bench,

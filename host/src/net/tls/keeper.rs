@@ -1,18 +1,19 @@
 //! Certificates over time: files that change are read again, and the operator is told of an end in time.
 
 use std::{
-    fmt, fs, io,
+    collections::BTreeMap,
+    fmt, fs,
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::SystemTime,
 };
 
-use rustls::ServerConfig;
-
 use crate::net::{
     tls::{
         TlsFault, TlsSettings, TlsStream,
+        choice::{Choice, Chosen},
+        judges::files_at,
         material::{self, Material},
     },
     transport::Transport,
@@ -24,18 +25,43 @@ const TOLD_AT_DAYS: [u64; 3] = [1, 7, 30];
 
 /// What listeners speak TLS with. All copies take a new certificate at the same time.
 #[derive(Clone)]
-pub struct Tls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct Tls {
+    current: Arc<RwLock<Arc<Choice>>>,
+    /// The names that the listener leads to; empty for all of them.
+    scope: Arc<[String]>,
+}
 
 impl Tls {
-    /// A connection that was accepted; its handshake is still to come.
-    pub(crate) fn accept(&self, socket: Transport) -> io::Result<TlsStream> {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        TlsStream::new(Arc::clone(&current), socket)
+    fn new(choice: &Arc<Choice>) -> Self {
+        Self {
+            current: Arc::new(RwLock::new(Arc::clone(choice))),
+            scope: Arc::default(),
+        }
     }
 
-    fn set(&self, config: &Arc<ServerConfig>) {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::clone(config);
+    /// The same for a listener that leads to these names only, or to all when there is none.
+    #[must_use]
+    pub fn scoped(self, names: &[String]) -> Self {
+        Self {
+            scope: names.into(),
+            ..self
+        }
+    }
+
+    /// A connection that was accepted; its handshake is still to come.
+    pub(crate) fn accept(&self, socket: Transport) -> Transport {
+        TlsStream::new(self.clone(), socket).into()
+    }
+
+    /// What is spoken with a client that asks for this name.
+    pub(super) fn choose(&self, asked: Option<&str>) -> Chosen {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.choose(&self.scope, asked)
+    }
+
+    fn set(&self, choice: &Arc<Choice>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::clone(choice);
     }
 }
 
@@ -48,7 +74,7 @@ impl fmt::Debug for Tls {
 /// Keeps what TLS is spoken with as its files are. For one thread, which is not a service thread.
 pub struct TlsKeeper {
     settings: TlsSettings,
-    stamps: Vec<Stamp>,
+    stamps: Stamps,
     material: Material,
     tls: Tls,
     /// The last number of days that was told, of each certificate.
@@ -59,12 +85,15 @@ pub struct TlsKeeper {
 #[must_use = "nothing changes before it is installed"]
 pub struct PreparedTls {
     settings: TlsSettings,
-    stamps: Vec<Stamp>,
+    stamps: Stamps,
     material: Material,
 }
 
 /// What tells that a file has changed; none when there is no file.
 type Stamp = Option<(u64, u64, i64, i64, u64)>;
+
+/// By file.
+type Stamps = BTreeMap<PathBuf, Stamp>;
 
 impl TlsKeeper {
     /// Reads the files for the first time.
@@ -75,7 +104,7 @@ impl TlsKeeper {
     pub fn open(settings: &TlsSettings) -> Result<Self, TlsFault> {
         let stamps = stamps(settings);
         let material = material::load(settings, None)?;
-        let tls = Tls(Arc::new(RwLock::new(Arc::clone(&material.config))));
+        let tls = Tls::new(&material.choice);
         let mut keeper = Self {
             settings: settings.clone(),
             stamps,
@@ -95,9 +124,14 @@ impl TlsKeeper {
 
     /// Takes files that cannot be seen any more for unchanged, since we have become somebody who may not look at them.
     pub fn forget_unseen(&mut self) {
-        for (stamp, now) in self.stamps.iter_mut().zip(stamps(&self.settings)) {
-            *stamp = stamp.filter(|_| now.is_some());
-        }
+        let before = std::mem::take(&mut self.stamps);
+        let now = stamps(&self.settings).into_iter();
+        self.stamps = now
+            .map(|(path, now)| {
+                let was = before.get(&path).copied().flatten();
+                (path, was.filter(|_| now.is_some()))
+            })
+            .collect();
     }
 
     /// Looks whether files have changed. What they hold now is used from the next handshake on; if it cannot be, that is
@@ -142,7 +176,7 @@ impl TlsKeeper {
     }
 
     fn take(&mut self, material: Material) {
-        self.tls.set(&material.config);
+        self.tls.set(&material.choice);
         self.material = material;
         self.told.clear();
     }
@@ -181,8 +215,10 @@ fn days_told(end: SystemTime, now: SystemTime) -> Option<u64> {
     TOLD_AT_DAYS.into_iter().find(|days| left <= days * DAY)
 }
 
-fn stamps(settings: &TlsSettings) -> Vec<Stamp> {
-    settings.files().map(stamp).collect()
+fn stamps(settings: &TlsSettings) -> Stamps {
+    let files = settings.files();
+    let files = files.flat_map(files_at);
+    files.map(|path| (path.clone(), stamp(&path))).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {

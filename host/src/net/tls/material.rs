@@ -1,6 +1,7 @@
-//! Certificates, keys and lists of revoked certificates: read from PEM files, and what rustls makes of them.
+//! Certificates and keys: read from PEM files, and what rustls makes of them.
 
 use std::{
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::Read,
     os::unix::fs::PermissionsExt,
@@ -10,25 +11,20 @@ use std::{
 };
 
 use rustls::{
-    ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+    ConfigBuilder, ServerConfig, WantsVerifier,
     crypto::{CryptoProvider, aws_lc_rs::Ticketer},
     pki_types::{
-        CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
+        CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
-    server::{
-        ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert,
-        WebPkiClientVerifier, danger::ClientCertVerifier,
-    },
-    sign::CertifiedKey,
+    server::{NoServerSessionStorage, ProducesTickets},
+    sign::{CertifiedKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
 
-use crate::{
-    net::tls::{
-        ClientCertificates, TlsFault, TlsSettings, TlsVersion, suites, validity::not_after,
-    },
-    wire::host_pattern::HostMap,
+use crate::net::tls::{
+    ClientCertificates, TlsFault, TlsSettings, TlsVersion, choice::Choice, judges::verifier,
+    suites, validity::not_after,
 };
 
 /// A larger file is refused unread: it is the wrong file.
@@ -40,12 +36,18 @@ const HTTP_1_1: &[u8] = b"http/1.1";
 
 /// All that new connections need.
 pub(super) struct Material {
-    pub(super) config: Arc<ServerConfig>,
+    pub(super) choice: Arc<Choice>,
     /// The files of the host's own certificates, and when these do not hold any more.
     pub(super) ends: Vec<(PathBuf, Option<SystemTime>)>,
-    tickets: Arc<dyn ProducesTickets>,
-    /// What clients are judged by, as it stands in the files.
+    /// By name; none is the usual one.
+    rules: HashMap<Option<String>, Rule>,
+}
+
+/// What clients are judged by, and the tickets of those who were.
+struct Rule {
+    /// As it stands in the files.
     judged_by: Vec<Vec<u8>>,
+    tickets: Arc<dyn ProducesTickets>,
 }
 
 /// Reads the files of `settings`. Sessions that began with `previous` can be resumed, unless clients are judged by
@@ -55,64 +57,97 @@ pub(super) fn load(
     previous: Option<&Material>,
 ) -> Result<Material, TlsFault> {
     let provider = suites::provider(&settings.suites).map_err(unknown_suite)?;
-    let provider = Arc::new(provider);
-    let own = certified_key(&settings.cert, &settings.key, &provider)?;
-    let mut ends = vec![end_of(&settings.cert, &own)];
-    let mut named = HostMap::default();
-    for certificate in &settings.named {
-        let own = certified_key(&certificate.cert, &certificate.key, &provider)?;
-        ends.push(end_of(&certificate.cert, &own));
-        let own = Arc::new(own);
-        for host in &certificate.hosts {
-            named.insert(host.clone(), Arc::clone(&own));
-        }
+    let mut loading = Loading {
+        settings,
+        provider: Arc::new(provider),
+        previous,
+        keys: BTreeMap::new(),
+        rules: HashMap::new(),
+    };
+    let usual = loading.config(None, (&settings.cert, &settings.key), &settings.clients)?;
+    let mut choice = Choice::new(usual);
+    for named in &settings.named {
+        let files = (&*named.cert, &*named.key);
+        let config = loading.config(Some(&named.name), files, &named.clients)?;
+        choice.add(&named.name, &named.hosts, config);
     }
-    let mut judged_by = Vec::new();
-    let builder = builder(settings, &provider)?;
-    let builder = match &settings.clients {
-        Some(clients) => {
-            let verifier = verifier(clients, &provider, &mut judged_by)?;
-            builder.with_client_cert_verifier(verifier)
-        }
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_cert_resolver(Arc::new(Certificates {
-        usual: own.into(),
-        named,
-    }));
-    let tickets = match previous {
-        Some(previous) if previous.judged_by == judged_by => Arc::clone(&previous.tickets),
-        _ => Ticketer::new().map_err(|error| TlsFault {
-            what: "tls",
-            place: "session tickets".into(),
-            cause: error.to_string(),
-            mend: "the operating system has no random numbers; start again".into(),
-        })?,
-    };
-    config.ticketer = Arc::clone(&tickets);
-    // Tickets are kept by the clients, so nothing is kept here, and no lock is shared.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    let keys = loading.keys.iter();
     Ok(Material {
-        config: Arc::new(config),
-        ends,
-        tickets,
-        judged_by,
+        choice: Arc::new(choice),
+        ends: keys.map(|((cert, _), key)| end_of(cert, key)).collect(),
+        rules: loading.rules,
     })
 }
 
-/// Which certificate a client is shown.
-#[derive(Debug)]
-struct Certificates {
-    /// For clients that name no host, or one that is not here.
-    usual: Arc<CertifiedKey>,
-    named: HostMap<Arc<CertifiedKey>>,
+/// What was read so far.
+struct Loading<'a> {
+    settings: &'a TlsSettings,
+    provider: Arc<CryptoProvider>,
+    previous: Option<&'a Material>,
+    /// By the files of the certificate and its key. Those that several name are read once.
+    keys: BTreeMap<(PathBuf, PathBuf), Arc<CertifiedKey>>,
+    rules: HashMap<Option<String>, Rule>,
 }
 
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.named.find(name));
-        Some(Arc::clone(named.unwrap_or(&self.usual)))
+impl Loading<'_> {
+    /// What the one of this name speaks.
+    fn config(
+        &mut self,
+        name: Option<&str>,
+        (cert, key): (&Path, &Path),
+        clients: &Option<ClientCertificates>,
+    ) -> Result<Arc<ServerConfig>, TlsFault> {
+        let own = self.certified_key(cert, key)?;
+        let builder = builder(self.settings, &self.provider)?;
+        let mut judged_by = Vec::new();
+        let builder = match clients {
+            Some(clients) => {
+                let verifier = verifier(clients, &self.provider, &mut judged_by)?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+        config.ticketer = self.tickets(name, judged_by)?;
+        // Tickets are kept by the clients, so nothing is kept here, and no lock is shared.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn certified_key(&mut self, cert: &Path, key: &Path) -> Result<Arc<CertifiedKey>, TlsFault> {
+        let files = (cert.to_owned(), key.to_owned());
+        if let Some(read) = self.keys.get(&files) {
+            return Ok(Arc::clone(read));
+        }
+        let read = Arc::new(certified_key(cert, key, &self.provider)?);
+        self.keys.insert(files, Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// The tickets that those get who were judged by this: new ones, or those of before.
+    fn tickets(
+        &mut self,
+        name: Option<&str>,
+        judged_by: Vec<Vec<u8>>,
+    ) -> Result<Arc<dyn ProducesTickets>, TlsFault> {
+        let name = name.map(str::to_owned);
+        let before = self.previous.and_then(|before| before.rules.get(&name));
+        let tickets = match before {
+            Some(before) if before.judged_by == judged_by => Arc::clone(&before.tickets),
+            _ => Ticketer::new().map_err(|error| TlsFault {
+                what: "tls",
+                place: "session tickets".into(),
+                cause: error.to_string(),
+                mend: "the operating system has no random numbers; start again".into(),
+            })?,
+        };
+        let rule = Rule {
+            judged_by,
+            tickets: Arc::clone(&tickets),
+        };
+        self.rules.insert(name, rule);
+        Ok(tickets)
     }
 }
 
@@ -229,52 +264,7 @@ pub(super) fn certificates(
     }
 }
 
-/// What judges the certificates of clients. What it was made of is added to `judged_by`.
-fn verifier(
-    clients: &ClientCertificates,
-    provider: &Arc<CryptoProvider>,
-    judged_by: &mut Vec<Vec<u8>>,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsFault> {
-    let path = &*clients.authorities;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("tls.client_ca", path)? {
-        judged_by.push(certificate.to_vec());
-        roots.add(certificate).map_err(|error| {
-            let mend = "name certificates of authorities";
-            fault("tls.client_ca", path, error.to_string(), mend)
-        })?;
-    }
-    let mut revoked = Vec::new();
-    for path in &clients.revoked {
-        let pem = read("tls.crls", path, open("tls.crls", path)?)?;
-        let before = revoked.len();
-        for list in CertificateRevocationListDer::pem_slice_iter(&pem) {
-            let mend = "write it again: it is no whole PEM file";
-            revoked.push(list.map_err(|error| fault("tls.crls", path, error.to_string(), mend))?);
-        }
-        if revoked.len() == before {
-            let mend = "name a PEM file with BEGIN X509 CRL";
-            return Err(fault("tls.crls", path, "no list stands in it", mend));
-        }
-        judged_by.push(pem);
-    }
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    if !revoked.is_empty() {
-        // A list that is out of date says nothing of those who were called back since.
-        builder = builder.with_crls(revoked).enforce_revocation_expiration();
-    }
-    if !clients.is_required {
-        builder = builder.allow_unauthenticated();
-    }
-    judged_by.push(vec![u8::from(clients.is_required)]);
-    let mend = "name certificates of authorities, and lists that they have signed";
-    builder
-        .build()
-        .map_err(|error| fault("tls.client_ca", path, error.to_string(), mend))
-}
-
-fn open(what: &'static str, path: &Path) -> Result<File, TlsFault> {
+pub(super) fn open(what: &'static str, path: &Path) -> Result<File, TlsFault> {
     let file = File::open(path).map_err(|error| unreadable(what, path, &error))?;
     let size = fs::metadata(path).map_or(0, |found| found.len());
     if size > MOST_FILE_BYTES {
@@ -289,19 +279,19 @@ fn open(what: &'static str, path: &Path) -> Result<File, TlsFault> {
     Ok(file)
 }
 
-fn read(what: &'static str, path: &Path, file: File) -> Result<Vec<u8>, TlsFault> {
+pub(super) fn read(what: &'static str, path: &Path, file: File) -> Result<Vec<u8>, TlsFault> {
     let mut bytes = Vec::new();
     let read = file.take(MOST_FILE_BYTES).read_to_end(&mut bytes);
     read.map_err(|error| unreadable(what, path, &error))?;
     Ok(bytes)
 }
 
-fn unreadable(what: &'static str, path: &Path, error: &std::io::Error) -> TlsFault {
+pub(super) fn unreadable(what: &'static str, path: &Path, error: &std::io::Error) -> TlsFault {
     let mend = "name a PEM file that this host may read";
     fault(what, path, format!("cannot be read: {error}"), mend)
 }
 
-fn fault(
+pub(super) fn fault(
     what: &'static str,
     path: &Path,
     cause: impl Into<String>,

@@ -1,11 +1,12 @@
 //! TLS under a connection: rustls behind a few small types, so that nothing else of the host knows of it.
 //!
-//! `stream.rs` carries a connection, `client.rs` says how a server is known, `server_fault.rs` what is wrong with one,
-//! `material.rs` reads certificates and keys, `keeper.rs` looks whether they have
-//! changed, `suites.rs` knows the names of cipher suites, `validity.rs` until when a certificate holds. A host that is
-//! built without the feature `tls` has `absent.rs` in place of all of them.
+//! `stream.rs` carries a connection, `choice.rs` says what is spoken with whom, `client.rs` how a server is known,
+//! `server_fault.rs` what is wrong with one, `material.rs` reads certificates and keys, `judges.rs` what clients are judged
+//! by, `keeper.rs` looks whether they have changed, `suites.rs` knows the names of cipher suites, `validity.rs` until when a
+//! certificate holds. A host that is built without the feature `tls` has `absent.rs` in place of all of them.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -15,7 +16,11 @@ use crate::wire::host_pattern::HostPattern;
 #[cfg(not(feature = "tls"))]
 mod absent;
 #[cfg(feature = "tls")]
+mod choice;
+#[cfg(feature = "tls")]
 mod client;
+#[cfg(feature = "tls")]
+mod judges;
 #[cfg(feature = "tls")]
 mod keeper;
 #[cfg(feature = "tls")]
@@ -60,19 +65,23 @@ pub struct TlsSettings {
     pub suites: Vec<String>,
     /// What is asked of clients, if anything.
     pub clients: Option<ClientCertificates>,
-    /// Further certificates, for clients that ask for these names.
-    pub named: Vec<NamedCertificate>,
+    /// What is different for clients that ask for certain names.
+    pub named: Vec<NamedTls>,
 }
 
-/// A certificate for clients that ask for certain names (SNI, RFC 6066 section 3).
+/// What is spoken with clients that ask for certain names (SNI, RFC 6066 section 3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedCertificate {
-    /// The names.
+pub struct NamedTls {
+    /// What listeners call it by that speak it with all clients that ask for nothing else they have.
+    pub name: String,
+    /// The names that clients ask for.
     pub hosts: Vec<HostPattern>,
     /// As [`TlsSettings::cert`].
     pub cert: PathBuf,
     /// As [`TlsSettings::key`].
     pub key: PathBuf,
+    /// As [`TlsSettings::clients`].
+    pub clients: Option<ClientCertificates>,
 }
 
 impl TlsSettings {
@@ -89,26 +98,35 @@ impl TlsSettings {
         }
     }
 
-    /// Every file that they name.
+    /// What is asked of clients by the one of this name, which may be the usual one.
+    #[must_use]
+    pub fn clients_of(&self, name: &str) -> Option<&ClientCertificates> {
+        let named = self.named.iter().find(|named| named.name == name);
+        named.map_or(&self.clients, |named| &named.clients).as_ref()
+    }
+
+    /// Every file that they name, and every directory, once.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let usual = (&self.cert, &self.key, &self.clients);
         let named = self.named.iter();
-        let named = named.flat_map(|named| [&*named.cert, &*named.key]);
-        let of_clients = self.clients.iter().flat_map(|clients| {
-            let revoked = clients.revoked.iter().map(PathBuf::as_path);
-            revoked.chain([&*clients.authorities])
-        });
-        [&*self.cert, &*self.key]
-            .into_iter()
-            .chain(named)
-            .chain(of_clients)
+        let named = named.map(|named| (&named.cert, &named.key, &named.clients));
+        let mut files = BTreeSet::new();
+        for (cert, key, clients) in named.chain([usual]) {
+            files.extend([cert.as_path(), key.as_path()]);
+            let of_clients = clients.iter();
+            let of_clients =
+                of_clients.flat_map(|clients| clients.authorities.iter().chain(&clients.revoked));
+            files.extend(of_clients.map(PathBuf::as_path));
+        }
+        files.into_iter()
     }
 }
 
 /// What is asked of the certificates of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
-    /// The authorities whose certificates are accepted. PEM.
-    pub authorities: PathBuf,
+    /// The authorities whose certificates are accepted: PEM files, and directories whose `.pem` and `.crt` are.
+    pub authorities: Vec<PathBuf>,
     /// A client without a certificate is refused.
     pub is_required: bool,
     /// Lists of certificates that were called back. PEM. When there is one, each authority of a chain needs one that has
@@ -135,6 +153,8 @@ pub struct TlsFacts<'a> {
     pub suite: &'static str,
     /// The name that the client asked for (SNI); its own end tells an address too.
     pub server_name: Option<&'a str>,
+    /// Which of [`TlsSettings::named`] the handshake was by, and the client judged; none for what is usual.
+    pub chosen: Option<&'a str>,
     /// The protocol that both have named (ALPN).
     pub application_protocol: Option<&'a [u8]>,
     /// The peer's own certificate in DER.

@@ -13,13 +13,14 @@ use std::{
 
 use rustix::io::Errno;
 use rustls::{
-    ClientConnection, Connection, Error, ProtocolVersion, ServerConfig, ServerConnection,
+    ClientConnection, Connection, Error, ProtocolVersion,
     pki_types::ServerName,
+    server::{Accepted, AcceptedAlert, Acceptor},
 };
 
 use crate::{
     net::{
-        tls::{ClientTlsConfig, TlsFacts, server_fault},
+        tls::{ClientTlsConfig, Tls, TlsFacts, server_fault},
         transport::Transport,
     },
     wire::url_host::Host,
@@ -41,7 +42,9 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain
 pub(crate) struct TlsStream {
     /// What carries it: TCP or a unix socket.
     socket: Transport,
-    connection: Connection,
+    endpoint: Endpoint,
+    /// What was chosen by the name that the client asks for; none for what is usual.
+    chosen: Option<Arc<str>>,
     /// What only a client knows.
     server: Option<Server>,
     /// Bytes that were encrypted and not yet told to be taken.
@@ -63,6 +66,14 @@ struct Server {
     is_checked: bool,
 }
 
+/// What rustls has of the connection.
+enum Endpoint {
+    /// What the client asks for has not come, so what is spoken with it is not chosen.
+    Greeting(Acceptor, Tls),
+    /// It is.
+    Speaking(Connection),
+}
+
 /// Where it is in its life.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -77,9 +88,9 @@ enum Stage {
 }
 
 impl TlsStream {
-    pub(crate) fn new(config: Arc<ServerConfig>, socket: Transport) -> io::Result<Self> {
-        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(Self::with(connection.into(), socket, Stage::Silent))
+    pub(crate) fn new(tls: Tls, socket: Transport) -> Self {
+        let endpoint = Endpoint::Greeting(Acceptor::default(), tls);
+        Self::with(endpoint, socket, Stage::Silent)
     }
 
     /// The client's end, to a server with this name. Its first records wait for [`Self::flush`].
@@ -95,9 +106,11 @@ impl TlsStream {
             Host::V6(address) => address.to_string(),
         };
         let server_name = ServerName::try_from(name.clone()).map_err(io::Error::other)?;
-        let connection =
+        let mut connection =
             ClientConnection::new(config.config(), server_name).map_err(io::Error::other)?;
-        let mut stream = Self::with(connection.into(), socket, Stage::Speaking);
+        connection.set_buffer_limit(Some(BATCH_BYTES));
+        let endpoint = Endpoint::Speaking(connection.into());
+        let mut stream = Self::with(endpoint, socket, Stage::Speaking);
         stream.server = Some(Server {
             name,
             is_checked: config.is_checked(),
@@ -105,11 +118,11 @@ impl TlsStream {
         Ok(stream)
     }
 
-    fn with(mut connection: Connection, socket: Transport, stage: Stage) -> Self {
-        connection.set_buffer_limit(Some(BATCH_BYTES));
+    fn with(endpoint: Endpoint, socket: Transport, stage: Stage) -> Self {
         Self {
             socket,
-            connection,
+            endpoint,
+            chosen: None,
             server: None,
             owed: 0,
             stage,
@@ -182,12 +195,18 @@ impl TlsStream {
     fn decrypt(&mut self, into: &mut [u8], from: usize, to: usize) -> io::Result<usize> {
         let (mut at, mut plain) = (from, 0);
         while at < to && !self.is_ended {
-            let taken = self.connection.read_tls(&mut &into[at..to])?;
+            let taken = self.take(&into[at..to])?;
             at += taken;
-            self.is_broken = self.connection.process_new_packets().is_err();
+            let Endpoint::Speaking(connection) = &mut self.endpoint else {
+                if taken == 0 {
+                    break;
+                }
+                continue;
+            };
+            self.is_broken = connection.process_new_packets().is_err();
             // Less comes out than went in, and what was kept from before fits into the spare room.
             while plain < at {
-                match self.connection.reader().read(&mut into[plain..at]) {
+                match connection.reader().read(&mut into[plain..at]) {
                     Ok(0) => {
                         self.is_ended = true;
                         break;
@@ -203,12 +222,42 @@ impl TlsStream {
         Ok(plain)
     }
 
+    /// Hands records on; once the client has said what it asks for, what is spoken with it is chosen.
+    fn take(&mut self, records: &[u8]) -> io::Result<usize> {
+        let (acceptor, tls) = match &mut self.endpoint {
+            Endpoint::Speaking(connection) => return connection.read_tls(&mut &*records),
+            Endpoint::Greeting(acceptor, tls) => (acceptor, tls),
+        };
+        let taken = acceptor.read_tls(&mut &*records)?;
+        let begun = acceptor.accept().and_then(|accepted| match accepted {
+            Some(accepted) => begin(accepted, tls).map(Some),
+            None => Ok(None),
+        });
+        match begun {
+            Ok(Some((connection, chosen))) => {
+                self.endpoint = Endpoint::Speaking(connection);
+                self.chosen = chosen;
+            }
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                self.stage = Stage::Refused;
+                // A socket that has just been accepted has room for it; one that has not gets none.
+                let _ = alert.write_all(&mut Gathered::of(&mut self.socket));
+                return Err(wrong(&error.to_string()));
+            }
+        }
+        Ok(taken)
+    }
+
     /// What is wrong with what the peer sent. It has been told by an alert, as far as the socket took it.
     fn fail(&mut self) -> io::Error {
-        if self.connection.is_handshaking() {
+        if self.is_handshaking() {
             self.stage = Stage::Refused;
         }
-        match self.connection.process_new_packets() {
+        let Endpoint::Speaking(connection) = &mut self.endpoint else {
+            return wrong("no greeting");
+        };
+        match connection.process_new_packets() {
             Err(error) => wrong(&self.told(&error)),
             Ok(_) => wrong("a record that cannot be read"),
         }
@@ -228,7 +277,7 @@ impl TlsStream {
 
     /// The same out of several slices, all in one batch.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.connection.is_handshaking() {
+        if self.is_handshaking() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.owed == 0 {
@@ -236,7 +285,9 @@ impl TlsStream {
             if self.send_records()? > 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            self.owed = self.connection.writer().write_vectored(slices)?;
+            if let Endpoint::Speaking(connection) = &mut self.endpoint {
+                self.owed = connection.writer().write_vectored(slices)?;
+            }
         }
         let waits = self.send_records()?;
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
@@ -274,7 +325,9 @@ impl TlsStream {
     /// Tells the peer that nothing more comes, and the socket when that has left.
     pub(crate) fn shut_down(&mut self) {
         if self.stage != Stage::Refused {
-            self.connection.send_close_notify();
+            if let Endpoint::Speaking(connection) = &mut self.endpoint {
+                connection.send_close_notify();
+            }
             self.stage = Stage::Closing;
         }
         // A socket that is gone already has nobody to tell.
@@ -291,7 +344,7 @@ impl TlsStream {
 
     /// Whether records wait for the socket.
     pub(crate) fn has_output(&self) -> bool {
-        self.connection.wants_write()
+        self.connection().is_some_and(|spoken| spoken.wants_write())
     }
 
     /// Sends records that wait, as many as the socket takes.
@@ -305,12 +358,12 @@ impl TlsStream {
 
     /// Writes records until the socket is full; how many bytes of them still wait.
     fn send_records(&mut self) -> io::Result<usize> {
-        while self.connection.wants_write() {
-            let mut gathered = Gathered {
-                socket: &mut self.socket,
-                waits: 0,
-            };
-            match self.connection.write_tls(&mut gathered) {
+        let Endpoint::Speaking(connection) = &mut self.endpoint else {
+            return Ok(0);
+        };
+        while connection.wants_write() {
+            let mut gathered = Gathered::of(&mut self.socket);
+            match connection.write_tls(&mut gathered) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -325,7 +378,15 @@ impl TlsStream {
 
     /// Whether nothing may be sent or was received yet.
     pub(crate) fn is_handshaking(&self) -> bool {
-        self.connection.is_handshaking()
+        self.connection()
+            .is_none_or(|spoken| spoken.is_handshaking())
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        match &self.endpoint {
+            Endpoint::Greeting(..) => None,
+            Endpoint::Speaking(connection) => Some(connection),
+        }
     }
 
     /// Whether the peer does not speak TLS, or not ours.
@@ -335,9 +396,10 @@ impl TlsStream {
 
     /// What was agreed on; none before.
     pub(crate) fn facts(&self) -> Option<TlsFacts<'_>> {
-        let suite = self.connection.negotiated_cipher_suite()?;
-        let version = self.connection.protocol_version()?;
-        let certificates = self.connection.peer_certificates();
+        let connection = self.connection()?;
+        let suite = connection.negotiated_cipher_suite()?;
+        let version = connection.protocol_version()?;
+        let certificates = connection.peer_certificates();
         let peer_certificate = certificates.and_then(|chain| chain.first());
         Some(TlsFacts {
             version: match version {
@@ -345,11 +407,12 @@ impl TlsStream {
                 _ => 0x0304,
             },
             suite: suite.suite().as_str().unwrap_or("unknown"),
-            server_name: match (&self.connection, &self.server) {
+            server_name: match (connection, &self.server) {
                 (Connection::Server(connection), _) => connection.server_name(),
                 (Connection::Client(_), server) => server.as_ref().map(|server| &*server.name),
             },
-            application_protocol: self.connection.alpn_protocol(),
+            chosen: self.chosen.as_deref(),
+            application_protocol: connection.alpn_protocol(),
             peer_certificate: peer_certificate.map(AsRef::as_ref),
             // The handshake of a server has failed with any other.
             is_peer_checked: match &self.server {
@@ -360,6 +423,17 @@ impl TlsStream {
     }
 }
 
+/// A connection whose client has said what it asks for, and what was chosen by it; or what it is told that cannot have one.
+type Begun = Result<(Connection, Option<Arc<str>>), (Error, AcceptedAlert)>;
+
+/// Goes on with what is spoken with whoever asks for this.
+fn begin(accepted: Accepted, tls: &Tls) -> Begun {
+    let chosen = tls.choose(accepted.client_hello().server_name());
+    let mut connection = accepted.into_connection(chosen.config)?;
+    connection.set_buffer_limit(Some(BATCH_BYTES));
+    Ok((connection.into(), chosen.name))
+}
+
 fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("TLS: {what}"))
 }
@@ -368,6 +442,12 @@ fn wrong(what: &str) -> io::Error {
 struct Gathered<'a> {
     socket: &'a mut Transport,
     waits: usize,
+}
+
+impl<'a> Gathered<'a> {
+    fn of(socket: &'a mut Transport) -> Self {
+        Self { socket, waits: 0 }
+    }
 }
 
 impl Write for Gathered<'_> {

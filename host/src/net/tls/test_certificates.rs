@@ -81,7 +81,7 @@ impl Authority {
     pub(crate) fn settings_with_clients(&self, is_required: bool) -> TlsSettings {
         let mut settings = self.settings(1);
         settings.clients = Some(ClientCertificates {
-            authorities: self.directory.path().join("ca.pem"),
+            authorities: vec![self.directory.path().join("ca.pem")],
             is_required,
             revoked: Vec::new(),
         });

@@ -462,9 +462,11 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
             ..Site::default()
         }
         .into(),
+        certificates: Default::default(),
         has_warned: AtomicBool::new(false),
         seats: Default::default(),
         extensions: Vec::new(),
+        policies: Vec::new(),
         default_protocol: None,
         allowed_origins: AllowedOrigins::default(),
     }

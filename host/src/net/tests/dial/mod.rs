@@ -19,6 +19,7 @@ use super::*;
 use crate::{
     connection::opening::{Opened, OpeningError, OpeningRequest},
     net::{
+        connection_setup::ConnectionSetup,
         dial::{Dial, Target},
         resolve::{Lookup, Resolver},
         test_peer::turn,
@@ -43,6 +44,8 @@ type Found = (ConnectionId, u32, Result<Vec<SocketAddr>, String>);
 
 /// Dials, and writes down what comes of it. Accepts too: what comes there is echoed.
 struct Caller {
+    /// Where it accepts.
+    address: SocketAddr,
     /// Of sessions that were dialled, what was told: `opened`, a message, `closed CODE`.
     log: Vec<(u32, String)>,
     failed: Vec<(u32, OpeningError)>,
@@ -75,6 +78,25 @@ impl Caller {
 impl Service for Caller {
     type Session = Call;
     type Exchange = ();
+
+    fn accepted(&mut self, _: &mut ConnectionSetup<'_>) -> bool {
+        true
+    }
+
+    fn secured(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
+        assert_eq!(
+            setup.local(),
+            Some(self.address),
+            "only of those that were accepted"
+        );
+        true
+    }
+
+    fn gone(&mut self, _: ConnectionId, _: Who) {}
+
+    fn trusts(&self, _: Who) -> bool {
+        false
+    }
 
     fn request(&mut self, _: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<Call, ()> {
         port.switch().extend_from_slice(ACCEPTED);
@@ -223,7 +245,7 @@ impl Desk {
     fn listening(
         change: impl FnOnce(&mut Limits),
         resolver: impl FnOnce(&Limits) -> Resolver,
-        with: impl FnMut(Listener) -> Listener,
+        with: impl FnOnce(Listener) -> Listener,
     ) -> Self {
         let mut limits = Limits {
             idle_ping_ms: 0,
@@ -231,11 +253,12 @@ impl Desk {
         };
         change(&mut limits);
         let bound = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
-        let listeners: Vec<_> = bound.into_iter().map(with).collect();
+        let listeners: Vec<_> = bound.into_iter().next().map(with).into_iter().collect();
         let address = listeners[0].local_address().unwrap();
         let (find, found) = channel();
         let poll = Loop::new().unwrap();
         let caller = Caller {
+            address,
             log: Vec::new(),
             failed: Vec::new(),
             unwanted: None,

@@ -11,6 +11,7 @@ use crate::{
     connection::opening::{OpeningCause, Stage},
     net::{
         dial::{ClientTls, DialRefused},
+        listener::Spoken,
         tls::{
             ClientTlsConfig, TlsKeeper, TlsSettings, platform_roots, read_roots,
             test_certificates::Authority,
@@ -44,9 +45,12 @@ impl TlsDesk {
         let cert = authority.write("cert.pem", certificate.pem().as_bytes());
         let key = authority.write("key.pem", own.serialize_pem().as_bytes());
         let keeper = TlsKeeper::open(&TlsSettings::new(cert, key)).unwrap();
-        let tls = keeper.tls();
+        let spoken = Spoken {
+            tls: Some(keeper.tls()),
+            ..Spoken::default()
+        };
         Self {
-            desk: Desk::listening(|_| {}, Resolver::new, |one| one.with_tls(tls.clone())),
+            desk: Desk::listening(|_| {}, Resolver::new, |listener| listener.speaking(spoken)),
             authority,
             key: Sha256::digest(own.subject_public_key_info()).into(),
         }
