@@ -22,6 +22,7 @@ use crate::{
         dial::{ClientTls, Dial, DialRefused, Target},
         io::{HowEnded, Io},
         link::{Link, Readiness, Stage},
+        listener::keepalive,
         peer::Peer,
         race::Race,
         resolve::Lookup,
@@ -369,6 +370,13 @@ impl<T, E> Io<T, E> {
         let is_watched = matches!(transport, Transport::Tcp(_));
         link.transport = transport;
         link.peer = peer;
+        if let Some(address) = peer.address() {
+            let usual = keepalive(&address.into());
+            // It goes on without.
+            let _ = link
+                .transport
+                .with_socket(|socket| socket.set_tcp_keepalive(&usual));
+        }
         // What was noted so far may be of a socket that has lost. To watch it anew tells the edges of this one.
         link.readiness = Readiness {
             writable: true,

@@ -252,8 +252,8 @@ impl Desk {
             ..Limits::default()
         };
         change(&mut limits);
-        let bound = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
-        let listeners: Vec<_> = bound.into_iter().next().map(with).into_iter().collect();
+        let mut bound = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
+        let listeners = vec![with(bound.remove(0))];
         let address = listeners[0].local_address().unwrap();
         let (find, found) = channel();
         let poll = Loop::new().unwrap();

@@ -124,6 +124,18 @@ fn a_client_that_has_closed_waits_for_the_server_to_end_the_transport() {
 }
 
 #[test]
+fn a_socket_that_was_dialled_sends_small_messages_at_once_and_is_kept_alive() {
+    let (mut desk, server) = (Desk::new(), Server::new());
+    let id = desk.dial(1, at(server.address));
+    server.open(&mut desk);
+    desk.told(1, "opened");
+    let descriptor = desk.event_loop.socket(id).unwrap();
+    let socket = socket2::SockRef::from(&descriptor);
+    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 60);
+}
+
+#[test]
 fn a_frame_with_a_mask_of_a_server_fails_the_connection() {
     let (mut desk, server) = (Desk::new(), Server::new());
     desk.dial(1, at(server.address));
