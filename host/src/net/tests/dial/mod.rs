@@ -9,8 +9,10 @@ mod tls;
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     net::TcpListener,
     sync::mpsc::{Receiver, Sender, channel},
+    time::Instant,
 };
 
 use mio::Waker;
@@ -415,17 +417,32 @@ fn masked(peer: &Peer) -> Vec<(u8, [u8; 4], Vec<u8>)> {
     all
 }
 
-/// How many sockets that are open, whoever has them, have this port at one of their ends.
+/// The sockets that are open, whoever has them, and have this port at one of their ends.
 fn sockets(port: u16) -> usize {
     let end = format!(":{port:04X}");
-    let of = |table: &str| {
-        let table = std::fs::read_to_string(table).unwrap();
-        let is_open = |line: &&str| {
+    let mut inodes = HashSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in std::fs::read_to_string(table).unwrap().lines().skip(1) {
             let columns: Vec<_> = line.split_ascii_whitespace().collect();
-            // One that nobody has any more, or that nobody has accepted, has no inode.
-            columns[1..3].iter().any(|one| one.ends_with(&end)) && columns[9] != "0"
-        };
-        table.lines().skip(1).filter(is_open).count()
-    };
-    of("/proc/net/tcp") + of("/proc/net/tcp6")
+            // One that nobody has any more, or that nobody has accepted, has no inode. The table moves while it is read,
+            // and may tell one twice.
+            if columns[1..3].iter().any(|one| one.ends_with(&end)) && columns[9] != "0" {
+                inodes.insert(columns[9].to_owned());
+            }
+        }
+    }
+    inodes.len()
+}
+
+/// Waits until there are so many of them.
+fn await_sockets(port: u16, count: usize) {
+    let began = Instant::now();
+    while sockets(port) != count {
+        let found = sockets(port);
+        assert!(
+            began.elapsed().as_secs() < 10,
+            "{found} sockets and not {count}"
+        );
+        std::thread::yield_now();
+    }
 }

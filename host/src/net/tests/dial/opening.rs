@@ -127,7 +127,7 @@ fn a_client_that_has_closed_waits_for_the_server_to_end_the_transport() {
 fn a_socket_that_was_dialled_sends_small_messages_at_once_and_is_kept_alive() {
     let (mut desk, server) = (Desk::new(), Server::new());
     let id = desk.dial(1, at(server.address));
-    server.open(&mut desk);
+    let _peer = server.open(&mut desk);
     desk.told(1, "opened");
     let descriptor = desk.event_loop.socket(id).unwrap();
     let socket = socket2::SockRef::from(&descriptor);
