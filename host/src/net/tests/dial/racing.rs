@@ -282,3 +282,68 @@ fn a_loop_that_ends_tells_what_it_had_dialled() {
     assert_eq!(desk.event_loop.service.failed.len(), 1);
     await_sockets(silent.address.port(), before);
 }
+
+/// A number that follows from the one before; its bits look like chance.
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[test]
+fn whatever_becomes_of_them_each_session_is_told_its_end_once() {
+    let silent = Silence::new(([127, 0, 0, 1], 0).into());
+    let mute = Server::new();
+    for seed in 1..=20_u64 {
+        let mut state = 0x9e37_79b9_7f4a_7c15 ^ seed;
+        let mut desk = Desk::limited(|limits| {
+            limits.dial_ms = 30;
+            limits.dial_next_ms = 2;
+            limits.close_ms = 2;
+        });
+        let all = [desk.address, silent.address, mute.address, closed_port()];
+        let any = |state: &mut u64| {
+            let count = 1 + next(state) as usize % 3;
+            let some: Vec<_> = (0..count).map(|_| all[next(state) as usize % 4]).collect();
+            to_all(&some)
+        };
+        let mut ids = Vec::new();
+        for number in 1..=30 {
+            ids.push(desk.dial(number, any(&mut state)));
+            let one = ids[next(&mut state) as usize % ids.len()];
+            let io = &mut desk.event_loop.io;
+            match next(&mut state) % 8 {
+                0 => io.hang_up(one, ClosedBy::Protocol, "enough"),
+                1 => drop(io.redial(one, Box::new(any(&mut state)))),
+                2 => drop(io.with(one, |_, port| port.close(ClosedBy::Protocol, 1000, ""))),
+                3 => drop(io.with(one, |_, port| port.hang_up())),
+                _ => drop(turn(&mut desk.event_loop, 1)),
+            }
+        }
+        desk.until("all told", |event_loop| {
+            for id in &ids {
+                event_loop
+                    .io
+                    .with(*id, |_, port| port.close(ClosedBy::Protocol, 1000, ""));
+            }
+            event_loop.io.connections() == 0
+        });
+        desk.is_left_empty();
+        let service = &desk.event_loop.service;
+        for number in 1..=30 {
+            let failed = service.failed.iter().filter(|one| one.0 == number).count();
+            let told = service.told(number);
+            let opened = told.iter().filter(|what| **what == "opened").count();
+            let closed = told
+                .iter()
+                .filter(|what| what.starts_with("closed"))
+                .count();
+            assert_eq!(
+                (opened, failed + closed),
+                (closed, 1),
+                "seed {seed}: {number} {told:?}"
+            );
+        }
+    }
+}
