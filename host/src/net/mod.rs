@@ -9,6 +9,7 @@ mod announced;
 pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod dial;
+mod dial_steps;
 mod dialling;
 pub mod event_loop;
 mod file_sending;

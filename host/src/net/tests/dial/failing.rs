@@ -198,3 +198,19 @@ fn a_failure_is_told_once_however_long_the_loop_goes_on() {
     assert_eq!(failed, [1, 2, 3]);
     desk.is_left_empty();
 }
+
+#[test]
+fn a_unix_socket_that_is_not_there_is_told_with_its_path() {
+    let mut desk = Desk::new();
+    let mut dial = to("ws://somebody/");
+    dial.target = Target::Unix("/nowhere/at-all".into());
+    desk.dial(1, dial);
+    let error = desk.failure();
+    assert_eq!(error.stage, Stage::Connect);
+    let told = error.to_string();
+    assert!(
+        told.contains("unix:/nowhere/at-all: No such file"),
+        "{told}"
+    );
+    desk.is_left_empty();
+}
