@@ -188,6 +188,8 @@ limits! {
 
     /// One request on the control socket, in bytes. A longer one is refused.
     control_request_bytes = 64 << 10;
+    /// A message that is published over the control socket, in bytes. A longer one is refused.
+    publish_message_bytes = 1 << 20;
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
 }

@@ -32,6 +32,7 @@ use crate::{
         timers::{SessionTimers, Timers},
         token::ConnectionId,
         transport::Transport,
+        watcher::FdInterest,
     },
 };
 
@@ -251,6 +252,23 @@ impl<T, E> Link<T, E> {
         let waiting = self.queue.len();
         self.is_choked =
             waiting >= settings.high_mark || self.is_choked && waiting > settings.low_mark;
+    }
+
+    /// What a loop is to tell that tells the same again and again: what is known already and not used is left out.
+    pub(crate) fn interest(&self, settings: &Settings) -> FdInterest {
+        let Readiness {
+            readable,
+            writable,
+            read_closed,
+        } = self.readiness;
+        FdInterest {
+            readable: if readable {
+                !self.is_held(settings)
+            } else {
+                !read_closed
+            },
+            writable: !writable || self.transport.has_output(),
+        }
     }
 
     /// Reads once; `Ok(0)` is the end.
