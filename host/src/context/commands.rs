@@ -59,6 +59,7 @@ impl Context {
                     None => exchange.site.send_files(port, *answer),
                 });
             }
+            Command::Resolved(id, number, found) => io.resolved(id, number, found),
             Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
             Command::PeerName(id, address, name) => learn_peer_name((id, address), &name, io),
             Command::All(set, operation) => {

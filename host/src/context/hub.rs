@@ -1,6 +1,12 @@
 //! From anywhere to a session: commands by id or by set, to the service thread that owns it.
 
-use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ptr, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    ptr,
+    sync::Arc,
+};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -78,6 +84,8 @@ pub enum Command {
     File(ConnectionId, u32, Box<FileAnswer>),
     /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
     Warmed(ConnectionId, u32, Result<(), Errno>),
+    /// The addresses of a name that a connection is dialled to, by the number of the lookup; or why there are none.
+    Resolved(ConnectionId, u32, Result<Vec<SocketAddr>, String>),
     /// The address of the peer of a connection has this name.
     PeerName(ConnectionId, IpAddr, Arc<str>),
     /// New sessions and exchanges are bound by these routes.

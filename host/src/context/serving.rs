@@ -12,7 +12,7 @@ use crate::{
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
         judging::{Judging, Ruling},
-        offload::{FileDesk, FileThreads},
+        offload::{OffloadDesk, OffloadThreads},
         request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
@@ -27,6 +27,7 @@ use crate::{
         io,
         peer::Peer,
         port::Port,
+        resolve::Lookup,
         seats::Full,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
@@ -64,7 +65,7 @@ pub struct Context {
     pub(super) answer_fields_bytes: u64,
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
-    pub(super) desk: FileDesk,
+    pub(super) desk: OffloadDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -77,11 +78,11 @@ impl Context {
         thread: usize,
         hub: Arc<Hub>,
         vhosts: Arc<Vhosts>,
-        files: Arc<FileThreads>,
+        files: Arc<OffloadThreads>,
         limits: &Limits,
     ) -> Self {
         Self {
-            desk: FileDesk::new(files, Arc::clone(&hub), thread),
+            desk: OffloadDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
             vhosts,
@@ -301,6 +302,10 @@ impl Service for Context {
 
     fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>) {
         self.desk.warm((id, number), file, range);
+    }
+
+    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool {
+        self.desk.resolve(id, lookup)
     }
 
     fn rules(&self, session: &Session) -> InboundRules {

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     context::{
         hub::{Command, Hub},
-        offload::FileThreads,
+        offload::OffloadThreads,
         vhosts::Vhosts,
     },
     limits::Limits,
@@ -73,7 +73,7 @@ impl Threads {
         let parts = WorkerParts {
             hub: self.hub,
             vhosts: Arc::clone(vhosts),
-            files: FileThreads::new(limits),
+            files: OffloadThreads::new(limits),
             limits: limits.clone(),
             shared: shared.clone(),
             handle: handle.clone(),
