@@ -283,7 +283,9 @@ impl PolicyRequest {
         self.raw.words(abi::FACT_VHOST).unwrap_or_default()
     }
 
-    /// The address of the client: the peer, or whom a trusted proxy asks for. None on a unix socket.
+    /// The address of the client: the peer, or whom a trusted proxy asks for. None on a unix socket; and where a trusted
+    /// proxy has sent it for somebody whom it does not name, or not so that it can be believed, which a client can bring
+    /// about: so whoever goes by addresses refuses that.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.raw.peer()

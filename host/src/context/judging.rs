@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     context::{
+        client::{self, Asks},
         handler::Fault,
         handshake::{self, HandshakeCall, Refused},
         instances::{Instances, report},
@@ -174,6 +175,7 @@ impl Context {
             tls: setup.tls(),
             is_encrypted: setup.is_encrypted(),
             is_trusted_proxy: self.vhosts.trusts(setup.peer()),
+            is_peer_hidden: false,
             local: setup.local(),
             subject: match which {
                 Which::Bare => Subject::Bare,
@@ -255,6 +257,7 @@ impl Context {
             judged.routes.site.refuse(port, 503, text);
             return Some(Verdict::Refused);
         }
+        let asks = client::asks(head, port.transport_peer(), self.vhosts.trusted_proxies());
         let at = self.judging.enter(route)?;
         let instance = self.judging.instances.get(at)?;
         let Granted { tags, fields, .. } = &mut judged.granted;
@@ -273,6 +276,7 @@ impl Context {
             tls: port.tls(),
             is_encrypted: port.is_encrypted(),
             is_trusted_proxy: self.vhosts.trusts(port.transport_peer()),
+            is_peer_hidden: asks == Asks::ForNobodyKnown,
             local: port.local(),
             subject: Subject::Request(&mut request),
             tags,
@@ -358,6 +362,7 @@ impl Context {
                     tls: None,
                     is_encrypted: false,
                     is_trusted_proxy: self.vhosts.trusts(peer),
+                    is_peer_hidden: false,
                     local: None,
                     tags: &mut watched.tags,
                     tags_bytes: 0,

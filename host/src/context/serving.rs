@@ -6,7 +6,7 @@ use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
     context::{
         broadcast::Set,
-        client,
+        client::{self, Asks},
         exchange::{Doing, Exchange},
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
@@ -194,8 +194,11 @@ impl Service for Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
-        let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
-        port.asks_for(client);
+        let asks = client::asks(head, port.transport_peer(), self.vhosts.trusted_proxies());
+        port.asks_for(match asks {
+            Asks::For(client) => Some(client),
+            Asks::Itself | Asks::ForNobodyKnown => None,
+        });
         port.note_peer_name(self.peer_name(port));
         let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
             return Answer::Exchange(serve_nowhere(port));
