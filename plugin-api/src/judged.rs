@@ -24,7 +24,8 @@ pub enum Verdict {
     /// Nothing against it.
     Allow,
     /// Not known yet. [`PolicyRequest::ask_again`] gave a handle by which any thread has the hook called again, for the
-    /// same request; until then nothing more of the connection is read. After `limits.verdict_ms` of the host the
+    /// same request; until then nothing more of the connection is read, and fields that were added are not kept: they are
+    /// added again beside the verdict. After `limits.verdict_ms` of the host the
     /// request is answered with 503, and the connection ends. When a plugin or the config is replaced meanwhile, all
     /// policies of the vhost are asked anew at once, this one too if it is still one of them.
     Later,

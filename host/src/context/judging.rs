@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     context::{
         client::{self, Asks},
+        exchange::Exchange,
         handler::Fault,
         handshake::{self, HandshakeCall, Refused},
         instances::{Instances, report},
@@ -15,12 +16,15 @@ use crate::{
         roster::SetId,
         routes::Routes,
         serving::{Context, Io},
+        site::Site,
         tags::Tags,
+        told::Told,
     },
     net::{
         connection_setup::ConnectionSetup,
         http_port::{Content, HttpPort},
         peer::Peer,
+        service,
         token::ConnectionId,
     },
     wire::{fields::Fields, request_head::RequestHead},
@@ -55,6 +59,8 @@ struct Judged {
     /// So many policies have allowed it.
     passed: usize,
     granted: Granted,
+    /// What the access log is to tell of it, if there is one.
+    told: Option<Box<Told>>,
 }
 
 /// What policies that allow a request have said of it.
@@ -217,6 +223,7 @@ impl Context {
             number: port.number(),
             passed: 0,
             granted: self.judging.granted(id),
+            told: None,
         });
         // Before a policy is asked: another thread of it may know before it has said that it does not.
         let number = SetId(judged.number);
@@ -225,10 +232,13 @@ impl Context {
             let Some(route) = routes.policies.get(judged.passed) else {
                 break Ruling::Granted(judged.granted);
             };
+            let before = judged.granted.fields.clone();
             match self.ask_of_request(route, &mut judged, head, is_handshake, port) {
                 Some(Verdict::Allowed) => judged.passed += 1,
                 Some(Verdict::Refused) => break Ruling::Refused,
                 Some(Verdict::Pending) => {
+                    // It adds them again when it knows.
+                    judged.granted.fields = before;
                     self.judging.pending.insert(id, judged);
                     port.watch();
                     return Ruling::Pending;
@@ -341,9 +351,49 @@ impl Context {
 
     /// No policy has to say anything more of the request that it took its time with.
     pub(super) fn give_up_judging(&mut self, id: ConnectionId) {
-        if self.judging.take_pending(id).is_some() {
-            self.hub.exchanges(self.thread).leave(id);
+        self.take_judged(id);
+    }
+
+    fn take_judged(&mut self, id: ConnectionId) -> Option<Judged> {
+        let judged = self.judging.take_pending(id)?;
+        self.hub.exchanges(self.thread).leave(id);
+        Some(judged)
+    }
+
+    /// What the access log is to tell of a request, from when it was first looked at.
+    pub(super) fn told(&mut self, head: &RequestHead<'_>, port: &HttpPort<'_>) -> Box<Told> {
+        let known = self.judging.pending.get_mut(&port.id());
+        let known = known.filter(|judged| judged.number == port.number());
+        let told = known.and_then(|judged| judged.told.take());
+        told.unwrap_or_else(|| Told::of(head).into())
+    }
+
+    /// Keeps that for a request that a policy takes its time with.
+    pub(super) fn keep_told(&mut self, id: ConnectionId, told: Option<Box<Told>>) {
+        if let Some(judged) = self.judging.pending.get_mut(&id) {
+            judged.told = told;
         }
+    }
+
+    /// Refuses the request that a policy takes its time with, if there is one: it is one of its vhost and its client.
+    pub(super) fn overrule(
+        &mut self,
+        why: &service::Refused,
+        port: &mut HttpPort<'_>,
+    ) -> Option<Exchange> {
+        let Judged {
+            routes,
+            passed,
+            told,
+            ..
+        } = self.take_judged(port.id())?;
+        routes.site.complete(port);
+        if let Some(policy) = routes.policies.get(passed) {
+            port.note_rule(format!("policy {}: {}", policy.name, why.why));
+        }
+        Site::refuse(&routes.site, port, why.status, why.why.clone());
+        let exchange = Exchange::answered(&routes.site);
+        Some(Exchange { told, ..exchange })
     }
 
     /// Tells the policies that were told of a connection that it is over.
