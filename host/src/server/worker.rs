@@ -20,7 +20,7 @@ use crate::{
     },
     server::{
         handle::{HostHandle, Waker},
-        listeners::StartError,
+        start_error::StartError,
     },
 };
 
