@@ -8,6 +8,8 @@ use std::sync::{
 use hotsocket_plugin::prelude::*;
 use serde::Deserialize;
 
+use crate::schedules::Chance;
+
 /// What the program and its plugin have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -16,6 +18,9 @@ pub(crate) struct Seen {
     /// Instances that were freed.
     pub(crate) freed: AtomicUsize,
 }
+
+/// What is sent for `flood`: more than a socket takes at once.
+pub(crate) const FLOOD_BYTES: usize = 8 << 20;
 
 /// A type that no program gives.
 struct Unknown;
@@ -79,8 +84,12 @@ impl Protocol for Asked {
     const NAME: &'static str = "probe";
 
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        if message.as_text() == Some("pause") {
+            return session.pause();
+        }
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
+            Some("flood") => session.binary(vec![0; FLOOD_BYTES]),
             Some("greeting") => session.text(&self.greeting),
             _ => session.send(message),
         };
@@ -94,4 +103,5 @@ impl Protocol for Asked {
     }
 }
 
-export_plugin!(Probe);
+// A program has one export for each package: another test's protocol comes along.
+export_plugin!(Probe, Chance);

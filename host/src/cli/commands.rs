@@ -1,5 +1,6 @@
 //! Starts a host, or asks a running one.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::signals::{self, Signal};
 use super::{Done, print};
 use crate::config::{self, Config, ConfigError, LogConfig, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
-use crate::logging::{self, LogControl};
+use crate::logging::{self, LogControl, escaped};
 use crate::net::inherited::Inherited;
 use crate::server::{self, Host, StartError};
 
@@ -94,7 +95,7 @@ pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {
     print::line(&if json {
         plugins.to_string()
     } else {
-        plugin_table(&plugins)
+        plugin_table(&plugins) + &counter_table(&plugins)
     });
     Ok(())
 }
@@ -131,6 +132,29 @@ pub(super) fn plugin_table(plugins: &Value) -> String {
         &headings.iter().map(String::as_str).collect::<Vec<_>>(),
         &rows,
     )
+}
+
+/// Below an empty line what plugins count, one line per counter; nothing when there is none.
+pub(super) fn counter_table(plugins: &Value) -> String {
+    // Each generation tells what all count together.
+    let by_plugin: BTreeMap<String, &Value> = plugins
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|plugin| (print::cell(&plugin["name"]), &plugin["counters"]))
+        .collect();
+    let rows: Vec<Vec<String>> = by_plugin
+        .iter()
+        .flat_map(|(plugin, counters)| {
+            let counters = counters.as_object().into_iter().flatten();
+            counters.map(|(name, value)| vec![plugin.clone(), escaped(name), print::cell(value)])
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let table = print::table(&["PLUGIN", "COUNTER", "VALUE"], &rows);
+    format!("\n\n{table}")
 }
 
 /// `plugin reload`.
@@ -239,7 +263,7 @@ struct Refused {
 }
 
 /// Asks the host at `control`, at `HOTSOCKET_CONTROL`, or the only live one.
-fn ask(
+pub(super) fn ask(
     control: Option<PathBuf>,
     request: &ControlRequest,
 ) -> Result<Map<String, Value>, Box<dyn std::error::Error>> {

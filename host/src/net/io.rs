@@ -12,8 +12,6 @@ use std::{
     },
 };
 
-use mio::Registry;
-
 use crate::{
     connection::{
         buffers::BufferPool,
@@ -37,6 +35,7 @@ use crate::{
         slots::Slots,
         timers::{Due, Timers},
         token::ConnectionId,
+        watcher::Watcher,
     },
 };
 
@@ -61,7 +60,7 @@ pub struct Shared {
 /// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a
 /// session, `E` what it keeps of an exchange.
 pub struct Io<T, E> {
-    pub(crate) registry: Registry,
+    pub(crate) watcher: Watcher,
     pub(crate) listeners: Listeners,
     pub(crate) slots: Slots<Link<T, E>>,
     pub(crate) timers: Timers,
@@ -136,10 +135,10 @@ pub(crate) enum Delivery {
 }
 
 impl<T, E> Io<T, E> {
-    pub(crate) fn new(registry: Registry, thread: u8, settings: Settings, shared: Shared) -> Self {
+    pub(crate) fn new(watcher: Watcher, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
         Self {
-            registry,
+            watcher,
             listeners: Listeners::default(),
             slots: Slots::new(thread),
             timers: Timers::new(0),
@@ -455,11 +454,16 @@ impl<T, E> Io<T, E> {
 
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
+        if let Some(link) = self.take_out(id) {
+            self.watcher.forget(link.transport.descriptor());
+        }
+    }
+
+    /// Takes a connection out, with its socket, which is still watched.
+    pub(crate) fn take_out(&mut self, id: ConnectionId) -> Option<Link<T, E>> {
         drop(self.take_carry(id));
         self.cut_off(id);
-        let Some(mut link) = self.slots.remove(id) else {
-            return;
-        };
+        let mut link = self.slots.remove(id)?;
         if let Some((key, _)) = link.timer.take() {
             self.timers.cancel(key);
         }
@@ -470,12 +474,9 @@ impl<T, E> Io<T, E> {
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
             self.end_session(id, link.client(), *open);
         }
-        self.shared.addresses.leave(link.peer);
+        self.leave(link.peer);
         self.shared.seats.leave(&mut link.seat);
-        self.shared
-            .connections
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        // Closing the descriptor takes it out of the poll.
+        Some(link)
     }
 
     /// The exchange of a connection that is going is over.
@@ -555,7 +556,7 @@ impl<T, E> Io<T, E> {
     ///
     /// When it cannot be registered, or there are too many.
     pub(crate) fn listen(&mut self, number: ListenerNumber, socket: Listener) -> io::Result<()> {
-        self.listeners.add(&self.registry, number, socket)
+        self.listeners.add(&mut self.watcher, number, socket)
     }
 
     /// Listens where it did not, and no longer where it did. `thread` is the one this is of.

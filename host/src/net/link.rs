@@ -30,6 +30,7 @@ use crate::{
         timers::{SessionTimers, Timers},
         token::ConnectionId,
         transport::Transport,
+        watcher::FdInterest,
     },
 };
 
@@ -245,6 +246,23 @@ impl<T, E> Link<T, E> {
             waiting >= settings.high_mark || self.is_choked && waiting > settings.low_mark;
     }
 
+    /// What a loop is to tell that tells the same again and again: what is known already and not used is left out.
+    pub(crate) fn interest(&self, settings: &Settings) -> FdInterest {
+        let Readiness {
+            readable,
+            writable,
+            read_closed,
+        } = self.readiness;
+        FdInterest {
+            readable: if readable {
+                !self.is_held(settings)
+            } else {
+                !read_closed
+            },
+            writable: !writable || self.transport.has_output(),
+        }
+    }
+
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -303,7 +321,7 @@ impl<T, E> Link<T, E> {
 
     /// How much of `bytes` the socket takes at once, when nothing waits before them.
     #[inline]
-    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
             match self.transport.write(&bytes[taken..]) {

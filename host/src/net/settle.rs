@@ -11,6 +11,7 @@ use crate::{
         port::Wants,
         service::{Refused, Service},
         token::ConnectionId,
+        watcher::Watcher,
     },
     wire::close_code::POLICY,
 };
@@ -95,6 +96,9 @@ impl<T, E> Io<T, E> {
         }
         self.linger(id);
         self.relist(id);
+        if let Watcher::Foreign(_) = self.watcher {
+            self.want_socket(id);
+        }
         self.arm(id);
         self.tell_ended(service);
     }
@@ -180,6 +184,18 @@ impl<T, E> Io<T, E> {
             !link.is_held(&self.settings) && (link.readiness.readable || link.is_cut_short);
         if writable || readable {
             self.list(id);
+        }
+    }
+
+    /// Tells a foreign loop what would be used of the socket.
+    fn want_socket(&mut self, id: ConnectionId) {
+        let (Watcher::Foreign(foreign), Some(link)) = (&mut self.watcher, self.slots.get_mut(id))
+        else {
+            return;
+        };
+        let interest = link.interest(&self.settings);
+        if let Err(error) = foreign.want(link.transport.descriptor(), interest) {
+            self.lose(id, &error);
         }
     }
 

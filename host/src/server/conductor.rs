@@ -26,13 +26,14 @@ use crate::{
         io::Shared,
         tls::{PreparedTls, TlsFault, TlsKeeper},
     },
-    plugin::{instance::FinishedInstance, refusal::Refusal},
+    plugin::{instance::FinishedInstance, refusal::Refusal, status::PluginRow},
     server::{
         builder::derive_max_connections,
         deployment::Deployment,
         handle::{HostHandle, tell_drain},
         listeners::{Listeners, PreparedListeners},
         plugins::Plugins,
+        publish::publish,
     },
 };
 
@@ -431,7 +432,7 @@ impl Conductor {
 
     fn answer(&mut self, request: ControlRequest, reply: Reply) {
         match request {
-            ControlRequest::PluginList {} => match serde_json::to_value(self.plugins.list()) {
+            ControlRequest::PluginList {} => match serde_json::to_value(self.plugin_rows()) {
                 Ok(rows) => reply.tell("plugins", rows),
                 Err(error) => reply.refuse(error.to_string(), "report this as a fault of the host"),
             },
@@ -458,6 +459,12 @@ impl Conductor {
                     ),
                 }
             }
+            ControlRequest::Publish(publication) => {
+                match publish(&self.hub, &self.deployment, &publication) {
+                    Ok(sessions) => reply.tell("published", json!({"sessions": sessions})),
+                    Err(refused) => reply.refuse(refused.to_string(), refused.mend()),
+                }
+            }
             ControlRequest::Connections {} => reply.tell("connections", self.connections()),
             ControlRequest::LogLevels {} => match &self.log {
                 Some(log) => reply.tell("log", log.levels()),
@@ -477,6 +484,20 @@ impl Conductor {
                 None => refuse_log(reply),
             },
         }
+    }
+
+    /// One row per generation, and per file that serves nothing, with what the plugins count.
+    fn plugin_rows(&self) -> Vec<PluginRow> {
+        let services = &self.deployment.services;
+        let rows = self.plugins.list().into_iter();
+        let counted = rows.map(|row| {
+            let counters = row.name.as_ref().map(|name| services.counters(name));
+            PluginRow {
+                counters: counters.unwrap_or_default(),
+                ..row
+            }
+        });
+        counted.collect()
     }
 
     /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.

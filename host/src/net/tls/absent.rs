@@ -24,7 +24,7 @@ impl Tls {
         self
     }
 
-    pub(crate) fn accept(&self, _: Transport) -> Transport {
+    pub(crate) fn accept(&self, _: Transport, _: Vec<u8>) -> Transport {
         match *self {}
     }
 }
@@ -94,6 +94,10 @@ pub(crate) enum TlsStream {}
 impl TlsStream {
     pub(crate) fn socket(&self) -> &Transport {
         match *self {}
+    }
+
+    pub(crate) fn into_socket(self) -> Transport {
+        match self {}
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Transport {
