@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::args::{LogArgs, ServeArgs};
 use super::signals::{self, Signal};
 use super::{Done, print};
-use crate::config::{self, Config, ConfigError, Overrides};
+use crate::config::{self, Config, ConfigError, LogConfig, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
 use crate::logging::{self, LogControl, escaped};
 use crate::net::inherited::Inherited;
@@ -27,12 +27,22 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
     let config = read()?;
     // Before there is a thread that could read the environment meanwhile.
     let inherited = Inherited::take().map_err(StartError::from)?;
-    let log = logging::init(&config.log, &config.limits)?;
+    let log = logging::init(&log_at_first(&config), &config.limits)?;
     let served = run(config, &log, inherited, read);
     if !log.finish(LAST_LINES) {
         print::warning("the last lines of `log.file` could not be written; look at its disk");
     }
     served
+}
+
+/// The log until the host is who it is to be: the file of one that gives up root is opened by whom it becomes, in whose
+/// directory root would follow any link, and the thread that writes it would keep what is given up.
+fn log_at_first(config: &Config) -> LogConfig {
+    let file = config.log.file.clone();
+    LogConfig {
+        file: file.filter(|_| config.run_as.is_none()),
+        ..config.log.clone()
+    }
 }
 
 /// Runs a host that signals drain and reload.
@@ -43,6 +53,7 @@ fn run(
     read: impl FnMut() -> Result<Config, ConfigError> + Send + 'static,
 ) -> Done {
     raise_open_files();
+    let (own_log, limits) = (config.log.clone(), config.limits.clone());
     let host = Host::builder()
         .config(config)
         .log(log.clone())
@@ -51,6 +62,7 @@ fn run(
         .announce(server::tell);
     let handle = host.handle();
     let bound = host.bind()?;
+    log.install(log.prepare(&own_log, &limits)?);
     // Not before: until then there is one thread, which gives up its privileges.
     signals::listen(move |signal| match signal {
         Signal::Drain => handle.drain(None),

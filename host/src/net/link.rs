@@ -427,3 +427,16 @@ impl<T, E> Link<T, E> {
         Some((&mut running.kept, port))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // There are tens of thousands of them, and most are idle: a byte more is to be meant.
+    #[test]
+    fn a_connection_and_a_session_cost_no_more_than_they_did() {
+        let (link, open) = (size_of::<Link<(), ()>>(), size_of::<Open<()>>());
+        assert!(link <= 208, "{link} bytes");
+        assert!(open <= 120, "{open} bytes beside what the service keeps");
+    }
+}

@@ -32,9 +32,10 @@ use crate::{
         deployment::{Deployment, open_sites},
         handle::HostHandle,
         host::Host,
-        listeners::{Listeners, PreparedListeners, StartError},
+        listeners::{Listeners, PreparedListeners},
         plugins::Plugins,
         privileges::{PrivilegeError, become_user, may_become, unreadable_again},
+        start_error::StartError,
         threads::{FdSinks, Threads},
     },
 };

@@ -236,30 +236,34 @@ impl Conductor {
 
     /// Waits for the service threads to end. Nothing new is installed any more.
     fn end(&mut self, left: &mut usize) -> Option<String> {
-        let mut ending = self.ending.take()?;
+        let mut failed = self.ending.as_mut()?.failed.take();
         while *left > 0 {
-            let patience = ending.until.saturating_duration_since(Instant::now());
+            let until = self.ending.as_ref()?.until;
+            let patience = until.saturating_duration_since(Instant::now());
             match self.inbox.recv_timeout(patience) {
                 Ok(Errand::Ended(result)) => {
                     *left -= 1;
-                    ending.failed = ending.failed.or_else(|| result.err());
+                    failed = failed.or_else(|| result.err());
                 }
                 Ok(errand) => self.carry_out(errand),
                 Err(_) => {
                     let error =
                         "a service thread does not end: a plugin keeps it in one of its hooks";
                     tracing::error!(target: "hotsocket", error, "the host ends all the same");
-                    ending.failed.get_or_insert_with(|| error.into());
+                    failed.get_or_insert_with(|| error.into());
                     break;
                 }
             }
         }
-        ending.failed
+        failed
     }
 
     fn carry_out(&mut self, errand: Errand) {
         match errand {
             Errand::Drain { within, is_told } => self.drain(within, is_told),
+            Errand::Reload if self.ending.is_some() => {
+                tracing::warn!(target: "hotsocket::config", "the config is not applied: the host is ending");
+            }
             Errand::Reload => self.reload_config(),
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),

@@ -20,7 +20,7 @@ use crate::{
         builder::HostBuilder,
         conductor::{Conductor, Errand},
         handle::{HostHandle, Waker},
-        listeners::StartError,
+        start_error::StartError,
         threads,
         worker::{HostError, ServiceThread, Worker},
     },

@@ -16,7 +16,7 @@ use crate::{
     net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, watcher::FdSink},
     server::{
         handle::HostHandle,
-        listeners::StartError,
+        start_error::StartError,
         worker::{HostError, Worker, WorkerParts},
     },
 };

@@ -22,7 +22,7 @@ use crate::{
     },
     server::{
         handle::{HostHandle, Waker},
-        listeners::StartError,
+        start_error::StartError,
     },
 };
 
