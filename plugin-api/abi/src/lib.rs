@@ -27,11 +27,12 @@
 //! # Which file says what
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
-//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`
-//! and `http.rs` both of these for extensions, opening handshakes and HTTP exchanges; `layout.rs` how both sides compare the blocks;
+//! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
+//! `http.rs` and `client.rs` both of these for extensions, opening handshakes, HTTP exchanges and connections that we open; `layout.rs` how both sides compare the blocks;
 //! `linked.rs` how a program hands over a plugin that is linked into it.
 
 mod bytes;
+mod client;
 mod declaration;
 mod extension;
 mod handshake;
@@ -43,6 +44,7 @@ mod plugin;
 mod stamp;
 
 pub use bytes::*;
+pub use client::*;
 pub use declaration::*;
 pub use extension::*;
 pub use handshake::*;
