@@ -332,6 +332,7 @@
 
 mod bridge;
 mod call;
+mod client;
 mod error;
 mod exchange;
 mod exchange_handle;
@@ -366,6 +367,9 @@ pub use hotsocket_abi as abi;
 /// What `plugin()` gives; the same type for plugins and for the host that takes it.
 pub use hotsocket_abi::StaticPlugin;
 
+pub use client::{
+    Client, ClientRequest, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next,
+};
 pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
 pub use exchange::Exchange;
@@ -389,7 +393,7 @@ pub use tls::{Tls, TlsVersion};
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Agreed, BodyDelivery, BodyPiece, Call, Close, CloseCode, ClosedBy, Codec, Delivery,
+        Agreed, BodyDelivery, BodyPiece, Call, Client, ClientRequest, Close, CloseCode, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next, Role, ClosedBy, Codec, Delivery,
         EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions,
         FieldError, Fields, FileSent, FramePiece, FrameSink, Handshake, Host, HttpHandler,
         HttpInstance, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece, PluginError,

@@ -44,7 +44,8 @@ pub const STAGE_STATUS: u64 = 6;
 pub const TLS_VERIFIED: u32 = 0;
 /// [`ConnectRequest::tls`]: a certificate that nobody else has signed does too.
 pub const TLS_SELF_SIGNED: u32 = 1;
-/// [`ConnectRequest::tls`]: the server's own certificate is the one with this SHA-256, whoever has signed it.
+/// [`ConnectRequest::tls`]: the server's key is the one with this SHA-256 (of the SubjectPublicKeyInfo of its certificate), whoever has
+/// signed for it.
 pub const TLS_PINNED: u32 = 2;
 
 /// [`ConnectRequest::proxies`]: the proxy that config or environment name.
