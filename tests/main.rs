@@ -4,7 +4,8 @@
 //! `support` holds the tools; `websocket` what a peer sees; `bounds` what is bounded beside messages; `extensions` what one
 //! with extensions sees; `http` what a client of HTTP sees; `listeners` what is seen at other places than a TCP port;
 //! `logging` what the host tells;
-//! `vhosts` that several hosts share a port; `plugins` what happens to plugin files; `operations`
+//! `vhosts` that several hosts share a port; `policies` what has a say before anything else; `plugins` what happens to
+//! plugin files; `operations`
 //! what an operator sees; `resources` what it costs and what it survives; `tls` what is seen of all that through TLS.
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
@@ -18,6 +19,7 @@ mod listeners;
 mod logging;
 mod operations;
 mod plugins;
+mod policies;
 mod resources;
 mod support;
 #[cfg(feature = "tls")]

@@ -51,6 +51,8 @@ limits! {
     ranges_count = 16;
     /// Fields that a plugin adds to one answer, in bytes. One more answers *full*.
     answer_fields_bytes = 16 << 10;
+    /// Names and values of all that policies say of one connection or request, in bytes. One more answers *full*.
+    tags_bytes = 4 << 10;
 
     /// Body of one request, in bytes; a mount may say otherwise. Above it: 413 and close.
     request_body_bytes = 16 << 20;
@@ -66,6 +68,9 @@ limits! {
     request_body_idle_ms = 30_000;
     /// From the end of a request to the beginning of its answer, in milliseconds. After it: 504 and close.
     answer_ms = 60_000;
+    /// A policy that does not know yet what to say of a request has so many milliseconds to find out. After it: 503 and
+    /// close.
+    verdict_ms = 10_000;
     /// A client that has ended its side is still answered for so many milliseconds. After it the exchange is cut off.
     half_closed_ms = 10_000;
     /// Without a byte from the peer for so many milliseconds a ping is sent. 0 sends none.

@@ -17,15 +17,19 @@ fn inspect(file: &Path) -> Result<Inspected, Box<dyn Error>> {
     let stamped = loader::stamped(file, &Limits::default())?;
     let (major, minor) = stamped.abi;
     let http = stamped.manifest.answering_http();
+    let session_bytes = stamped.manifest.session_bytes();
     let protocols = stamped.manifest.protocols.into_iter();
     let extensions = stamped.manifest.extensions.into_iter();
+    let policies = stamped.manifest.policies.into_iter();
     Ok(Inspected {
         plugin: stamped.manifest.plugin,
         version: stamped.manifest.version,
         abi: format!("{major}.{minor}"),
         toolchain: stamped.toolchain,
         protocols: protocols.map(|protocol| protocol.name).collect(),
+        session_bytes,
         http,
         extensions: extensions.map(|extension| extension.name).collect(),
+        policies: policies.map(|policy| policy.name).collect(),
     })
 }

@@ -99,6 +99,11 @@ impl ExchangeHandle {
         self.post(abi::POST_RESUME, &[])
     }
 
+    /// Has the policy asked again that did not know what to say of the request.
+    pub(crate) fn ask_again(&self) -> Result<(), PostError> {
+        self.post(abi::POST_ASK_AGAIN, &[])
+    }
+
     /// Cuts the exchange off, as [`Exchange::abort`](crate::Exchange::abort).
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 use std::{marker::PhantomData, ptr};
 
 use crate::{
-    BodyDelivery, Delivery, Extension, Extensions, HttpHandler, HttpInstance, Instance, Protocol,
-    ServesHttp,
+    BodyDelivery, Delivery, Extension, Extensions, HttpHandler, HttpInstance, Instance, Policy,
+    Protocol, ServesHttp,
     abi::{
-        Declaration, ExtensionEntry, FLAG_RUST, HttpBlock, Layouts, ProtocolEntry, Stamp,
-        StampedManifest,
+        Declaration, ExtensionEntry, FLAG_RUST, HttpBlock, Layouts, PolicyEntry, ProtocolEntry,
+        Stamp, StampedManifest,
     },
     http::PerExchange,
     protocol::PerSession,
@@ -15,6 +15,7 @@ use crate::{
         PLUGIN, Shims,
         extension::ExtensionShims,
         http::{Alone, Beside},
+        policy::PolicyShims,
     },
 };
 
@@ -30,13 +31,14 @@ pub use crate::manifest::Manifest;
 /// * `http:` takes types that implement [`HttpInstance`](crate::HttpInstance), or [`HttpHandler`](crate::HttpHandler)
 ///   and `Default`.
 /// * `extensions:` takes types that implement [`Extension`](crate::Extension).
+/// * `policies:` takes types that implement [`Policy`](crate::Policy).
 ///
 /// The plugin is named after its package, without a leading `hotsocket-`, and has the package's version. The macro is
 /// used once in a crate, which is a `cdylib`. It also defines `pub fn plugin()`, by which a program can link
 /// the plugin instead of loading it from a file: make the crate an `rlib` as well for that.
 ///
-/// A name that is no token does not compile, nor do two extensions of one name, two protocols or HTTP handlers of one
-/// name, nor `panic = "abort"`:
+/// A name that is no token does not compile, nor do two extensions or policies of one name, two protocols or HTTP handlers of
+/// one name, nor `panic = "abort"`:
 ///
 /// ```compile_fail,E0080
 /// # use hotsocket_plugin::prelude::*;
@@ -109,16 +111,34 @@ pub use crate::manifest::Manifest;
 /// ```
 #[macro_export]
 macro_rules! export_plugin {
-    (extensions: $($extension:ty),+ $(,)?) => {
-        $crate::export_plugin!(@tables [], [], [$($extension),+]);
+    (policies: $($policy:ty),+ $(,)?) => {
+        $crate::export_plugin!(@tables [], [], [], [$($policy),+]);
     };
-    (http: $($handler:ty),+ $(; extensions: $($extension:ty),+)? $(,)?) => {
-        $crate::export_plugin!(@tables [], [$($handler),+], [$($($extension),+)?]);
+    (extensions: $($extension:ty),+ $(; policies: $($policy:ty),+)? $(,)?) => {
+        $crate::export_plugin!(@tables [], [], [$($extension),+], [$($($policy),+)?]);
     };
-    ($($protocol:ty),+ $(; http: $($handler:ty),+)? $(; extensions: $($extension:ty),+)? $(,)?) => {
-        $crate::export_plugin!(@tables [$($protocol),+], [$($($handler),+)?], [$($($extension),+)?]);
+    (
+        http: $($handler:ty),+
+        $(; extensions: $($extension:ty),+)?
+        $(; policies: $($policy:ty),+)? $(,)?
+    ) => {
+        $crate::export_plugin!(
+            @tables [], [$($handler),+], [$($($extension),+)?], [$($($policy),+)?]
+        );
     };
-    (@tables [$($protocol:ty),*], [$($handler:ty),*], [$($extension:ty),*]) => {
+    (
+        $($protocol:ty),+
+        $(; http: $($handler:ty),+)?
+        $(; extensions: $($extension:ty),+)?
+        $(; policies: $($policy:ty),+)? $(,)?
+    ) => {
+        $crate::export_plugin!(
+            @tables [$($protocol),+], [$($($handler),+)?], [$($($extension),+)?], [$($($policy),+)?]
+        );
+    };
+    (
+        @tables [$($protocol:ty),*], [$($handler:ty),*], [$($extension:ty),*], [$($policy:ty),*]
+    ) => {
         #[cfg(panic = "abort")]
         ::core::compile_error!(
             "a plugin built with panic = \"abort\" would end the host with its first panic: \
@@ -140,11 +160,14 @@ macro_rules! export_plugin {
             ];
             const EXTENSIONS: &[$crate::export::ExportedExtension] =
                 &[$($crate::export::ExportedExtension::of::<$extension>()),*];
+            const POLICIES: &[$crate::export::ExportedPolicy] =
+                &[$($crate::export::ExportedPolicy::of::<$policy>()),*];
             const MANIFEST: $crate::export::Manifest = $crate::export::Manifest::new(
                 ::core::env!("CARGO_PKG_NAME"),
                 ::core::env!("CARGO_PKG_VERSION"),
                 PROTOCOLS,
                 EXTENSIONS,
+                POLICIES,
             );
             const SYMBOL: &::core::primitive::str =
                 ::core::concat!("hotsocket_plugin_decl_", ::core::env!("CARGO_PKG_NAME"));
@@ -157,8 +180,10 @@ macro_rules! export_plugin {
                 $crate::export::entries(PROTOCOLS);
             static EXTENSION_ENTRIES: [$crate::abi::ExtensionEntry; EXTENSIONS.len()] =
                 $crate::export::extension_entries(EXTENSIONS);
+            static POLICY_ENTRIES: [$crate::abi::PolicyEntry; POLICIES.len()] =
+                $crate::export::policy_entries(POLICIES);
             static DECLARATION: $crate::abi::Declaration =
-                $crate::export::declaration(&ENTRIES, &EXTENSION_ENTRIES);
+                $crate::export::declaration(&ENTRIES, &EXTENSION_ENTRIES, &POLICY_ENTRIES);
 
             #[unsafe(export_name = ::core::concat!(
                 "hotsocket_plugin_decl_",
@@ -182,6 +207,8 @@ pub struct Export {
     pub(crate) pongs: bool,
     pub(crate) extensions: Extensions,
     pub(crate) keep_headers: &'static [&'static str],
+    /// How long the value of a session is, without what it points to.
+    pub(crate) session_bytes: usize,
     /// Whether it has sessions.
     pub(crate) websocket: bool,
     /// Whether it answers HTTP, and how bodies reach it.
@@ -198,6 +225,7 @@ impl Export {
             pongs: I::Session::PONGS,
             extensions: I::Session::EXTENSIONS,
             keep_headers: I::Session::KEEP_HEADERS,
+            session_bytes: size_of::<I::Session>(),
             websocket: true,
             http: None,
             entry,
@@ -212,6 +240,7 @@ impl Export {
             pongs: false,
             extensions: Extensions::All,
             keep_headers: &[],
+            session_bytes: 0,
             websocket: false,
             http: Some(I::Exchange::BODY),
             entry: Alone::<I>::ENTRY,
@@ -309,6 +338,24 @@ impl ExportedExtension {
     }
 }
 
+/// What the macro needs to know of one policy.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportedPolicy {
+    pub(crate) name: &'static str,
+    entry: PolicyEntry,
+}
+
+impl ExportedPolicy {
+    /// The policy that the author wrote.
+    #[must_use]
+    pub const fn of<P: Policy>() -> Self {
+        Self {
+            name: P::NAME,
+            entry: PolicyShims::<P>::ENTRY,
+        }
+    }
+}
+
 /// The section `.hotsocket` of a plugin file.
 #[must_use]
 pub const fn stamp<const N: usize>(symbol: &str, manifest: &Manifest) -> StampedManifest<N> {
@@ -357,11 +404,29 @@ pub const fn extension_entries<const N: usize>(
     entries
 }
 
+/// The tables of the policies.
+#[must_use]
+pub const fn policy_entries<const N: usize>(exports: &[ExportedPolicy]) -> [PolicyEntry; N] {
+    const NOTHING: PolicyEntry = PolicyEntry {
+        size: size_of::<PolicyEntry>(),
+        instance: ptr::null(),
+        policy: ptr::null(),
+    };
+    let mut entries = [NOTHING; N];
+    let mut i = 0;
+    while i < N {
+        entries[i] = exports[i].entry;
+        i += 1;
+    }
+    entries
+}
+
 /// What the declaration function returns.
 #[must_use]
 pub const fn declaration(
     protocols: &'static [ProtocolEntry],
     extensions: &'static [ExtensionEntry],
+    policies: &'static [PolicyEntry],
 ) -> Declaration {
     Declaration {
         size: size_of::<Declaration>(),
@@ -371,6 +436,8 @@ pub const fn declaration(
         protocol_count: protocols.len(),
         extensions: pointer(extensions),
         extension_count: extensions.len(),
+        policies: pointer(policies),
+        policy_count: policies.len(),
     }
 }
 

@@ -182,6 +182,17 @@ impl Handshake {
         })
     }
 
+    /// What a policy has said by that name of the request or its connection; see [`Policy`](crate::Policy).
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        let name = abi::Bytes::new(name.as_bytes());
+        let mut out = abi::Bytes::empty();
+        // SAFETY: the calls are valid during the hook; the name outlives this one, and `out` is ours to write.
+        let status = unsafe { (self.calls().tag)(self.raw.context, name, &raw mut out) };
+        // SAFETY: the host lends it until the hook returns, which this borrow does not outlive.
+        (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
+    }
+
     /// The subprotocols that the peer offers, the preferred one first.
     pub fn offered(&self) -> impl Iterator<Item = &str> {
         let mut index = 0;

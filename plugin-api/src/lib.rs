@@ -1,4 +1,4 @@
-//! Write protocols, HTTP handlers and extensions for the Hotsocket server as plugins.
+//! Write protocols, HTTP handlers, extensions and policies for the Hotsocket server as plugins.
 //!
 //! A plugin is a `cdylib` crate with this one as its dependency:
 //!
@@ -317,6 +317,36 @@
 //! A protocol says by [`Protocol::EXTENSIONS`] and [`Instance::on_extension_offer`] which extensions may be used on its
 //! connections.
 //!
+//! # Policies
+//!
+//! A plugin can also have a say on who may connect and what may be asked, before anything else has: a [`Policy`], which
+//! acts where the config of the host names it.
+//!
+//! ```standalone_crate
+//! use hotsocket_plugin::prelude::*;
+//!
+//! /// Only this machine may connect.
+//! struct Local;
+//!
+//! impl Policy for Local {
+//!     const NAME: &'static str = "local";
+//!     type Options = NoOptions;
+//!
+//!     fn new(_host: &Host, NoOptions {}: NoOptions) -> Result<Self, PluginError> {
+//!         Ok(Self)
+//!     }
+//!
+//!     fn on_accept(&self, connection: &Connection) -> Admission {
+//!         match connection.peer() {
+//!             Some(peer) if !peer.ip().is_loopback() => Admission::Refuse,
+//!             _ => Admission::Accept,
+//!         }
+//!     }
+//! }
+//!
+//! export_plugin!(policies: Local);
+//! ```
+//!
 //! # What the host takes care of
 //!
 //! The WebSocket itself: handshakes, pings, close frames, limits, TLS. HTTP itself: keep-alive, pipelining, transfer
@@ -346,12 +376,14 @@ mod handle;
 mod handshake;
 mod host;
 mod http;
+mod judged;
 mod manifest;
 mod message;
 #[cfg(doctest)]
 mod must_use;
 mod options;
 mod parameters;
+mod policy;
 mod protocol;
 mod refusal;
 mod response;
@@ -367,10 +399,10 @@ pub use hotsocket_abi as abi;
 /// What `plugin()` gives; the same type for plugins and for the host that takes it.
 pub use hotsocket_abi::StaticPlugin;
 
+pub use call::{Call, FrameSink, Request, Stop};
 pub use client::{
     Client, ClientRequest, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next,
 };
-pub use call::{Call, FrameSink, Request, Stop};
 pub use error::PluginError;
 pub use exchange::Exchange;
 pub use exchange_handle::{ExchangeHandle, ExchangeId};
@@ -382,8 +414,12 @@ pub use host::Host;
 pub use http::{
     BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
 };
+pub use judged::{
+    Admission, AskAgain, Connection, ConnectionOption, PolicyRequest, SetError, Verdict,
+};
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
+pub use policy::Policy;
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
 pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};
@@ -393,11 +429,13 @@ pub use tls::{Tls, TlsVersion};
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Agreed, BodyDelivery, BodyPiece, Call, Client, ClientRequest, Close, CloseCode, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next, Role, ClosedBy, Codec, Delivery,
-        EndedBy, Exchange, ExchangeEnd, ExchangeHandle, ExchangeId, Extension, Extensions,
-        FieldError, Fields, FileSent, FramePiece, FrameSink, Handshake, Host, HttpHandler,
-        HttpInstance, Instance, Kind, Message, NoOptions, Opcode, Parameters, Piece, PluginError,
-        PostError, Protocol, Refusal, Request, Response, Rsv, Sent, ServesHttp, Session,
-        SessionHandle, SessionId, Sessions, SlowPolicy, Stop, TimerId, export_plugin,
+        Admission, Agreed, AskAgain, BodyDelivery, BodyPiece, Call, Client, ClientRequest, Close,
+        CloseCode, ClosedBy, Codec, ConnectError, ConnectId, ConnectRefused, ConnectStage,
+        Connection, ConnectionOption, Delivery, EndedBy, Exchange, ExchangeEnd, ExchangeHandle,
+        ExchangeId, Extension, Extensions, FieldError, Fields, FileSent, FramePiece, FrameSink,
+        Handshake, Host, HttpHandler, HttpInstance, Instance, Kind, Message, Next, NoOptions,
+        Opcode, Parameters, Piece, PluginError, Policy, PolicyRequest, PostError, Protocol,
+        Refusal, Request, Response, Role, Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId,
+        Sessions, SetError, SlowPolicy, Stop, TimerId, Verdict, export_plugin,
     };
 }

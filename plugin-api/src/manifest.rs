@@ -2,7 +2,7 @@
 
 use crate::{
     BodyDelivery, Delivery, Extensions,
-    export::{Export, ExportedExtension},
+    export::{Export, ExportedExtension, ExportedPolicy},
 };
 
 /// What a plugin file says of itself.
@@ -12,6 +12,7 @@ pub struct Manifest {
     version: &'static str,
     protocols: &'static [Export],
     extensions: &'static [ExportedExtension],
+    policies: &'static [ExportedPolicy],
 }
 
 impl Manifest {
@@ -19,13 +20,14 @@ impl Manifest {
     ///
     /// # Panics
     ///
-    /// At compile time, when the name of a protocol or an extension is no token, or used twice.
+    /// At compile time, when the name of a protocol, an extension or a policy is no token, or used twice.
     #[must_use]
     pub const fn new(
         package: &'static str,
         version: &'static str,
         protocols: &'static [Export],
         extensions: &'static [ExportedExtension],
+        policies: &'static [ExportedPolicy],
     ) -> Self {
         let mut i = 0;
         while i < protocols.len() {
@@ -65,11 +67,28 @@ impl Manifest {
             }
             i += 1;
         }
+        let mut i = 0;
+        while i < policies.len() {
+            assert!(
+                is_token(policies[i].name),
+                "Policy::NAME must be a token: one or more letters, digits and !#$%&'*+-.^_`|~"
+            );
+            let mut other = 0;
+            while other < i {
+                assert!(
+                    !equal(policies[i].name, policies[other].name),
+                    "two policies of this plugin have the same NAME"
+                );
+                other += 1;
+            }
+            i += 1;
+        }
         Self {
             plugin: without_prefix(package, "hotsocket-"),
             version,
             protocols,
             extensions,
+            policies,
         }
     }
 
@@ -120,6 +139,21 @@ impl Manifest {
             }
             json.push("]");
         }
+        if !self.policies.is_empty() {
+            json.push(",\"policies\":[");
+            let mut i = 0;
+            while i < self.policies.len() {
+                json.push(if i == 0 {
+                    "{\"name\":\""
+                } else {
+                    ",{\"name\":\""
+                });
+                json.push(self.policies[i].name);
+                json.push("\"}");
+                i += 1;
+            }
+            json.push("]");
+        }
         json.push("}");
     }
 }
@@ -148,7 +182,7 @@ impl<const N: usize> Json<N> {
         }
     }
 
-    const fn push_number(&mut self, number: u32) {
+    const fn push_number(&mut self, number: u64) {
         if number >= 10 {
             self.push_number(number / 10);
         }
@@ -159,7 +193,7 @@ impl<const N: usize> Json<N> {
         self.push("{\"name\":\"");
         self.push(protocol.name);
         self.push("\",\"id\":");
-        self.push_number(protocol.id);
+        self.push_number(protocol.id as u64);
         let (delivery, rx_chunk) = match protocol.delivery {
             Delivery::Messages => ("messages", 0),
             Delivery::Pieces { rx_chunk } => ("pieces", rx_chunk),
@@ -167,7 +201,7 @@ impl<const N: usize> Json<N> {
         self.push(",\"delivery\":\"");
         self.push(delivery);
         self.push("\",\"rx_chunk\":");
-        self.push_number(rx_chunk);
+        self.push_number(rx_chunk as u64);
         self.push(",\"pongs\":");
         self.push(if protocol.pongs { "true" } else { "false" });
         match protocol.extensions {
@@ -180,14 +214,17 @@ impl<const N: usize> Json<N> {
             self.push(",\"keep_headers\":");
             self.push_names(protocol.keep_headers);
         }
-        if !protocol.websocket {
+        if protocol.websocket {
+            self.push(",\"session_bytes\":");
+            self.push_number(protocol.session_bytes as u64);
+        } else {
             self.push(",\"websocket\":false");
         }
         if let Some(body) = protocol.http {
             self.push(",\"http\":true");
             if let BodyDelivery::Whole { most_bytes } = body {
                 self.push(",\"body_bytes\":");
-                self.push_number(most_bytes);
+                self.push_number(most_bytes as u64);
             }
         }
         self.push("}");
@@ -331,7 +368,7 @@ mod tests {
         let mut json = Json::<14>::new();
         json.push_number(0);
         json.push(",");
-        json.push_number(u32::MAX);
+        json.push_number(u32::MAX.into());
         json.push(",");
         json.push_number(7);
         assert_eq!(&json.bytes, b"0,4294967295,7");

@@ -200,6 +200,17 @@ impl Session {
         self.thread_state().lend()
     }
 
+    /// What a policy has said by that name of its opening handshake or its connection; see [`Policy`](crate::Policy).
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        let name = abi::Bytes::new(name.as_bytes());
+        let mut out = abi::Bytes::empty();
+        // SAFETY: the calls are valid during the hook; the name outlives this one, and `out` is ours to write.
+        let status = unsafe { (self.calls().tag)(self.raw.context, name, &raw mut out) };
+        // SAFETY: the host lends it until the hook returns, which this borrow does not outlive.
+        (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
+    }
+
     /// What [`Instance::on_handshake`](crate::Instance::on_handshake) has kept for this session: in
     /// [`Instance::open`](crate::Instance::open) and [`on_open`](crate::Protocol::on_open), once. None when it was taken
     /// before, or nothing was kept; or what was kept is no `T`, and is dropped.

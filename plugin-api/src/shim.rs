@@ -8,6 +8,7 @@ pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod http;
 mod instance;
+pub(crate) mod policy;
 
 use std::{any::Any, ffi::c_void, marker::PhantomData};
 

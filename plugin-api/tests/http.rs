@@ -446,7 +446,7 @@ const EMPTY_BODY: &str = r#"body "" first true last true"#;
 #[test]
 fn the_manifest_says_who_answers_http_and_who_does_nothing_else() {
     let manifest: Value = serde_json::from_str(plugin().manifest()).expect("it is JSON");
-    let session = |name: &str, id: u32| json!({"name": name, "id": id, "delivery": "messages", "rx_chunk": 0, "pongs": false});
+    let entry = |name: &str, id: u32| json!({"name": name, "id": id, "delivery": "messages", "rx_chunk": 0, "pongs": false});
     let with = |mut entry: Value, more: Value| {
         for (key, value) in more.as_object().expect("an object") {
             entry[key] = value.clone();
@@ -457,12 +457,15 @@ fn the_manifest_says_who_answers_http_and_who_does_nothing_else() {
     assert_eq!(
         manifest["protocols"],
         json!([
-            session("plain", 0),
-            with(session("room", 9), json!({"http": true, "body_bytes": 100})),
-            with(session("hello", 0), alone.clone()),
-            with(session("obedient", 7), alone),
+            with(entry("plain", 0), json!({"session_bytes": 0})),
             with(
-                session("curious", 0),
+                entry("room", 9),
+                json!({"session_bytes": 0, "http": true, "body_bytes": 100})
+            ),
+            with(entry("hello", 0), alone.clone()),
+            with(entry("obedient", 7), alone),
+            with(
+                entry("curious", 0),
                 json!({"websocket": false, "http": true, "body_bytes": 8})
             ),
         ])

@@ -4,10 +4,12 @@
 use std::mem::{offset_of, size_of};
 
 use hotsocket_plugin::abi::{
-    Agreement, Bytes, Client, ClientBlock, ClientCalls, Close, ConnectRequest, Declaration, Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock,
-    ExtensionCall, ExtensionCalls, ExtensionEntry, Field, FramePiece, Given, Handshake, HandshakeBlock,
-    HandshakeCalls, Host, HostCalls, HttpBlock, InstanceBlock, LAYOUT_NAMES, Layouts, PluginBlock,
-    ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp, StampedManifest,
+    Agreement, Bytes, Client, ClientBlock, ClientCalls, Close, ConnectRequest, Declaration,
+    Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock, ExtensionCall, ExtensionCalls,
+    ExtensionEntry, Field, FramePiece, Given, Handshake, HandshakeBlock, HandshakeCalls, Host,
+    HostCalls, HttpBlock, InstanceBlock, Judged, LAYOUT_NAMES, Layouts, PluginBlock, PolicyBlock,
+    PolicyCalls, PolicyEntry, ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp,
+    StampedManifest,
 };
 
 /// Checks that the fields follow each other in this order, eight bytes apart, and that nothing comes after them.
@@ -24,7 +26,9 @@ macro_rules! assert_words {
 
 #[test]
 fn tables_are_where_they_were() {
-    assert_words!(Declaration: size layouts plugin protocols protocol_count extensions extension_count);
+    assert_words!(Declaration: size layouts plugin protocols protocol_count extensions extension_count
+        policies policy_count);
+    assert_words!(PolicyEntry: size instance policy);
     assert_words!(ExtensionEntry: size instance extension);
     assert_words!(ProtocolEntry: size instance session handshake http client);
     assert_words!(Layouts: size header blocks count);
@@ -34,22 +38,26 @@ fn tables_are_where_they_were() {
     assert_words!(Host: context calls);
     assert_words!(Session: context calls thread);
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
-        set_deadline set_timer cancel_timer fact_number fact_bytes field take_learnt take_given fail);
+        set_deadline set_timer cancel_timer fact_number fact_bytes field tag take_learnt take_given fail);
     assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail
         linked_data connect give_up);
     assert_words!(HandshakeBlock: size extension request forget);
     assert_words!(Handshake: context calls thread);
-    assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at offered choose add_field
+    assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at tag offered choose add_field
         refuse fail);
     assert_words!(HttpBlock: size open body writable timer notify sent end destroy);
     assert_words!(Exchange: context calls thread);
-    assert_words!(ExchangeCalls: size fact_number fact_bytes field field_at add_field respond start send
+    assert_words!(ExchangeCalls: size fact_number fact_bytes field field_at tag add_field respond start send
         finish respond_file close_after abort queued_bytes ask_writable pause resume set_timer
         cancel_timer fail);
     assert_words!(ClientBlock: size answered redirected failed);
     assert_words!(Client: context calls thread);
     assert_words!(ClientCalls: size fact_number fact_bytes field field_at given take_given refuse again
         retarget give_up fail);
+    assert_words!(PolicyBlock: size created accept connection certificate request handshake destroyed);
+    assert_words!(Judged: context calls thread);
+    assert_words!(PolicyCalls: size fact_number fact_bytes field field_at tag set_tag set_option
+        add_field refuse fail);
     assert_words!(ExtensionBlock: size offer accept confirm inbound outbound flush destroy);
     assert_words!(ExtensionCall: context calls thread);
     assert_words!(ExtensionCalls: size put parameters fact_number fact_bytes fail);

@@ -11,7 +11,9 @@ impl Protocol for Plain {
 }
 
 #[derive(Default)]
-struct Full;
+struct Full {
+    _data: [u64; 3],
+}
 
 impl Protocol for Full {
     const NAME: &'static str = "full.v2";
@@ -32,9 +34,10 @@ fn the_manifest_is_json_and_says_what_the_traits_say() {
             "plugin": "plugin",
             "version": env!("CARGO_PKG_VERSION"),
             "protocols": [
-                {"name": "plain", "id": 0, "delivery": "messages", "rx_chunk": 0, "pongs": false},
+                {"name": "plain", "id": 0, "delivery": "messages", "rx_chunk": 0, "pongs": false,
+                 "session_bytes": 0},
                 {"name": "full.v2", "id": 4_294_967_295_u32, "delivery": "pieces", "rx_chunk": 4096, "pongs": true,
-                 "keep_headers": ["Cookie", "user-agent"]},
+                 "keep_headers": ["Cookie", "user-agent"], "session_bytes": 24},
             ],
         })
     );

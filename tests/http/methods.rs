@@ -138,7 +138,7 @@ fn who_expects_100_of_a_get_without_body_is_simply_answered() {
 }
 
 #[test]
-fn every_answer_has_a_date_and_none_names_the_server_unasked() {
+fn seed_1_14_every_answer_has_a_date_and_none_names_the_server_unasked() {
     let site = Site::new();
     for (method, target) in [
         ("GET", "/a.txt"),

@@ -277,7 +277,7 @@ fn no_path_leaves_the_root() {
 }
 
 #[test]
-fn fields_of_a_mount_and_the_switches_show_in_answers() {
+fn seed_1_14_fields_of_a_mount_and_the_switches_show_in_answers() {
     let setup = Setup::new();
     let config = Config::new()
         .key("server_header", true)

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use crate::support::plugins::echo;
+use crate::support::plugins::{echo, plugin};
 use crate::support::server::{hotsocket, output_of};
 use crate::support::{Config, Server, Setup};
 
@@ -54,6 +54,17 @@ fn inspect_tells_what_a_file_says_of_itself() {
     let output = run(["plugin", "inspect", "--json", &file]);
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert!(told.to_string().contains("\"echo\""), "{told}");
+}
+
+#[test]
+fn seed_9_4_inspect_tells_how_long_the_data_of_a_session_is() {
+    let file = plugin("probe").display().to_string();
+    let output = run(["plugin", "inspect", "--json", &file]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    // A reference to what sessions share, and a count.
+    assert_eq!(told["session_bytes"]["probe"], 16, "{told}");
+    let told = stdout(&run(["plugin", "inspect", &file]));
+    assert!(told.contains("probe 16 bytes"), "{told}");
 }
 
 #[test]
@@ -119,7 +130,7 @@ fn a_second_host_on_the_port_fails_and_takes_no_client() {
 }
 
 #[test]
-fn several_listeners_all_serve() {
+fn seed_2_1_several_listeners_all_serve() {
     let server = Setup::new().plugin(&echo()).another_listener().start();
     let addresses = server.addresses();
     assert_ne!(addresses[0], addresses[1]);

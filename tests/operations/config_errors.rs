@@ -199,3 +199,11 @@ fn a_config_that_is_not_there_is_told_with_its_path() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("/no/such/config.json"), "{told}");
 }
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn seed_3_11_a_host_that_was_built_without_tls_serves_and_says_so_when_it_is_asked_for_it() {
+    crate::support::Server::with([&echo()]).assert_echoes();
+    let told = told(r#"{ "tls": { "cert": "cert.pem", "key": "key.pem" } }"#);
+    assert!(told.contains("built without TLS"), "{told}");
+}

@@ -44,7 +44,8 @@ fn setup(config: &Config) -> Setup {
 }
 
 #[test]
-fn an_instance_outlives_its_sessions_and_thread_states_and_each_is_freed_once_where_it_belongs() {
+fn seed_5_13_seed_9_7_seed_9_8_an_instance_outlives_its_sessions_and_thread_states_and_each_is_freed_once_where_it_belongs()
+ {
     let server = setup(&Config::new()).start();
     let mut peer = server.open("/life");
     assert_eq!(peer.ask("one"), "one");
@@ -82,6 +83,24 @@ fn an_instance_outlives_its_sessions_and_thread_states_and_each_is_freed_once_wh
         assert_eq!(thread == service, is_service, "{at}: {hook}");
     }
     assert_eq!(hooks(&server, 0, "afterlife"), ["new"]);
+}
+
+#[test]
+fn seed_5_4_a_session_begins_once_its_handshake_is_done_and_not_before() {
+    let server = setup(&Config::new()).start();
+    let mut peer = server.connect();
+    let plain = peer.request("GET", "/life", &[]);
+    assert_eq!(plain.status, 426, "{plain:?}");
+    assert_eq!(hooks(&server, 0, "life"), ["new"]);
+    assert_eq!(peer.handshake("/life", &[]).status, 101);
+    eventually("the session begins", DEADLINE, || {
+        hooks(&server, 0, "life") == ["new", "thread", "open"]
+    });
+    assert_eq!(peer.ask("hello"), "hello");
+    let expected = ["new", "thread", "open", "message"];
+    eventually("the message is told", DEADLINE, || {
+        hooks(&server, 0, "life") == expected
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::Server;
 use crate::support::plugins::plugin;
 
 #[test]
-fn each_protocol_of_a_file_is_served_at_its_path_with_its_id() {
+fn seed_9_1_seed_9_5_each_protocol_of_a_file_is_served_at_its_path_with_its_id() {
     let server = Server::with([&plugin("two_protocols")]);
     assert_eq!(server.open("/first").ask("who?"), "first 11");
     assert_eq!(server.open("/second").ask("who?"), "second 22");

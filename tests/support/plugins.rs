@@ -6,20 +6,22 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The plugins that are shipped, by the name of their library.
-const SHIPPED: [&str; 6] = [
+const SHIPPED: [&str; 8] = [
     "echo",
     "broadcast",
     "increment",
     "permessage_deflate",
     "cgi",
     "post_form",
+    "ip_filter",
+    "basic_auth",
 ];
 
 /// Those of `examples`.
 const EXAMPLES: [&str; 1] = ["server_sent_events"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 12] = [
+const FIXTURES: [&str; 13] = [
     "marker",
     "lives",
     "panics",
@@ -32,6 +34,7 @@ const FIXTURES: [&str; 12] = [
     "doorkeeper",
     "http_probe",
     "answers",
+    "gatekeeper",
 ];
 
 /// The text in `marker` behind which its version stands.

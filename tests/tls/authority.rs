@@ -128,6 +128,18 @@ impl Authority {
         StreamOwned::new(tls, transport)
     }
 
+    /// A connection of a client that shows a certificate of another authority.
+    pub(super) fn connect_as(&self, signer: &Self, address: SocketAddr) -> Secured {
+        let transport = TcpStream::connect(address).expect("the server accepts");
+        transport
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a valid time");
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::new(self.client_of(Some(signer), rustls::ALL_VERSIONS));
+        let tls = ClientConnection::new(config, name).expect("a good config");
+        StreamOwned::new(tls, transport)
+    }
+
     /// A peer of our own whose bytes go through such a connection.
     pub(super) fn peer(&self, address: SocketAddr) -> RawPeer {
         let secured = self.connect(address);

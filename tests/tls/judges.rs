@@ -160,7 +160,7 @@ fn seed_3_3_the_file_of_authorities_says_whose_certificates_clients_may_show() {
 }
 
 #[test]
-fn seed_3_10_each_vhost_judges_clients_by_its_own_authority() {
+fn seed_3_3_each_vhost_judges_clients_by_its_own_authority() {
     let world = World::new();
     let server = world.start();
     for (signer, allowed) in [

@@ -8,9 +8,11 @@ mod half_made;
 mod judges;
 mod listeners;
 mod names;
+mod policies;
 mod redirects;
 mod replaced;
 mod sessions;
+mod settings;
 
 use crate::support::plugins::{echo, plugin};
 use crate::support::{Config, Server, Setup};

@@ -104,7 +104,7 @@ fn a_peer_that_does_not_answer_a_close_is_left_within_the_close_deadline() {
 }
 
 #[test]
-fn a_close_by_the_peer_is_told_exactly_once_with_code_and_reason() {
+fn seed_5_9_a_close_by_the_peer_is_told_exactly_once_with_code_and_reason() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "good");
     peer.frames(&[Frame::close(4321, "all said"), Frame::close(1000, "again")]);
@@ -118,7 +118,7 @@ fn a_close_by_the_peer_is_told_exactly_once_with_code_and_reason() {
 }
 
 #[test]
-fn a_close_by_the_plugin_is_told_exactly_once_and_clean_when_it_was_answered() {
+fn seed_5_9_seed_5_10_a_close_by_the_plugin_is_told_exactly_once_and_clean_when_it_was_answered() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "answered");
     peer.text("close 4000 enough");
@@ -133,7 +133,7 @@ fn a_close_by_the_plugin_is_told_exactly_once_and_clean_when_it_was_answered() {
 }
 
 #[test]
-fn a_peer_that_goes_away_is_told_as_1006() {
+fn seed_5_9_a_peer_that_goes_away_is_told_as_1006() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "gone");
     assert_eq!(peer.ask("count"), "1");
@@ -145,7 +145,7 @@ fn a_peer_that_goes_away_is_told_as_1006() {
 }
 
 #[test]
-fn a_failed_connection_is_told_as_closed_by_the_host() {
+fn seed_5_9_a_failed_connection_is_told_as_closed_by_the_host() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "wrong");
     peer.frames(&[Frame::new(3, "")]);
@@ -157,7 +157,7 @@ fn a_failed_connection_is_told_as_closed_by_the_host() {
 }
 
 #[test]
-fn hanging_up_ends_the_transport_without_a_close_frame() {
+fn seed_2_8_hanging_up_ends_the_transport_without_a_close_frame() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "hung");
     peer.text("hang-up");
@@ -167,7 +167,7 @@ fn hanging_up_ends_the_transport_without_a_close_frame() {
 }
 
 #[test]
-fn a_deadline_closes_with_its_reason_and_tells_it() {
+fn seed_1_19_a_deadline_closes_with_its_reason_and_tells_it() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "late");
     peer.text("deadline 100 nobody logged in");
@@ -180,7 +180,7 @@ fn a_deadline_closes_with_its_reason_and_tells_it() {
 }
 
 #[test]
-fn a_deadline_that_was_taken_back_or_set_anew_does_not_close() {
+fn seed_1_19_a_deadline_that_was_taken_back_or_set_anew_does_not_close() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = session(&server, "in_time");
     peer.text("deadline 50 gone");
@@ -194,7 +194,7 @@ fn a_deadline_that_was_taken_back_or_set_anew_does_not_close() {
 }
 
 #[test]
-fn a_session_that_the_plugin_refuses_to_open_is_closed_and_the_others_stay() {
+fn seed_5_10_a_session_that_the_plugin_refuses_to_open_is_closed_and_the_others_stay() {
     let server = Server::with([&plugin("probe")]);
     let mut other = session(&server, "other");
     let mut refused = session(&server, "refuse");

@@ -7,7 +7,7 @@ use crate::support::process::eventually;
 use crate::support::{Config, DEADLINE, Frame, Server, Setup};
 
 #[test]
-fn a_paused_session_gets_no_message_and_what_was_read_comes_first_on_resume() {
+fn seed_6_13_a_paused_session_gets_no_message_and_what_was_read_comes_first_on_resume() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
     peer.frames(&[
@@ -23,7 +23,7 @@ fn a_paused_session_gets_no_message_and_what_was_read_comes_first_on_resume() {
 }
 
 #[test]
-fn a_paused_session_pushes_back_on_its_peer_until_another_one_resumes_it() {
+fn seed_6_13_seed_6_14_a_paused_session_pushes_back_on_its_peer_until_another_one_resumes_it() {
     let server = Server::with([&plugin("probe")]);
     let mut paused = server.open("/probe");
     assert_eq!(paused.ask("count"), "1");
@@ -48,7 +48,8 @@ fn a_paused_session_pushes_back_on_its_peer_until_another_one_resumes_it() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_makes_send_answer_full_and_writable_comes_when_it_reads() {
+fn seed_6_4_seed_6_5_seed_6_7_a_peer_that_does_not_read_makes_send_answer_full_and_writable_comes_when_it_reads()
+ {
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
     peer.text("flood 100000");
@@ -70,7 +71,8 @@ fn a_peer_that_does_not_read_makes_send_answer_full_and_writable_comes_when_it_r
 }
 
 #[test]
-fn writable_is_called_in_the_next_turn_when_there_is_room_already_and_never_nested() {
+fn seed_6_6_seed_6_7_writable_is_called_in_the_next_turn_when_there_is_room_already_and_never_nested()
+ {
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
     peer.text("writable");

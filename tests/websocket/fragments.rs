@@ -21,7 +21,7 @@ fn masked(frames: &[Frame]) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_in_fragments_is_one_message() {
+fn seed_5_5_a_message_in_fragments_is_one_message() {
     let server = Server::with([&echo()]);
     let mut peer = server.open("/echo");
     peer.frames(&[
@@ -47,7 +47,7 @@ fn control_frames_between_fragments_are_answered_at_once() {
 }
 
 #[test]
-fn every_length_encoding_comes_back_as_it_went() {
+fn seed_6_1_every_length_encoding_comes_back_as_it_went() {
     let server = Server::with([&echo()]);
     let mut peer = server.open("/echo");
     for length in [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 1 << 20] {
@@ -111,7 +111,7 @@ fn frames_against_the_protocol_fail_with_1002_and_what_was_good_before_is_answer
 }
 
 #[test]
-fn a_plugin_can_send_a_message_in_fragments() {
+fn seed_6_1_a_plugin_can_send_a_message_in_fragments() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
     peer.text("fragments one two three");
@@ -144,7 +144,7 @@ fn pieces(peer: &mut RawPeer) -> Vec<(bool, bool, u64, u64)> {
 }
 
 #[test]
-fn a_frame_up_to_rx_chunk_comes_in_one_piece() {
+fn seed_5_8_a_frame_up_to_rx_chunk_comes_in_one_piece() {
     let server = Server::with([&plugin("pieces")]);
     let mut peer = server.open("/pieces");
     for length in [0, 1, 1023, 1024] {
@@ -159,7 +159,7 @@ fn a_frame_up_to_rx_chunk_comes_in_one_piece() {
 }
 
 #[test]
-fn a_larger_frame_spills_into_pieces_that_say_how_much_is_to_come() {
+fn seed_5_7_seed_5_8_a_larger_frame_spills_into_pieces_that_say_how_much_is_to_come() {
     let server = Server::with([&plugin("pieces")]);
     let mut peer = server.open("/pieces");
     peer.frames(&[Frame::binary(vec![1; 100_000])]);
@@ -190,4 +190,20 @@ fn the_first_and_the_last_piece_are_those_of_the_message_and_not_of_its_frames()
         (false, true, 0, 1),
     ];
     assert_eq!(pieces(&mut peer), expected);
+}
+
+#[test]
+fn seed_5_6_a_protocol_is_told_whether_text_or_binary_has_come() {
+    let server = Server::with([&plugin("pieces")]);
+    let mut peer = server.open("/pieces");
+    for (opcode, kind) in [(TEXT, "Text"), (BINARY, "Binary"), (TEXT, "Text")] {
+        peer.frames(&[
+            Frame::fragment(opcode, "first"),
+            Frame::new(CONTINUATION, "last"),
+        ]);
+        for _ in 0..2 {
+            let told = peer.frame().as_text();
+            assert!(told.starts_with(&format!("{kind} ")), "{told}");
+        }
+    }
 }

@@ -54,7 +54,7 @@ fn a_path_that_names_a_protocol_wins_and_selects_its_name_only_when_it_was_offer
 }
 
 #[test]
-fn at_other_paths_the_first_offered_name_that_is_known_is_selected() {
+fn seed_9_2_at_other_paths_the_first_offered_name_that_is_known_is_selected() {
     let server = Server::with([&echo(), &plugin("two_protocols")]);
     let open = |fields: &[(&str, &str)]| RawPeer::open_with(server.address(), "/elsewhere", fields);
     for fields in [
@@ -88,7 +88,7 @@ fn the_default_protocol_serves_what_names_no_other() {
 }
 
 #[test]
-fn a_version_other_than_13_is_told_to_upgrade_to_13() {
+fn seed_5_2_a_version_other_than_13_is_told_to_upgrade_to_13() {
     let server = Server::with([&echo()]);
     for version in ["8", "0", "12", "14", "x", ""] {
         let fields = [
@@ -104,7 +104,7 @@ fn a_version_other_than_13_is_told_to_upgrade_to_13() {
 }
 
 #[test]
-fn a_handshake_of_the_hixie_drafts_is_told_to_upgrade_to_13() {
+fn seed_5_1_a_handshake_of_the_hixie_drafts_is_told_to_upgrade_to_13() {
     let server = Server::with([&echo()]);
     let fields = [
         ("Upgrade", "WebSocket"),

@@ -13,7 +13,7 @@ fn with_limit(name: &str, value: u64) -> Server {
 }
 
 #[test]
-fn a_message_above_the_limit_fails_with_1009_and_one_at_the_limit_does_not() {
+fn seed_5_8_a_message_above_the_limit_fails_with_1009_and_one_at_the_limit_does_not() {
     let server = with_limit("message_bytes", 1000);
     let mut peer = server.open("/echo");
     peer.frames(&[Frame::binary(vec![1; 1000])]);

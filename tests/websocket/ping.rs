@@ -42,7 +42,7 @@ fn a_pong_that_nobody_asked_for_is_taken_without_an_answer() {
 }
 
 #[test]
-fn a_plugin_can_ping_and_hears_the_pong() {
+fn seed_5_11_a_plugin_can_ping_and_hears_the_pong() {
     let server = Server::with([&plugin("probe")]);
     let mut peer = server.open("/probe");
     peer.text("ping mark");
@@ -52,7 +52,7 @@ fn a_plugin_can_ping_and_hears_the_pong() {
 }
 
 #[test]
-fn a_silent_peer_is_pinged_and_let_go_when_it_does_not_answer() {
+fn seed_5_11_a_silent_peer_is_pinged_and_let_go_when_it_does_not_answer() {
     let config = Config::new()
         .limit("idle_ping_ms", 100)
         .limit("pong_ms", 200);

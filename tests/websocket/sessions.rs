@@ -1,11 +1,12 @@
 //! What a plugin can do with its sessions, seen by their peers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::plugins::plugin;
+use crate::support::frame::PONG;
+use crate::support::plugins::{echo, plugin};
 use crate::support::process::eventually;
-use crate::support::raw_peer::RawPeer;
-use crate::support::{DEADLINE, Frame, Server};
+use crate::support::raw_peer::{KEY, RawPeer};
+use crate::support::{Config, DEADLINE, Frame, Server, Setup};
 
 fn sessions<const N: usize>(server: &Server) -> [RawPeer; N] {
     let mut peers = std::array::from_fn(|_| server.open("/probe"));
@@ -38,7 +39,7 @@ fn the_facts_of_a_session_are_those_of_its_handshake() {
 }
 
 #[test]
-fn timers_come_in_the_order_of_their_time_with_their_ids() {
+fn seed_1_17_timers_come_in_the_order_of_their_time_with_their_ids() {
     let server = Server::with([&plugin("probe")]);
     let [mut peer] = sessions(&server);
     for command in ["timer 3 300", "timer 1 20", "timer 2 150", "timer 4 100"] {
@@ -54,7 +55,7 @@ fn timers_come_in_the_order_of_their_time_with_their_ids() {
 }
 
 #[test]
-fn a_notification_reaches_each_session_of_the_protocol() {
+fn seed_5_12_seed_6_9_a_notification_reaches_each_session_of_the_protocol() {
     let server = Server::with([&plugin("probe")]);
     let mut peers: [_; 8] = sessions(&server);
     peers[0].text("notify-all news");
@@ -78,7 +79,7 @@ fn a_broadcast_reaches_each_session_in_the_order_of_its_sender() {
 }
 
 #[test]
-fn for_each_visits_each_session_once_through_its_handle() {
+fn seed_6_10_for_each_visits_each_session_once_through_its_handle() {
     let server = Server::with([&plugin("probe")]);
     let mut peers: [_; 5] = sessions(&server);
     assert_eq!(peers[0].ask("count"), "5");
@@ -90,7 +91,7 @@ fn for_each_visits_each_session_once_through_its_handle() {
 }
 
 #[test]
-fn all_sessions_can_be_asked_whether_they_are_writable() {
+fn seed_6_8_all_sessions_can_be_asked_whether_they_are_writable() {
     let server = Server::with([&plugin("probe")]);
     let mut peers: [_; 3] = sessions(&server);
     peers[0].text("writable-all");
@@ -101,7 +102,7 @@ fn all_sessions_can_be_asked_whether_they_are_writable() {
 }
 
 #[test]
-fn another_thread_can_send_through_a_handle() {
+fn seed_6_15_another_thread_can_send_through_a_handle() {
     let server = Server::with([&plugin("probe")]);
     let [mut peer] = sessions(&server);
     peer.text("from-thread elsewhere");
@@ -109,7 +110,8 @@ fn another_thread_can_send_through_a_handle() {
 }
 
 #[test]
-fn a_handle_of_another_session_sends_and_closes_and_is_stale_when_that_has_ended() {
+fn seed_2_8_seed_6_15_a_handle_of_another_session_sends_and_closes_and_is_stale_when_that_has_ended()
+ {
     let server = Server::with([&plugin("probe")]);
     let [mut one, mut other] = sessions(&server);
     assert_eq!(one.ask("remember"), "remembered");
@@ -125,7 +127,7 @@ fn a_handle_of_another_session_sends_and_closes_and_is_stale_when_that_has_ended
 }
 
 #[test]
-fn a_session_that_took_the_place_of_another_is_not_reached_by_its_handle() {
+fn seed_6_15_a_session_that_took_the_place_of_another_is_not_reached_by_its_handle() {
     let server = Server::with([&plugin("probe")]);
     let [mut one, mut observer] = sessions(&server);
     assert_eq!(one.ask("remember"), "remembered");
@@ -137,5 +139,87 @@ fn a_session_that_took_the_place_of_another_is_not_reached_by_its_handle() {
     assert_eq!(observer.ask("to-remembered hello"), "Some(Err(Stale))");
     for peer in &mut successors {
         peer.expect_quiet();
+    }
+}
+
+#[test]
+fn seed_5_14_each_event_of_a_session_has_a_function_of_its_own() {
+    let server = Server::with([&plugin("probe")]);
+    let [mut peer] = sessions(&server);
+    peer.text("timer 1 0");
+    assert_eq!(peer.frame(), Frame::text("timer 1"));
+    peer.text("notify-all news");
+    assert_eq!(peer.frame(), Frame::text("notified news"));
+    peer.frames(&[Frame::new(PONG, "here")]);
+    assert_eq!(peer.frame(), Frame::text("pong here"));
+    peer.text("writable-all");
+    let told = peer.frame().as_text();
+    assert!(told.starts_with("writable, "), "{told}");
+    peer.close();
+    let mut observer = server.open("/probe?observer");
+    eventually("the close is told", DEADLINE, || {
+        observer.ask("closes").contains("\"code\":1000")
+    });
+}
+
+#[test]
+fn seed_5_14_a_protocol_need_not_have_any_of_them() {
+    let server = Server::with([&plugin("two_protocols")]);
+    // It has one for messages only.
+    let mut peer = server.open("/first");
+    peer.frames(&[Frame::new(PONG, "unasked")]);
+    assert_eq!(peer.ask("who?"), "first 11");
+    peer.close();
+    assert_eq!(server.open("/first").ask("who?"), "first 11");
+}
+
+#[test]
+fn seed_6_2_a_message_leaves_as_the_kind_that_it_was_sent_as() {
+    let server = Server::with([&plugin("probe")]);
+    let [mut peer] = sessions(&server);
+    peer.text("send 5");
+    assert_eq!(peer.frame(), Frame::binary("yyyyy"));
+    peer.text("note");
+    assert_eq!(peer.frame(), Frame::text("Queued"));
+}
+
+#[test]
+fn seed_9_3_what_a_protocol_does_to_all_its_sessions_concerns_no_other_protocol() {
+    let server = Server::with([&plugin("probe"), &plugin("two_protocols"), &echo()]);
+    let [mut one, mut other] = sessions(&server);
+    let mut strangers = ["/first", "/second", "/echo"].map(|target| server.open(target));
+    for peer in &mut strangers {
+        peer.expect_quiet();
+    }
+    assert_eq!(one.ask("count"), "2");
+    for command in ["each hello", "broadcast hello", "notify-all hello"] {
+        one.text(command);
+        for peer in [&mut one, &mut other] {
+            let told = peer.frame().as_text();
+            assert!(told.ends_with("hello"), "{told}");
+        }
+    }
+    for peer in &mut strangers {
+        peer.expect_quiet();
+    }
+}
+
+#[test]
+fn seed_9_6_a_session_knows_its_protocol_and_its_vhost() {
+    let vhost = json!({"hosts": ["other.example"], "protocols": {"probe": {}}});
+    let config = Config::new().key("vhosts", json!({"other": vhost}));
+    let setup = Setup::new().plugin(&plugin("probe")).config(&config);
+    let server = setup.start();
+    for (host, vhost) in [("localhost", "default"), ("other.example", "other")] {
+        let mut peer = server.connect();
+        let head = format!(
+            "GET /probe HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        );
+        peer.bytes(head.as_bytes());
+        assert_eq!(peer.response().status, 101, "{host}");
+        let facts: Value = serde_json::from_str(&peer.ask("facts")).expect("JSON");
+        assert_eq!(facts["protocol"], "probe", "{facts}");
+        assert_eq!(facts["vhost"], vhost, "{facts}");
     }
 }

@@ -26,7 +26,7 @@ fn code_points_split_between_fragments_and_reads_are_text() {
 }
 
 #[test]
-fn text_that_is_not_utf8_fails_with_1007() {
+fn seed_5_6_text_that_is_not_utf8_fails_with_1007() {
     let server = Server::with([&echo()]);
     let invalid: [&[u8]; 7] = [
         b"\xff",
@@ -83,7 +83,7 @@ fn text_in_pieces_is_judged_as_well() {
 }
 
 #[test]
-fn binary_may_hold_anything() {
+fn seed_5_6_binary_may_hold_anything() {
     let server = Server::with([&echo()]);
     let mut peer = server.open("/echo");
     peer.frames(&[Frame::binary(b"\xff\xfe\x80")]);

@@ -33,10 +33,14 @@ pub struct Inspected {
     pub toolchain: String,
     /// The protocols it brings.
     pub protocols: Vec<String>,
+    /// How long the value of a session of each of them is, in bytes, without what it points to.
+    pub session_bytes: BTreeMap<String, u64>,
     /// Those of its protocols that answer HTTP.
     pub http: Vec<String>,
     /// The extensions it brings.
     pub extensions: Vec<String>,
+    /// The policies it brings.
+    pub policies: Vec<String>,
 }
 
 /// `plugin inspect`.
@@ -46,14 +50,20 @@ pub(super) fn inspect(file: &Path, json: bool, inspect: Inspect) -> Done {
         print::line(&serde_json::to_string(&seen)?);
         return Ok(());
     }
+    let sessions = seen.session_bytes.iter();
+    let sessions: Vec<_> = sessions
+        .map(|(protocol, bytes)| format!("{protocol} {bytes} bytes"))
+        .collect();
     let rows = [
         ("plugin", &seen.plugin),
         ("version", &seen.version),
         ("abi", &seen.abi),
         ("toolchain", &seen.toolchain),
         ("protocols", &seen.protocols.join(", ")),
+        ("sessions", &sessions.join(", ")),
         ("http", &seen.http.join(", ")),
         ("extensions", &seen.extensions.join(", ")),
+        ("policies", &seen.policies.join(", ")),
     ];
     for (name, value) in rows {
         print::line(&format!("{name:<10}  {}", escaped(value)));
@@ -90,7 +100,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
     for file in files.into_iter().flatten() {
         match inspect(&file) {
             Ok(seen) => {
-                let brings = [seen.protocols.as_slice(), &seen.extensions].concat();
+                let brings = [seen.protocols.as_slice(), &seen.extensions, &seen.policies].concat();
                 let text = format!(
                     "{} {} ({}) in {}",
                     seen.plugin,
@@ -102,6 +112,7 @@ pub(super) fn check(file: Option<&Path>, plugins: Option<PathBuf>, inspect: Insp
                 provided.protocols.extend(seen.protocols);
                 provided.http.extend(seen.http);
                 provided.extensions.extend(seen.extensions);
+                provided.policies.extend(seen.policies);
             }
             Err(error) => {
                 print::error(error.as_ref());
@@ -210,6 +221,7 @@ struct Provided {
     /// Those of the protocols that answer HTTP.
     http: BTreeSet<String>,
     extensions: BTreeSet<String>,
+    policies: BTreeSet<String>,
 }
 
 /// No fault: the file may be dropped in later.
@@ -242,6 +254,9 @@ fn warn_of_missing(config: &VhostConfig, provided: &Provided) {
         .iter()
         .map(|(name, _)| ("extensions", name.as_str()));
     warn_of_unknown(named, &provided.extensions);
+    let asked = config.policies.iter();
+    let asked = asked.map(|policy| ("policies", policy.name.as_str()));
+    warn_of_unknown(asked, &provided.policies);
 }
 
 fn warn_of_unknown<'a>(

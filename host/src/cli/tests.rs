@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -149,8 +150,10 @@ fn check_looks_at_every_plugin_file() {
             abi,
             toolchain,
             protocols: vec!["echo".to_owned()],
+            session_bytes: BTreeMap::new(),
             http: Vec::new(),
             extensions: Vec::new(),
+            policies: Vec::new(),
         })
     };
     let refused = check::check(None, Some(directory.path().to_owned()), inspect).unwrap_err();

@@ -12,6 +12,8 @@ pub enum Change {
     Options(String),
     /// Other options for extensions, others of them, or another order: new instances, old sessions keep theirs.
     Extensions,
+    /// Other policies, other options for them, or another order: new instances, for what begins afterwards.
+    Policies,
     /// Another bound of the connections of the default vhost, or none; those that are there stay.
     MaxConnections,
     /// Another default protocol, or none.
@@ -115,6 +117,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         .map(Change::Options);
     let rest = [
         (Change::Extensions, was.extensions != is.extensions),
+        (Change::Policies, was.policies != is.policies),
         (
             Change::MaxConnections,
             was.max_connections != is.max_connections,

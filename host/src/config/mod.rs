@@ -31,6 +31,7 @@ mod listener;
 mod mounts;
 mod origin;
 mod overrides;
+mod policies;
 mod reader;
 mod resolve;
 mod run_as;
@@ -171,6 +172,8 @@ pub struct VhostConfig {
     /// What is set for extensions, in the order in which they are negotiated. One that is not listed is offered
     /// behind these, with empty options.
     pub extensions: Vec<(String, ExtensionConfig)>,
+    /// The policies that are asked, in that order.
+    pub policies: Vec<PolicyConfig>,
     /// Which part of the path space of HTTP is whose.
     pub mounts: Mounts<FilesMount>,
     /// The protocol whose HTTP handler answers what no mount takes.
@@ -194,6 +197,7 @@ impl Default for VhostConfig {
             allowed_origins: Vec::new(),
             protocols: BTreeMap::new(),
             extensions: Vec::new(),
+            policies: Vec::new(),
             mounts: Mounts::default(),
             default_http: None,
             error_pages: BTreeMap::new(),
@@ -227,6 +231,19 @@ impl VhostConfig {
         }
     }
 
+    /// Whether it asks a policy.
+    #[must_use]
+    pub fn asks(&self, policy: &str) -> bool {
+        self.policies.iter().any(|own| own.name == policy)
+    }
+
+    /// The options of a policy, as its plugin gets them.
+    #[must_use]
+    pub fn policy_options(&self, name: &str) -> String {
+        let asked = self.policies.iter().find(|own| own.name == name);
+        asked.map_or_else(|| "{}".into(), |own| own.options.to_string())
+    }
+
     /// The options of an extension, as its plugin gets them.
     #[must_use]
     pub fn extension_options(&self, name: &str) -> String {
@@ -251,6 +268,15 @@ impl Default for ProtocolConfig {
             options: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
+}
+
+/// A policy that is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyConfig {
+    /// Its name.
+    pub name: String,
+    /// Its options, handed to the plugin as they are. An empty object when none are written.
+    pub options: serde_json::Value,
 }
 
 /// What is set for one extension.

@@ -175,6 +175,7 @@ fn vhost(written: WrittenVhost, reader: &Reader<'_>) -> VhostConfig {
             .collect(),
         protocols: written.protocols.into_iter().collect(),
         extensions: written.extensions,
+        policies: written.policies,
         mounts: http.mounts,
         default_http: http.default_http,
         error_pages: http.error_pages,

@@ -7,9 +7,10 @@ use super::file::{extensions, protocols};
 use super::http::{self, WrittenHttp};
 use super::listener::WrittenListener;
 use super::mounts::mounts;
+use super::policies::policies;
 use super::reader::{Located, Reader};
 use super::tls::{WrittenVhostTls, vhost_tls};
-use super::{ExtensionConfig, ProtocolConfig};
+use super::{ExtensionConfig, PolicyConfig, ProtocolConfig};
 use crate::wire::host_pattern::HostPattern;
 
 /// The keys of a vhost.
@@ -19,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -36,6 +38,7 @@ const NAMED_KEYS: &[&str] = &[
     "allowed_origins",
     "protocols",
     "extensions",
+    "policies",
     "mounts",
     "default_http",
     "error_pages",
@@ -57,6 +60,7 @@ pub(super) struct WrittenVhost {
     pub(super) allowed_origins: Vec<Located<String>>,
     pub(super) protocols: Vec<(String, ProtocolConfig)>,
     pub(super) extensions: Vec<(String, ExtensionConfig)>,
+    pub(super) policies: Vec<PolicyConfig>,
     pub(super) http: WrittenHttp,
 }
 
@@ -77,6 +81,7 @@ impl WrittenVhost {
             }
             "protocols" => self.protocols = protocols(value, reader),
             "extensions" => self.extensions = extensions(value, reader),
+            "policies" => self.policies = policies(value, reader),
             "mounts" => self.http.mounts = mounts(value, reader),
             "default_http" => {
                 let name = reader.string(value, key, "cgi");

@@ -40,6 +40,7 @@ impl Context {
     pub(super) fn command(&mut self, command: Command, io: &mut Io) {
         match command {
             Command::One(id, operation) => self.operate(id, &operation, io),
+            Command::Exchange(id, number, Operation::AskAgain) => self.ask_again(id, number, io),
             Command::Exchange(id, number, operation) => {
                 self.operate_exchange((id, number), &operation, io);
             }
@@ -70,11 +71,18 @@ impl Context {
                     all.any(|route| route.instance == key)
                 };
                 self.extensions.install(extensions);
+                let policies = |key| {
+                    let mut all = vhosts.iter().flat_map(|routes| &routes.policies);
+                    all.any(|route| route.instance == key)
+                };
+                self.judging.install(policies);
                 self.vhosts = vhosts;
+                self.ask_all_again(io);
             }
             Command::Limits(limits) => {
                 self.message_bytes = limits.message_bytes;
                 self.answer_fields_bytes = limits.answer_fields_bytes;
+                self.tags_bytes = limits.tags_bytes;
                 io.limit(&limits);
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
@@ -105,6 +113,8 @@ impl Context {
                     Operation::AskWritable => call.ask_writable(),
                     Operation::Pause => call.pause(),
                     Operation::Resume => call.resume(),
+                    // For requests only.
+                    Operation::AskAgain => {}
                     Operation::Notify(payload) => {
                         return instance.handler.notify(state, call, payload);
                     }

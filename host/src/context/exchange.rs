@@ -11,6 +11,7 @@ use crate::{
         http_handler::ExchangeState,
         offload::FileDesk,
         site::Site,
+        tags::Tags,
         told::Told,
     },
     net::{
@@ -74,6 +75,8 @@ pub(super) struct Handled {
     /// Which request of its connection it is.
     pub(super) number: u32,
     pub(super) head: HeldHead,
+    /// What policies have said of it.
+    pub(super) tags: Arc<Tags>,
     pub(super) mountpoint: Arc<str>,
     pub(super) body: Body,
     /// Fields of the answer's head, and after it has begun of its trailer.
@@ -348,6 +351,12 @@ impl ExchangeCall<'_, '_> {
     #[must_use]
     pub fn trailer(&self) -> &Fields {
         &self.exchange.body.trailer
+    }
+
+    /// What a policy has said by that name.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        self.exchange.tags.get(name)
     }
 
     /// The mountpoint that leads here.

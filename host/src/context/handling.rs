@@ -10,6 +10,7 @@ use crate::{
         http_handler::{BodyPiece, ExchangeState, FileSent, HttpHandler},
         hub::Operation,
         instances::{Instance, report},
+        judging::Granted,
         roster::SetId,
         routes::{Route, Routes},
         serving::{Context, Io},
@@ -32,7 +33,7 @@ impl Context {
         route: &Route,
         mountpoint: &Arc<str>,
         body_bytes: Option<u64>,
-        head: &RequestHead<'_>,
+        (head, granted): (&RequestHead<'_>, &Granted),
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         let at = match self.instances.enter(route.instance, &route.handler) {
@@ -55,6 +56,7 @@ impl Context {
             number: port.number(),
             is_encrypted: port.is_encrypted(),
             head: HeldHead::of(head),
+            tags: Arc::clone(&granted.tags),
             mountpoint: Arc::clone(mountpoint),
             body: Body {
                 length: match BodyLength::of(head) {

@@ -6,6 +6,9 @@ use crate::{
     context::{
         handler::{LearntState, ProtocolHandler, RequestFacts, ThreadState, Verdict},
         instances::{Instance, report},
+        judging::Granted,
+        policy::PolicyHandler,
+        tags::Tags,
     },
     net::peer::AddressBytes,
     wire::{
@@ -25,6 +28,8 @@ pub struct HandshakeCall<'a> {
     /// With the subprotocol that the answer is going to name.
     facts: RequestFacts<'a>,
     pub(crate) thread: ThreadState,
+    /// What policies have said of it.
+    tags: &'a Tags,
     /// For the answer, whatever it will be.
     fields: Fields,
     /// How many bytes of them there may be.
@@ -52,15 +57,16 @@ impl<'a> HandshakeCall<'a> {
         head: &'a RequestHead<'a>,
         offered: &'a [&'a str],
         facts: RequestFacts<'a>,
-        thread: ThreadState,
+        granted: &'a Granted,
         fields_bytes: usize,
     ) -> Self {
         Self {
             head,
             offered,
             facts,
-            thread,
-            fields: Fields::new(),
+            thread: ThreadState(0),
+            tags: &granted.tags,
+            fields: granted.fields.clone(),
             fields_bytes,
             refusal: None,
             fault: String::new(),
@@ -103,6 +109,12 @@ impl<'a> HandshakeCall<'a> {
     #[must_use]
     pub fn field_at(&self, index: usize) -> Option<(&str, &[u8])> {
         self.head.field_at(index)
+    }
+
+    /// What a policy has said by that name.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        self.tags.get(name)
     }
 
     /// The subprotocol that the peer offers at this place.
@@ -152,13 +164,30 @@ impl<'a> HandshakeCall<'a> {
     ///
     /// When no answer has that status, or that content.
     pub fn refuse(&mut self, status: u32, content: &[u8]) -> Result<(), Unsaid> {
-        match u16::try_from(status) {
-            Ok(status @ 300..=599) if status != 304 || content.is_empty() => {
-                self.refusal = Some((status, content.to_vec()));
-                Ok(())
-            }
-            _ => Err(Unsaid::Bad),
+        self.refusal = Some((is_refusal(status, content)?, content.to_vec()));
+        Ok(())
+    }
+}
+
+impl HandshakeCall<'_> {
+    /// The answer, as whoever refuses has it.
+    fn refused(&mut self, by: &str) -> Refused {
+        let (status, content) = self.refusal.take().unwrap_or((REFUSED, Vec::new()));
+        tracing::debug!(target: "hotsocket::context", by, protocol = self.facts.protocol.name, status,
+            peer = %self.facts.peer, "an opening handshake was refused");
+        Refused {
+            status,
+            fields: std::mem::take(&mut self.fields),
+            content,
         }
+    }
+}
+
+/// The status, if something can be refused with it and that content.
+pub(super) fn is_refusal(status: u32, content: &[u8]) -> Result<u16, Unsaid> {
+    match u16::try_from(status) {
+        Ok(status @ 300..=599) if status != 304 || content.is_empty() => Ok(status),
+        _ => Err(Unsaid::Bad),
     }
 }
 
@@ -185,6 +214,26 @@ pub(crate) struct Refused {
     pub(crate) content: Vec<u8>,
 }
 
+/// Has a policy judge an opening handshake, before its protocol.
+///
+/// # Errors
+///
+/// The answer when it is refused; none when the hook failed, which has been reported.
+pub(crate) fn ask_policy(
+    instance: &Instance<dyn PolicyHandler>,
+    call: &mut HandshakeCall<'_>,
+) -> Result<(), Option<Refused>> {
+    call.thread = instance.thread;
+    match instance.handler.handshake(call) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Some(call.refused(instance.handler.name()))),
+        Err(fault) => {
+            report(&*instance.handler, &fault);
+            Err(None)
+        }
+    }
+}
+
 /// Has a protocol judge an opening handshake.
 ///
 /// # Errors
@@ -194,6 +243,7 @@ pub(crate) fn judge<'a>(
     instance: &Instance<dyn ProtocolHandler>,
     mut call: HandshakeCall<'a>,
 ) -> Result<Accepted<'a>, Option<Refused>> {
+    call.thread = instance.thread;
     let verdict = instance.handler.request(&mut call).map_err(|fault| {
         report(&*instance.handler, &fault);
         None
@@ -207,16 +257,7 @@ pub(crate) fn judge<'a>(
                 handler: Arc::clone(&instance.handler),
             }),
         }),
-        Verdict::Refused => {
-            let (status, content) = call.refusal.unwrap_or((REFUSED, Vec::new()));
-            tracing::debug!(target: "hotsocket::context", protocol = call.facts.protocol.name, status,
-                peer = %call.facts.peer, "the protocol refused an opening handshake");
-            Err(Some(Refused {
-                status,
-                fields: call.fields,
-                content,
-            }))
-        }
+        Verdict::Refused => Err(Some(call.refused(instance.handler.name()))),
     }
 }
 
@@ -262,6 +303,10 @@ pub(crate) struct Kept {
     fields: Box<[(u32, Box<[u8]>)]>,
     /// Until the session is open.
     pub(crate) learnt: Option<Learnt>,
+    /// What policies have said of it.
+    tags: Option<Arc<Tags>>,
+    /// Bytes of a message, at most, where a policy has said so.
+    pub(crate) message_bytes: Option<u64>,
 }
 
 impl Kept {
@@ -271,6 +316,7 @@ impl Kept {
         names: &[String],
         subprotocol: Option<&str>,
         learnt: Option<Learnt>,
+        granted: &Granted,
     ) -> Option<Box<Self>> {
         let values = |(place, name): (usize, &String)| {
             let values: Vec<_> = head
@@ -284,6 +330,8 @@ impl Kept {
             peer_name: None,
             fields: names.iter().enumerate().flat_map(values).collect(),
             learnt,
+            tags: (!granted.tags.is_empty()).then(|| Arc::clone(&granted.tags)),
+            message_bytes: granted.message_bytes,
         };
         (!kept.is_empty()).then(|| Box::new(kept))
     }
@@ -297,6 +345,11 @@ impl Kept {
         values.nth(index).map(|(_, value)| &**value)
     }
 
+    /// What a policy has said by that name.
+    pub(crate) fn tag(&self, name: &str) -> Option<&[u8]> {
+        self.tags.as_ref()?.get(name)
+    }
+
     /// Whether nothing is kept.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {
@@ -304,8 +357,11 @@ impl Kept {
             peer_name,
             fields,
             learnt,
+            tags,
+            message_bytes,
         } = self;
-        subprotocol.is_none() && peer_name.is_none() && fields.is_empty() && learnt.is_none()
+        let said = subprotocol.is_none() && tags.is_none() && message_bytes.is_none();
+        said && peer_name.is_none() && fields.is_empty() && learnt.is_none()
     }
 }
 

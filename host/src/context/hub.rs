@@ -40,6 +40,8 @@ pub enum Operation {
     Resume,
     /// Tells the session something.
     Notify(Arc<[u8]>),
+    /// A policy knows what it did not know of a request.
+    AskAgain,
 }
 
 /// What a broadcast does with a session that is above its high mark.

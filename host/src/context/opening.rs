@@ -8,6 +8,7 @@ use crate::{
         exchange::Exchange,
         handler::RequestFacts,
         handshake::{self, Accepted, HandshakeCall, Kept, Refused},
+        judging::Granted,
         negotiation::{Negotiated, Negotiator},
         request::{self, Opening},
         routes::Routes,
@@ -26,7 +27,7 @@ impl Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
         opening: &Opening<'_, '_>,
-        instance: u32,
+        (instance, granted): (u32, &Granted),
     ) -> Answer<Session, Exchange> {
         let target = origin_form(head);
         let peer_name = port.peer_name().cloned();
@@ -41,7 +42,7 @@ impl Context {
             subprotocol: opening.subprotocol(),
             role: Role::Server,
         };
-        let accepted = match self.judge(instance, head, opening, facts) {
+        let accepted = match self.judge(routes, (instance, granted), head, opening, facts) {
             Ok(accepted) => accepted,
             Err(refused) => {
                 match refused {
@@ -63,7 +64,7 @@ impl Context {
         let own_name = accepted.subprotocol == Some(&**opening.bound.name);
         let other_name = accepted.subprotocol.filter(|_| !own_name);
         let names = &facts.protocol.keep_headers;
-        let kept = Kept::of(head, names, other_name, accepted.learnt);
+        let kept = Kept::of(head, names, other_name, accepted.learnt, granted);
         let mut session = Session {
             state: None,
             target,
@@ -82,18 +83,20 @@ impl Context {
         Answer::Upgrade(session, chain)
     }
 
-    /// Has the protocol judge the opening handshake.
+    /// Has the policies and then the protocol judge the opening handshake.
     fn judge<'a>(
-        &self,
-        instance: u32,
+        &mut self,
+        routes: &Routes,
+        (instance, granted): (u32, &'a Granted),
         request: &'a RequestHead<'a>,
         opening: &'a Opening<'_, 'a>,
         facts: RequestFacts<'a>,
     ) -> Result<Accepted<'a>, Option<Refused>> {
-        let instance = self.instances.get(instance).ok_or(None)?;
         let offered = &opening.upgrade.subprotocols;
         let most = usize::try_from(self.answer_fields_bytes).unwrap_or(usize::MAX);
-        let call = HandshakeCall::new(request, offered, facts, instance.thread, most);
+        let mut call = HandshakeCall::new(request, offered, facts, granted, most);
+        self.policies_judge(routes, &mut call)?;
+        let instance = self.instances.get(instance).ok_or(None)?;
         handshake::judge(instance, call)
     }
 

@@ -6,6 +6,7 @@ use crate::{
     context::{
         exchange::Exchange,
         files::{FileRequest, FilesRoot, Reach},
+        judging::Granted,
         mounts::{Mount, MountKind},
         page,
         redirect::Redirect,
@@ -29,6 +30,7 @@ impl Context {
         &mut self,
         routes: &Routes,
         head: &RequestHead<'_>,
+        granted: &Granted,
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         let site = &routes.site;
@@ -45,8 +47,8 @@ impl Context {
             return Exchange::answered(&routes.site);
         }
         match site.mounts.find(head.path()) {
-            Ok(Some((mount, rest))) => self.mounted(routes, mount, rest, head, port),
-            Ok(None) => self.unmounted(routes, head, port),
+            Ok(Some((mount, rest))) => self.mounted(routes, mount, rest, (head, granted), port),
+            Ok(None) => self.unmounted(routes, (head, granted), port),
             Err(unclear) => {
                 site.refuse(port, 404, unclear.to_string());
                 Exchange::answered(&routes.site)
@@ -60,7 +62,7 @@ impl Context {
         routes: &Routes,
         mount: &Mount<Arc<FilesRoot>>,
         rest: &str,
-        head: &RequestHead<'_>,
+        (head, granted): (&RequestHead<'_>, &Granted),
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         let site = &routes.site;
@@ -69,7 +71,12 @@ impl Context {
         let is_known = KNOWN.contains(&head.method);
         match &mount.kind {
             MountKind::Protocol { name, body_bytes } => {
-                return self.handled(routes, &mount.point, name, *body_bytes, head, port);
+                return self.handled(
+                    routes,
+                    (&mount.point, name, *body_bytes),
+                    (head, granted),
+                    port,
+                );
             }
             _ if !is_known => site.refuse(port, 501, "this method is not known here"),
             MountKind::Files(root) => self.file(routes, root, rest, head, port),
@@ -93,14 +100,12 @@ impl Context {
     fn handled(
         &mut self,
         routes: &Routes,
-        point: &Arc<str>,
-        name: &Arc<str>,
-        body_bytes: Option<u64>,
-        head: &RequestHead<'_>,
+        (point, name, body_bytes): (&Arc<str>, &Arc<str>, Option<u64>),
+        asked: (&RequestHead<'_>, &Granted),
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         match routes.answering(name) {
-            Some(route) => self.handle(routes, route, point, body_bytes, head, port),
+            Some(route) => self.handle(routes, route, point, body_bytes, asked, port),
             None => {
                 warn_once(routes);
                 let text = "the protocol of this mount is not there, or does not answer HTTP";
@@ -136,12 +141,12 @@ impl Context {
     fn unmounted(
         &mut self,
         routes: &Routes,
-        head: &RequestHead<'_>,
+        (head, granted): (&RequestHead<'_>, &Granted),
         port: &mut HttpPort<'_>,
     ) -> Exchange {
         let site = &routes.site;
         if let Some(name) = &site.default_http {
-            return self.handled(routes, &"/".into(), name, None, head, port);
+            return self.handled(routes, (&"/".into(), name, None), (head, granted), port);
         }
         let path = head.path();
         if !KNOWN.contains(&head.method) {

@@ -1,8 +1,11 @@
 //! What an opening handshake gets: a protocol, or a refusal that says what is missing.
 
+use std::sync::Arc;
+
 use crate::{
     context::{
         handshake::{Accepted, Refused},
+        judging::Granted,
         routes::{Bound, Routes},
     },
     net::http_port::{Content, HttpPort},
@@ -28,14 +31,20 @@ pub(crate) enum Asked<'r, 'h> {
     Refused,
 }
 
-/// Finds the protocol for an opening handshake.
+/// Finds the protocol for an opening handshake that was judged to be `upgrade`.
 pub(crate) fn judge<'r, 'h>(
     routes: &'r Routes,
     request: &RequestHead<'h>,
+    upgrade: Result<Upgrade<'h>, Refusal>,
+    granted: &Granted,
     port: &mut HttpPort<'_>,
 ) -> Asked<'r, 'h> {
     let site = &routes.site;
-    let upgrade = match handshake::judge_request(request) {
+    // The answer to a handshake that succeeds is not the port's.
+    if !granted.fields.is_empty() {
+        port.complete_with(&Arc::new(granted.fields.clone()));
+    }
+    let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
         Err(Refusal::NotUpgrade) => return Asked::Plain,
         Err(refusal) => {

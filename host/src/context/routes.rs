@@ -11,6 +11,7 @@ use crate::{
         handler::{ExtensionHandler, ProtocolHandler},
         mounts::MountKind,
         origin::AllowedOrigins,
+        policy::PolicyRoute,
         roster::SetId,
         site::Site,
     },
@@ -67,6 +68,8 @@ pub struct Routes {
     pub site: Arc<Site>,
     /// In the order in which they are negotiated.
     pub extensions: Vec<ExtensionRoute>,
+    /// In the order in which they are asked.
+    pub policies: Vec<PolicyRoute>,
     /// What a request gets that names no protocol.
     pub default_protocol: Option<Arc<str>>,
     /// Whose pages may talk to us, beside our own.

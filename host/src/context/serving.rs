@@ -11,6 +11,7 @@ use crate::{
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
+        judging::{Judging, Ruling},
         offload::{FileDesk, FileThreads},
         request::{self, Asked},
         routes::Routes,
@@ -21,6 +22,7 @@ use crate::{
     },
     limits::Limits,
     net::{
+        connection_setup::ConnectionSetup,
         http_port::HttpPort,
         io,
         peer::Peer,
@@ -29,7 +31,12 @@ use crate::{
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
-    wire::{Role, fields::Fields, request_head::RequestHead},
+    wire::{
+        Role,
+        fields::Fields,
+        handshake::{self, Refusal},
+        request_head::RequestHead,
+    },
 };
 
 /// The connections of a service thread.
@@ -55,6 +62,8 @@ pub struct Context {
     pub(super) gathered: Vec<usize>,
     pub(super) message_bytes: u64,
     pub(super) answer_fields_bytes: u64,
+    pub(super) tags_bytes: u64,
+    pub(super) judging: Judging,
     pub(super) desk: FileDesk,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
@@ -82,6 +91,8 @@ impl Context {
             gathered: Vec::new(),
             message_bytes: limits.message_bytes,
             answer_fields_bytes: limits.answer_fields_bytes,
+            tags_bytes: limits.tags_bytes,
+            judging: Judging::default(),
             commands: Vec::new(),
             queue: TurnQueue::default(),
         }
@@ -98,21 +109,29 @@ impl Context {
     /// What a request gets.
     fn answer(
         &mut self,
-        routes: &Routes,
+        routes: &Arc<Routes>,
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
         if let Err(full) = port.enter(routes.seats) {
+            self.give_up_judging(port.id());
             return Answer::Exchange(turn_away(routes, port, full));
         }
-        let opening = match request::judge(routes, head, port) {
+        let upgrade = handshake::judge_request(head);
+        let is_handshake = !matches!(upgrade, Err(Refusal::NotUpgrade));
+        let granted = match self.rule(routes, head, is_handshake, port) {
+            Ruling::Granted(granted) => granted,
+            Ruling::Refused => return Answer::Exchange(Exchange::answered(&routes.site)),
+            Ruling::Pending => return Answer::Pending,
+        };
+        let opening = match request::judge(routes, head, upgrade, &granted, port) {
             Asked::Opening(opening) => opening,
-            Asked::Plain => return Answer::Exchange(self.plain(routes, head, port)),
+            Asked::Plain => return Answer::Exchange(self.plain(routes, head, &granted, port)),
             Asked::Refused => return Answer::Exchange(Exchange::answered(&routes.site)),
         };
         let route = opening.bound.route;
         match self.instances.enter(route.instance, &route.handler) {
-            Ok(at) => self.accept(routes, head, port, &opening, at),
+            Ok(at) => self.accept(routes, head, port, &opening, (at, &granted)),
             Err(fault) => {
                 report(&*route.handler, &fault);
                 routes.site.fail(port);
@@ -158,6 +177,18 @@ impl Service for Context {
 
     type Exchange = Exchange;
 
+    fn accepted(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
+        self.welcome(setup)
+    }
+
+    fn secured(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
+        self.certified(setup)
+    }
+
+    fn gone(&mut self, id: ConnectionId, peer: Peer) {
+        self.part(id, peer);
+    }
+
     fn request(
         &mut self,
         head: &RequestHead<'_>,
@@ -181,6 +212,7 @@ impl Service for Context {
         }
         match self.answer(&routes, head, port) {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
+            Answer::Pending => Answer::Pending,
             upgrade => {
                 if let (Some(log), Some(told)) = (log, told) {
                     let peer_name = port.peer_name().cloned();
@@ -202,6 +234,7 @@ impl Service for Context {
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
         // What a request before it said is over.
         port.asks_for(None);
+        self.give_up_judging(port.id());
         let Some(routes) = self.vhosts.default_of(port.listener()) else {
             return serve_nowhere(port);
         };
@@ -279,7 +312,7 @@ impl Service for Context {
             });
         InboundRules {
             role: Role::Server,
-            message_bytes: self.message_bytes,
+            message_bytes: session.message_bytes(self.message_bytes),
             delivery,
         }
     }
@@ -406,5 +439,6 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.instances.clear();
         self.extensions.clear();
+        self.judging.clear();
     }
 }

@@ -44,6 +44,13 @@ pub struct Session {
 }
 
 impl Session {
+    /// Bytes of a message, at most, when the limit of all is `most`.
+    #[inline]
+    pub(crate) fn message_bytes(&self, most: u64) -> u64 {
+        let own = self.kept.as_ref().and_then(|kept| kept.message_bytes);
+        own.map_or(most, |own| own.min(most))
+    }
+
     /// The name of its peer is known.
     pub(crate) fn learn_peer_name(&mut self, name: Arc<str>) {
         self.kept.get_or_insert_default().peer_name = Some(name);
@@ -255,6 +262,12 @@ impl SessionCall<'_, '_> {
     pub fn field(&self, name: &str, index: usize) -> Option<&[u8]> {
         let kept = self.session.kept.as_ref()?;
         kept.field(&self.protocol.keep_headers, name, index)
+    }
+
+    /// What a policy has said by that name of the connection or of its opening handshake.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        self.session.kept.as_ref()?.tag(name)
     }
 
     /// In `open`: what was learnt of the opening handshake, once.

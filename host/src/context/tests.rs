@@ -285,6 +285,7 @@ impl Bench {
             has_warned: AtomicBool::new(false),
             seats: Default::default(),
             extensions: Vec::new(),
+            policies: Vec::new(),
             default_protocol: None,
             allowed_origins: AllowedOrigins::default(),
         });

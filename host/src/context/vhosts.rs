@@ -7,7 +7,7 @@ use crate::{
         peer_names::PeerNames,
         routes::{CertificateRule, Routes},
     },
-    net::{http_port::HttpPort, listening::ListenerNumber},
+    net::{http_port::HttpPort, listening::ListenerNumber, peer::Peer},
     wire::{
         host_pattern::{HostMap, HostPattern},
         network::Network,
@@ -72,6 +72,14 @@ impl Vhosts {
     #[must_use]
     pub fn trusted_proxies(&self) -> &[Network] {
         &self.trusted_proxies
+    }
+
+    /// Whether the peer of a transport is a proxy that is believed.
+    #[must_use]
+    pub fn trusts(&self, peer: Peer) -> bool {
+        let mut networks = self.trusted_proxies.iter();
+        peer.address()
+            .is_some_and(|address| networks.any(|network| network.contains(address.ip())))
     }
 
     /// The same, where peers have names.

@@ -363,7 +363,12 @@ impl<S: Service> EventLoop<S> {
         }
         let after = io.settings.limits.opening_handshake_ms;
         link.deadlines.set(DeadlineName::Request, io.now, after);
+        let is_welcome = io.with_setup(id, |setup| self.service.accepted(setup));
+        if is_welcome == Some(false) {
+            io.remove(id);
+        }
         io.arm(id);
+        io.tell_ended(&mut self.service);
     }
 
     fn standing(&self) -> Turned {

@@ -13,7 +13,7 @@ use crate::{
     net::{
         http_port::{HttpPort, Notes},
         io::{EndedExchange, Io},
-        link::{Awaited, Http, Lent, Running, Stage},
+        link::{Awaited, Http, Lent, Pending, Running, Stage},
         port::Wants,
         service::{Answer, EndedBy, ExchangeEnd, Refused, Service},
         timers::SessionTimers,
@@ -101,9 +101,11 @@ impl<T, E> Io<T, E> {
         };
         let is_full = link.is_choked || link.queue.len() + gathered >= high_mark;
         let is_busy = match &link.stage {
-            Stage::Http(http) => http.running.as_ref().is_some_and(|running| {
-                running.cut_off.is_some() || running.exchange.has_body() || link.wants.paused
-            }),
+            Stage::Http(http) => {
+                http.running.as_ref().is_some_and(|running| {
+                    running.cut_off.is_some() || running.exchange.has_body() || link.wants.paused
+                }) || http.pending == Pending::Awaited
+            }
             _ => false,
         };
         is_full || is_busy
@@ -205,11 +207,18 @@ impl<T, E> Io<T, E> {
         head: &RequestHead<'_>,
     ) -> Step {
         let answer = self.with_port(id, |_, port| service.request(head, port));
+        if !matches!(answer, Some(Answer::Pending)) {
+            self.not_pending(id);
+        }
         match answer {
             None => Step::Gone(head.len),
             Some(Answer::Upgrade(session, chain)) => {
                 self.upgrade(service, id, session, chain);
                 Step::Gone(head.len)
+            }
+            Some(Answer::Pending) => {
+                self.hold(id);
+                Step::Busy
             }
             Some(Answer::Exchange(exchange)) => {
                 self.with_port(id, |kept, port| {
@@ -225,6 +234,45 @@ impl<T, E> Io<T, E> {
                 self.await_rest(id);
                 Step::Took(head.len)
             }
+        }
+    }
+
+    /// The service takes its time with a request: it is as if it had not been looked at, but has a deadline of its own.
+    fn hold(&mut self, id: ConnectionId) {
+        self.requests_left += 1;
+        let after = self.settings.limits.verdict_ms;
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let Stage::Http(http) = &mut link.stage else {
+            return;
+        };
+        http.running = None;
+        http.count = http.count.wrapping_sub(1);
+        if std::mem::replace(&mut http.pending, Pending::Awaited) == Pending::No {
+            link.deadlines.set(DeadlineName::Request, self.now, after);
+        }
+    }
+
+    fn not_pending(&mut self, id: ConnectionId) {
+        if let Some(link) = self.slots.get_mut(id)
+            && let Stage::Http(http) = &mut link.stage
+        {
+            http.pending = Pending::No;
+        }
+    }
+
+    /// The service knows more of a request that it took its time with, and is asked for it again.
+    pub fn ask_again(&mut self, id: ConnectionId, number: u32) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if let Stage::Http(http) = &mut link.stage
+            && http.pending == Pending::Awaited
+            && http.count.wrapping_add(1) == number
+        {
+            http.pending = Pending::Known;
+            self.list(id);
         }
     }
 
@@ -350,6 +398,7 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         why: &Refused,
     ) {
+        self.not_pending(id);
         self.start(id, Exchange::unread());
         self.with_port(id, |kept, port| {
             let exchange = service.unreadable(why, port);

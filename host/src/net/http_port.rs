@@ -78,6 +78,7 @@ pub struct HttpPort<'a> {
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
     pub(crate) wants: &'a mut Wants,
+    pub(crate) is_watched: &'a mut bool,
     pub(crate) timers: &'a mut Timers,
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
@@ -140,6 +141,11 @@ impl HttpPort<'_> {
     #[must_use]
     pub fn listener(&self) -> ListenerNumber {
         self.listener
+    }
+
+    /// Has the end of the connection told, by [`Service::gone`](super::service::Service::gone).
+    pub fn watch(&mut self) {
+        *self.is_watched = true;
     }
 
     /// The address that the connection was accepted on.

@@ -24,8 +24,9 @@ use crate::{
     limits::Limits,
     net::{
         addresses::Addresses,
+        connection_setup::ConnectionSetup,
         date_clock::DateClock,
-        link::{Lent, Link, Open, Stage},
+        link::{Lent, Link, Open, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
         peer::Peer,
@@ -82,6 +83,8 @@ pub struct Io<T, E> {
     pub(crate) ended: Vec<Ended<T>>,
     /// Exchanges that have ended and were not told yet.
     pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
+    /// Connections that were watched and are over.
+    pub(crate) gone: Vec<(ConnectionId, Peer)>,
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
@@ -151,6 +154,7 @@ impl<T, E> Io<T, E> {
             holding: Vec::new(),
             ended: Vec::new(),
             ended_exchanges: VecDeque::new(),
+            gone: Vec::new(),
             cold: Vec::new(),
             date: DateClock::default(),
             requests_left: 0,
@@ -214,6 +218,25 @@ impl<T, E> Io<T, E> {
         Some(result)
     }
 
+    /// Does something with a connection of which nothing was read.
+    pub(crate) fn with_setup<R>(
+        &mut self,
+        id: ConnectionId,
+        action: impl FnOnce(&mut ConnectionSetup<'_>) -> R,
+    ) -> Option<R> {
+        let link = self.slots.get_mut(id)?;
+        Some(action(&mut ConnectionSetup {
+            id,
+            peer: link.peer,
+            listener: link.listener,
+            transport: &link.transport,
+            is_watched: &mut link.is_watched,
+            deadlines: &mut link.deadlines,
+            now: self.now,
+            settings: &self.settings,
+        }))
+    }
+
     /// Ends a connection that speaks HTTP: at once, or when the answers have left that were given or begun.
     pub(crate) fn drain_http(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
@@ -224,6 +247,8 @@ impl<T, E> Io<T, E> {
         };
         match &mut http.running {
             Some(running) => running.exchange.close_after(),
+            // It is judged still, and answered as the last one.
+            None if http.pending != Pending::No => {}
             None if link.queue.is_empty() => {
                 self.hang_up(id, ClosedBy::Drain, "the server is going away");
             }
@@ -439,6 +464,9 @@ impl<T, E> Io<T, E> {
             self.timers.cancel(key);
         }
         self.buffers.budget().give(link.queue.len() as u64);
+        if link.is_watched {
+            self.gone.push((id, link.peer));
+        }
         if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
             self.end_session(id, link.client(), *open);
         }

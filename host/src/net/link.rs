@@ -69,6 +69,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_shut_down: bool,
     /// A proxy has to say first whose connection it is.
     pub(crate) awaits_announcement: bool,
+    /// The service wants to be told of its end.
+    pub(crate) is_watched: bool,
 }
 
 /// Where a connection is in its life.
@@ -92,6 +94,20 @@ pub(crate) struct Http<E> {
     pub(crate) has_begun: bool,
     /// The peer has ended its side.
     pub(crate) is_half_closed: bool,
+    /// Whether the service takes its time with the next one, whose head is there.
+    pub(crate) pending: Pending,
+}
+
+/// What the service knows of a request that it takes its time with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// There is no such request.
+    #[default]
+    No,
+    /// Nothing yet.
+    Awaited,
+    /// Something: it is asked again.
+    Known,
 }
 
 impl<E> Default for Http<E> {
@@ -101,6 +117,7 @@ impl<E> Default for Http<E> {
             count: 0,
             has_begun: false,
             is_half_closed: false,
+            pending: Pending::No,
         }
     }
 }
@@ -198,6 +215,7 @@ impl<T, E> Link<T, E> {
             is_touched: false,
             is_shut_down: false,
             awaits_announcement: false,
+            is_watched: false,
         }
     }
 
@@ -209,13 +227,13 @@ impl<T, E> Link<T, E> {
             || self.is_cut_short && self.is_busy()
     }
 
-    /// Whether a request is being answered, so that the next one has to wait.
+    /// Whether a request is being answered or judged, so that the next one has to wait.
     fn is_busy(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => {
-                let running = http.running.as_ref();
-                running.is_some_and(|running| running.exchange.has_body())
-            }
+            Stage::Http(http) => match &http.running {
+                Some(running) => running.exchange.has_body(),
+                None => http.pending == Pending::Awaited,
+            },
             _ => false,
         }
     }
@@ -372,6 +390,7 @@ impl<T, E> Link<T, E> {
             out: lent.out,
             queue: &self.queue,
             wants: &mut self.wants,
+            is_watched: &mut self.is_watched,
             timers: lent.timers,
             buffers: lent.buffers,
             settings: lent.settings,

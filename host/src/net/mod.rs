@@ -5,6 +5,7 @@
 
 pub mod addresses;
 mod announced;
+pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod event_loop;
 mod file_sending;

@@ -136,7 +136,15 @@ impl<T, E> Io<T, E> {
             }
             let room = &mut self.input[HEADROOM..];
             let asked = room.len();
-            match link.read(room) {
+            let is_shaking = link.transport.is_handshaking();
+            let read = link.read(room);
+            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
+                return;
+            }
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
+            match read {
                 Ok(0) => {
                     link.readiness.readable = false;
                     self.peer_left(id);
@@ -179,6 +187,25 @@ impl<T, E> Io<T, E> {
     fn is_announced(&mut self, id: ConnectionId) -> bool {
         let awaits = |link: &mut Link<T, E>| link.awaits_announcement;
         !self.slots.get_mut(id).is_some_and(awaits) || self.read_announcement(id)
+    }
+
+    /// Tells that TLS was agreed on; whether the connection may go on.
+    #[cold]
+    fn is_secured<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        let link = self.slots.get_mut(id);
+        if link.is_none_or(|link| link.transport.is_refused()) {
+            // That is told by what was read.
+            return true;
+        }
+        let is_welcome = self.with_setup(id, |setup| service.secured(setup));
+        if is_welcome == Some(false) {
+            self.finish(id);
+        }
+        is_welcome == Some(true)
     }
 
     /// Whether it is in a TLS handshake, and the turn has done enough of them.

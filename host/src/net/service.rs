@@ -4,7 +4,10 @@ use std::{borrow::Cow, fs::File, ops::Range, sync::Arc};
 
 use crate::{
     connection::{inbound::InboundRules, websocket::CloseReport},
-    net::{http_port::HttpPort, io::Io, peer::Peer, port::Port, token::ConnectionId},
+    net::{
+        connection_setup::ConnectionSetup, http_port::HttpPort, io::Io, peer::Peer, port::Port,
+        token::ConnectionId,
+    },
     wire::{MessageKind, extension::ExtensionChain, fields::Fields, request_head::RequestHead},
 };
 
@@ -14,6 +17,9 @@ pub enum Answer<T, E> {
     Upgrade(T, ExtensionChain),
     /// It goes on as HTTP, whether the answer was given or not.
     Exchange(E),
+    /// That is not known yet: nothing was answered, and nothing more is read until [`Io::ask_again`], after which the
+    /// service is asked for the same request again, or until `limits.verdict_ms` have passed.
+    Pending,
 }
 
 /// Why the host itself refuses a request.
@@ -103,6 +109,15 @@ pub trait Service: Sized {
 
     /// What the service keeps of an exchange while it goes on.
     type Exchange;
+
+    /// A connection was accepted, and nothing of it was read. False ends it without a byte.
+    fn accepted(&mut self, setup: &mut ConnectionSetup<'_>) -> bool;
+
+    /// TLS was agreed on with a connection. False ends it.
+    fn secured(&mut self, setup: &mut ConnectionSetup<'_>) -> bool;
+
+    /// A connection that was watched ([`ConnectionSetup::watch`]) is over: told exactly once, and nothing after it.
+    fn gone(&mut self, id: ConnectionId, peer: Peer);
 
     /// The head of a request has come; the body, if there is one, follows by [`Self::body`].
     fn request(

@@ -7,7 +7,7 @@ use crate::{
     },
     net::{
         io::Io,
-        link::{Link, Stage},
+        link::{Link, Pending, Stage},
         port::Wants,
         service::{Refused, Service},
         token::ConnectionId,
@@ -276,6 +276,9 @@ impl<T, E> Io<T, E> {
                 408,
                 "no more of the body within limits.request_body_idle_ms",
             ),
+            None if http.pending != Pending::No => {
+                Refused::new(503, "no verdict within limits.verdict_ms")
+            }
             // It has not had its answers yet, or has asked for more already.
             None if http.count > 0 && (link.is_cut_short || !link.queue.is_empty()) => {
                 return self.await_request(id);
@@ -351,7 +354,11 @@ impl<T, E> Io<T, E> {
     #[inline]
     pub(crate) fn tell_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         // As after most messages.
-        if self.ended.is_empty() && self.ended_exchanges.is_empty() && self.cold.is_empty() {
+        if self.ended.is_empty()
+            && self.ended_exchanges.is_empty()
+            && self.cold.is_empty()
+            && self.gone.is_empty()
+        {
             return;
         }
         self.tell_all_ended(service);
@@ -363,6 +370,9 @@ impl<T, E> Io<T, E> {
         }
         self.tell_ended_exchanges(service);
         self.ask_for_cold(service);
+        while let Some((id, peer)) = self.gone.pop() {
+            service.gone(id, peer);
+        }
     }
 
     /// Tells the exchanges that have ended.

@@ -16,6 +16,7 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, recv},
 };
+use socket2::SockRef;
 
 use crate::net::tls::{TlsFacts, TlsStream};
 
@@ -134,6 +135,15 @@ impl Transport {
         match self {
             Self::Tls(stream) => stream.socket_mut().take_ahead(into),
             socket => socket.read(into),
+        }
+    }
+
+    /// Does something with the socket itself.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> R {
+        match self {
+            Self::Tcp(socket) => action(SockRef::from(socket)),
+            Self::Unix(socket) => action(SockRef::from(socket)),
+            Self::Tls(stream) => stream.socket().with_socket(action),
         }
     }
 

@@ -34,6 +34,7 @@ pub(crate) static EXCHANGE_CALLS: ExchangeCalls = ExchangeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     add_field,
     respond,
     start,
@@ -175,6 +176,21 @@ unsafe extern "C" fn field_at(
         lend(Some(own_name), name);
         lend(Some(own_value), value)
     }
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: `name` is lent for this call.
+    let name = unsafe { name.as_slice() };
+    let body =
+        |call: &mut ExchangeCall<'_, '_>| call.tag(std::str::from_utf8(name).ok()?).map(place);
+    // SAFETY: see the module.
+    let value = unsafe { with(context, None, body) };
+    // SAFETY: as in `fact_bytes`.
+    unsafe { lend(value, out) }
 }
 
 unsafe extern "C" fn add_field(context: *mut c_void, name: Bytes<'_>, value: Bytes<'_>) -> Status {

@@ -30,6 +30,7 @@ pub(crate) static HANDSHAKE_CALLS: HandshakeCalls = HandshakeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     offered,
     choose,
     add_field,
@@ -38,7 +39,7 @@ pub(crate) static HANDSHAKE_CALLS: HandshakeCalls = HandshakeCalls {
 };
 
 /// What is lent: an address and a length.
-type Lent = (*const u8, usize);
+pub(super) type Lent = (*const u8, usize);
 
 /// Runs `body` on the handshake behind `context`; a panic becomes `panicked`.
 ///
@@ -56,7 +57,7 @@ unsafe fn with<R>(
     catch_unwind(AssertUnwindSafe(|| body(call))).unwrap_or(panicked)
 }
 
-fn status(said: Result<(), Unsaid>) -> Status {
+pub(super) fn status(said: Result<(), Unsaid>) -> Status {
     match said {
         Ok(()) => STATUS_OK,
         Err(Unsaid::Bad) => STATUS_ERROR,
@@ -64,7 +65,7 @@ fn status(said: Result<(), Unsaid>) -> Status {
     }
 }
 
-fn lent(bytes: &[u8]) -> Lent {
+pub(super) fn lent(bytes: &[u8]) -> Lent {
     (bytes.as_ptr(), bytes.len())
 }
 
@@ -147,6 +148,20 @@ unsafe extern "C" fn field_at(
         lend(Some(its_name), name);
         lend(Some(its_value), value)
     }
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: `name` is lent for this call.
+    let name = unsafe { name.as_slice() };
+    let body = |call: &mut HandshakeCall<'_>| call.tag(str::from_utf8(name).ok()?).map(lent);
+    // SAFETY: see the module.
+    let value = unsafe { with(context, None, body) };
+    // SAFETY: as in `fact_bytes`.
+    unsafe { lend(value, out) }
 }
 
 unsafe extern "C" fn offered(context: *mut c_void, index: u64, out: *mut Bytes<'static>) -> Status {

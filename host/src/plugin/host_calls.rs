@@ -21,9 +21,9 @@ use std::{
 use hotsocket_abi::{
     Bytes, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST, Host, HostCalls, LOG_DEBUG,
     LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
-    MESSAGE_WHOLE, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY, POST_PAUSE,
-    POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
-    STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
+    MESSAGE_WHOLE, POST_ASK_AGAIN, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY,
+    POST_PAUSE, POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL,
+    STATUS_NONE, STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
 };
 
 use crate::{
@@ -307,6 +307,10 @@ unsafe extern "C" fn post_exchange(
         // Those that an exchange has in common with a session.
         match operation {
             POST_NOTIFY | POST_ASK_WRITABLE | POST_PAUSE | POST_RESUME | POST_HANG_UP => {}
+            POST_ASK_AGAIN => {
+                let operation = Operation::AskAgain;
+                return status(context.services.hub.post_exchange(id, number, operation));
+            }
             _ => return STATUS_ERROR,
         }
         match parse(operation, 0, payload) {

@@ -1,6 +1,7 @@
 //! What a plugin says of itself: its name, its version, its protocols.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,27 @@ pub struct Manifest {
     /// The extensions, in the order of the declaration.
     #[serde(default)]
     pub extensions: Vec<ExtensionManifest>,
+    /// The policies, in the order of the declaration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyManifest>,
+}
+
+/// Something that one plugin of a host provides, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provided<'a> {
+    /// A protocol.
+    Protocol(&'a str),
+    /// A policy.
+    Policy(&'a str),
+}
+
+impl fmt::Display for Provided<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protocol(name) => write!(f, "the protocol {name}"),
+            Self::Policy(name) => write!(f, "the policy {name}"),
+        }
+    }
 }
 
 /// One protocol of a plugin.
@@ -48,6 +70,9 @@ pub struct ProtocolManifest {
     /// The fields of the opening handshake that its sessions can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep_headers: Vec<String>,
+    /// How long the value of each session is, in bytes, without what it points to. None if that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_bytes: Option<u64>,
     /// Whether it has sessions.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub websocket: bool,
@@ -63,6 +88,13 @@ pub struct ProtocolManifest {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct ExtensionManifest {
     /// The name in Sec-WebSocket-Extensions.
+    pub name: String,
+}
+
+/// One policy of a plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct PolicyManifest {
+    /// The name by which the config asks for it.
     pub name: String,
 }
 
@@ -93,10 +125,16 @@ impl Manifest {
         })?;
         token("plugin name", &manifest.plugin)?;
         printable(&manifest.version)?;
-        if manifest.protocols.is_empty() && manifest.extensions.is_empty() {
+        let Self {
+            protocols,
+            extensions,
+            policies,
+            ..
+        } = &manifest;
+        if protocols.is_empty() && extensions.is_empty() && policies.is_empty() {
             return Err(Fault::new(
                 Stage::Manifest,
-                "the plugin has no protocol and no extension",
+                "the plugin has no protocol, no extension and no policy",
                 "name at least one in export_plugin!",
             ));
         }
@@ -107,6 +145,8 @@ impl Manifest {
         }
         let extensions = manifest.extensions.iter();
         distinct("extension", extensions.map(|extension| &*extension.name))?;
+        let policies = manifest.policies.iter();
+        distinct("policy", policies.map(|policy| &*policy.name))?;
         Ok(manifest)
     }
 
@@ -117,10 +157,30 @@ impl Manifest {
         answering.map(|protocol| protocol.name.clone()).collect()
     }
 
-    /// Whether the plugin provides `protocol`.
+    /// How long a session of each protocol is, in bytes, as far as that is told.
     #[must_use]
-    pub fn provides(&self, protocol: &str) -> bool {
-        self.protocols.iter().any(|own| own.name == protocol)
+    pub fn session_bytes(&self) -> BTreeMap<String, u64> {
+        let protocols = self.protocols.iter();
+        protocols
+            .filter_map(|protocol| Some((protocol.name.clone(), protocol.session_bytes?)))
+            .collect()
+    }
+
+    /// Whether the plugin provides that.
+    #[must_use]
+    pub fn provides(&self, what: Provided<'_>) -> bool {
+        match what {
+            Provided::Protocol(name) => self.protocols.iter().any(|own| own.name == name),
+            Provided::Policy(name) => self.policies.iter().any(|own| own.name == name),
+        }
+    }
+
+    /// All that it provides and one plugin only may provide.
+    pub fn provided(&self) -> impl Iterator<Item = Provided<'_>> {
+        let protocols = self.protocols.iter();
+        let policies = self.policies.iter();
+        let protocols = protocols.map(|own| Provided::Protocol(&own.name));
+        protocols.chain(policies.map(|own| Provided::Policy(&own.name)))
     }
 }
 
@@ -216,7 +276,9 @@ mod tests {
         .unwrap();
         assert_eq!(manifest.protocols[0].delivery, Delivery::Messages);
         assert_eq!(manifest.protocols[1].rx_chunk, 4096);
-        assert!(manifest.provides("chat.raw") && !manifest.provides("raw"));
+        let provides = |name| manifest.provides(Provided::Protocol(name));
+        assert!(provides("chat.raw") && !provides("raw"));
+        assert!(!manifest.provides(Provided::Policy("chat.raw")));
     }
 
     #[test]
@@ -273,12 +335,16 @@ mod tests {
     fn a_plugin_has_protocols_or_extensions_and_each_once() {
         assert_eq!(
             fault(r#"{"plugin":"p","version":"1"}"#).cause,
-            "the plugin has no protocol and no extension"
+            "the plugin has no protocol, no extension and no policy"
         );
         let twice = r#"{"plugin":"p","version":"1","protocols":[{"name":"a"},{"name":"a"}]}"#;
         assert_eq!(fault(twice).cause, "the protocol a is there twice");
         let twice = r#"{"plugin":"p","version":"1","extensions":[{"name":"x"},{"name":"x"}]}"#;
         assert_eq!(fault(twice).cause, "the extension x is there twice");
+        let twice = r#"{"plugin":"p","version":"1","policies":[{"name":"y"},{"name":"y"}]}"#;
+        assert_eq!(fault(twice).cause, "the policy y is there twice");
+        let one = br#"{"plugin":"p","version":"1","policies":[{"name":"y"}]}"#;
+        assert_eq!(Manifest::parse(one).unwrap().policies[0].name, "y");
         let one = br#"{"plugin":"p","version":"1","extensions":[{"name":"x"}]}"#;
         assert_eq!(Manifest::parse(one).unwrap().extensions[0].name, "x");
     }

@@ -45,6 +45,8 @@ pub mod manifest;
 mod names;
 #[cfg(feature = "plugin-files")]
 pub mod permissions;
+pub mod policy_adapter;
+mod policy_calls;
 // Without files some of it has no use.
 #[cfg_attr(not(feature = "plugin-files"), allow(dead_code))]
 mod record;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::generation::Generation;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Provided};
 use super::refusal::{Fault, Stage};
 
 /// How firmly a plugin that serves holds its names.
@@ -27,23 +27,23 @@ pub(crate) struct Holder<'a> {
 }
 
 /// Whether `file` may serve what its `manifest` names, beside or in place of this holder. In its place it must
-/// not lack a protocol that `is_mounted`.
+/// not lack what `is_used`.
 pub(crate) fn judge(
     file: &Path,
     manifest: &Manifest,
     holder: Holder<'_>,
-    is_mounted: &dyn Fn(&str) -> bool,
+    is_used: &dyn Fn(Provided<'_>) -> bool,
 ) -> Result<(), Fault> {
     let held_by = &holder.generation.file;
     if holder.hold == Hold::Gone {
         return Ok(());
     }
     if held_by == file {
-        return judge_loss(manifest, holder, is_mounted);
+        return judge_loss(manifest, holder, is_used);
     }
     if holder.generation.plugin != manifest.plugin {
-        return match shared_protocol(manifest, holder.manifest) {
-            Some(name) => Err(taken(&format!("the protocol {name}"), file, held_by)),
+        return match shared(manifest, holder.manifest) {
+            Some(what) => Err(taken(&what.to_string(), file, held_by)),
             None => Ok(()),
         };
     }
@@ -51,32 +51,31 @@ pub(crate) fn judge(
         let what = format!("the plugin name {}", manifest.plugin);
         return Err(taken(&what, file, held_by));
     }
-    judge_loss(manifest, holder, is_mounted)
+    judge_loss(manifest, holder, is_used)
 }
 
-/// A protocol that both provide.
-pub(crate) fn shared_protocol<'a>(one: &'a Manifest, other: &Manifest) -> Option<&'a str> {
-    let mut names = one.protocols.iter().map(|protocol| &*protocol.name);
-    names.find(|name| other.provides(name))
+/// Something that both provide.
+pub(crate) fn shared<'a>(one: &'a Manifest, other: &Manifest) -> Option<Provided<'a>> {
+    one.provided().find(|what| other.provides(*what))
 }
 
 fn judge_loss(
     manifest: &Manifest,
     before: Holder<'_>,
-    is_mounted: &dyn Fn(&str) -> bool,
+    is_used: &dyn Fn(Provided<'_>) -> bool,
 ) -> Result<(), Fault> {
-    let mut names = before.manifest.protocols.iter().map(|old| &*old.name);
-    let Some(lost) = names.find(|name| !manifest.provides(name) && is_mounted(name)) else {
+    let mut provided = before.manifest.provided();
+    let Some(lost) = provided.find(|what| !manifest.provides(*what) && is_used(*what)) else {
         return Ok(());
     };
     Err(Fault::new(
         Stage::Names,
         format!(
-            "version {} lacks the protocol {lost}, which generation {} (version {}) serves",
+            "version {} lacks {lost}, which generation {} (version {}) serves",
             manifest.version, before.generation.number, before.generation.version
         ),
         format!(
-            "keep the protocol, or run `hotsocket plugin reload {} --force`",
+            "keep it, or run `hotsocket plugin reload {} --force`",
             manifest.plugin
         ),
     ))

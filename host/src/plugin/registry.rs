@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Serving};
 use super::generation::Generation;
 use super::hash::Hash;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Provided};
 use super::names::{self, Holder};
 use super::record::FileRecord;
 use super::refusal::{Fault, Refusal, Stage};
@@ -39,8 +39,8 @@ pub trait Installer {
     /// New sessions no longer find the protocols of this generation. Its sessions go on.
     fn withdraw(&mut self, generation: &Arc<Generation>);
 
-    /// Whether some vhost uses this protocol, so that a new version must not lack it.
-    fn is_mounted(&self, protocol: &str) -> bool;
+    /// Whether some vhost uses this, so that a new version must not lack it.
+    fn is_used(&self, what: Provided<'_>) -> bool;
 }
 
 /// All plugins of a host, by name, and all files of the plugin directory.
@@ -126,7 +126,7 @@ impl<O> Registry<O> {
         let prepared = installer.prepare(&generation, opened)?;
         self.withdraw(installer, |rival| {
             let is_other = rival.generation.plugin != manifest.plugin;
-            let is_in_the_way = || names::shared_protocol(manifest, &rival.manifest).is_some();
+            let is_in_the_way = || names::shared(manifest, &rival.manifest).is_some();
             is_other && (rival.generation.file == file || rival.is_gone && is_in_the_way())
         });
         installer.install(prepared);
@@ -145,14 +145,14 @@ impl<O> Registry<O> {
         force: bool,
         installer: &I,
     ) -> Result<(), Fault> {
-        let is_mounted = |protocol: &str| !force && installer.is_mounted(protocol);
+        let is_used = |what: Provided<'_>| !force && installer.is_used(what);
         self.catalog.all_serving().try_for_each(|serving| {
             let holder = Holder {
                 generation: &serving.generation,
                 manifest: &serving.manifest,
                 hold: serving.hold(&self.absent),
             };
-            names::judge(file, manifest, holder, &is_mounted)
+            names::judge(file, manifest, holder, &is_used)
         })
     }
 

@@ -43,6 +43,7 @@ pub(crate) static SESSION_CALLS: SessionCalls = SessionCalls {
     fact_number,
     fact_bytes,
     field,
+    tag,
     take_learnt,
     fail,
 };
@@ -224,6 +225,23 @@ unsafe extern "C" fn field(
         );
         let value = call.field(name, index)?;
         Some((value.as_ptr(), value.len()))
+    };
+    // SAFETY: see the module.
+    let value = unsafe { with(context, None, body) };
+    // SAFETY: as in `fact_bytes`.
+    unsafe { lend(value, out) }
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: `name` is lent for this call.
+    let name = unsafe { name.as_slice() };
+    let body = |call: &mut SessionCall<'_, '_>| {
+        call.tag(std::str::from_utf8(name).ok()?)
+            .map(|value| (value.as_ptr(), value.len()))
     };
     // SAFETY: see the module.
     let value = unsafe { with(context, None, body) };

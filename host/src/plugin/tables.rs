@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hotsocket_abi::{
     Declaration, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock, InstanceBlock,
-    PluginBlock, ProtocolEntry, SessionBlock,
+    PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
 };
 
 use described::{Described, field_name};
@@ -59,6 +59,8 @@ pub struct Opened {
     pub protocols: Arc<[ProtocolBlocks]>,
     /// The calls of each extension, in the order of the manifest.
     pub extensions: Arc<[ExtensionBlocks]>,
+    /// The calls of each policy, in the order of the manifest.
+    pub policies: Arc<[PolicyBlocks]>,
     /// Whether the plugin is linked into the program.
     pub linked: bool,
 }
@@ -83,6 +85,15 @@ pub struct ExtensionBlocks {
     pub instance: InstanceBlock,
     /// State per connection, and the hooks of a connection.
     pub extension: ExtensionBlock,
+}
+
+/// The blocks of one policy.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyBlocks {
+    /// State per vhost and per service thread.
+    pub instance: InstanceBlock,
+    /// The hooks.
+    pub policy: PolicyBlock,
 }
 
 impl Opened {
@@ -133,12 +144,25 @@ pub(super) fn read_tables(
             })
         },
     )?;
+    let policies = read_entries(
+        ("PolicyEntry", "policies"),
+        (declaration.policies, declaration.policy_count),
+        manifest.policies.len(),
+        |entry: &PolicyEntry| entry.size,
+        |entry| {
+            Ok(PolicyBlocks {
+                instance: read_block(entry.instance)?,
+                policy: read_block(entry.policy)?,
+            })
+        },
+    )?;
     Ok(Opened {
         plugin: read_block(declaration.plugin)?,
         manifest: Arc::new(manifest),
         declaration,
         protocols: protocols.into(),
         extensions: extensions.into(),
+        policies: policies.into(),
         linked,
     })
 }

@@ -278,6 +278,7 @@ impl BoundHost {
             conductor.link(plugin)?;
         }
         conductor.first_scan();
+        conductor.deployment.begin();
         let limits = &conductor.deployment.config().limits;
         let workers = threads.workers(limits, &conductor.deployment.vhosts(), &shared, &handle);
         let descriptor = match workers.first() {

@@ -15,6 +15,7 @@ use crate::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
         peer_names::{Bounds, PeerNames},
+        policy::PolicyRoute,
         roster::SetId,
         routes::{CertificateRule, ExtensionRoute, Route, Routes},
         vhosts::Vhosts,
@@ -27,6 +28,7 @@ use crate::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
+        manifest::Provided,
         refusal::{Refusal, Stage},
         registry::Installer,
         tables::Opened,
@@ -34,6 +36,7 @@ use crate::{
     server::{
         listeners::Scope,
         open_site::{OpenSite, SiteError},
+        policies::{Policies, PreparedPolicies},
     },
 };
 
@@ -51,21 +54,24 @@ pub(crate) struct Deployment {
     pub(super) sets: HashMap<Place, SetId>,
     protocols: BTreeMap<Place, Served<Route>>,
     extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    pub(super) policies: Policies,
     seats: Arc<Seats>,
     peer_names: Option<Arc<PeerNames>>,
     pub(super) last_instance: u64,
+    /// The first look at the plugin directory is over.
+    is_serving: bool,
     /// Instances whose sessions are closed at some time.
     drains: Vec<(Instant, Vec<u64>)>,
 }
 
-/// A vhost, and a protocol or extension there.
-type Place = (String, String);
+/// A vhost, and a protocol, extension or policy there.
+pub(super) type Place = (String, String);
 
 /// A protocol or extension that is served.
 #[derive(Clone)]
 pub(super) struct Served<R> {
-    route: R,
-    generation: Arc<Generation>,
+    pub(super) route: R,
+    pub(super) generation: Arc<Generation>,
     opened: Opened,
     /// Its place in the plugin's tables.
     index: usize,
@@ -76,6 +82,7 @@ pub(crate) struct Prepared {
     plugin: String,
     protocols: Vec<(Place, Served<Route>)>,
     extensions: Vec<(Place, Served<ExtensionRoute>)>,
+    policies: PreparedPolicies,
 }
 
 /// Instances that serve no longer.
@@ -83,6 +90,7 @@ pub(crate) struct Prepared {
 struct Superseded {
     protocols: Vec<Served<Route>>,
     extensions: Vec<Served<ExtensionRoute>>,
+    policies: Vec<Served<PolicyRoute>>,
 }
 
 impl Deployment {
@@ -105,9 +113,11 @@ impl Deployment {
             sets: HashMap::new(),
             protocols: BTreeMap::new(),
             extensions: BTreeMap::new(),
+            policies: Policies::default(),
             seats,
             peer_names,
             last_instance: 0,
+            is_serving: false,
             drains: Vec::new(),
         }
     }
@@ -148,6 +158,7 @@ impl Deployment {
                 most: vhost.max_connections,
             },
             extensions: self.offered(vhost),
+            policies: self.policies.asked(vhost),
             default_protocol: vhost.default_protocol.as_deref().map(Into::into),
             allowed_origins: AllowedOrigins {
                 origins: vhost.allowed_origins.clone(),
@@ -183,6 +194,12 @@ impl Deployment {
             .collect()
     }
 
+    /// What is not there by now is missed.
+    pub(crate) fn begin(&mut self) {
+        self.is_serving = true;
+        self.policies.tell_missing(self.config.vhosts());
+    }
+
     /// How long a plugin is waited for.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_millis(self.config.limits.plugin_start_ms)
@@ -210,7 +227,7 @@ impl Deployment {
     ) -> Result<(), Box<dyn Error>> {
         let sites = open_sites(&config, &self.sites)?;
         let running = std::mem::replace(&mut self.config, config);
-        let (protocols, extensions) = match self.made_anew(&running) {
+        let (protocols, extensions, policies) = match self.made_anew(&running) {
             Ok(made) => made,
             Err(refusal) => {
                 self.config = running;
@@ -235,6 +252,7 @@ impl Deployment {
                 .extensions
                 .extend(self.extensions.insert(place, served));
         }
+        before.policies.extend(self.policies.install(policies));
         self.publish();
         self.retire(before);
         for (_, site) in former {
@@ -284,7 +302,8 @@ impl Deployment {
                 }
             }
         }
-        Ok((protocols, extensions))
+        let policies = self.policies_made_anew(&vhosts, |name| running.vhost(name).cloned())?;
+        Ok((protocols, extensions, policies))
     }
 
     /// Takes out what no vhost of the config serves.
@@ -300,6 +319,9 @@ impl Deployment {
         Superseded {
             protocols,
             extensions: extensions.map(|(_, served)| served).collect(),
+            policies: self.policies.take_unwanted(|vhost, name| {
+                config.vhost(vhost).is_some_and(|vhost| vhost.asks(name))
+            }),
         }
     }
 
@@ -324,7 +346,10 @@ impl Deployment {
     }
 
     /// Has all service threads go by what is served now.
-    fn publish(&self) {
+    fn publish(&mut self) {
+        if self.is_serving {
+            self.policies.tell_missing(self.config.vhosts());
+        }
         self.hub.tell_all(&Command::Install(self.vhosts()));
     }
 
@@ -332,12 +357,18 @@ impl Deployment {
     fn retire(&mut self, before: Superseded) {
         let protocols = before.protocols.iter().map(|served| served.route.instance);
         let extensions = before.extensions.iter().map(|served| served.route.instance);
+        // Not those of policies: a connection is not closed since it was let in by an older one.
         let keys: Vec<_> = protocols.chain(extensions).collect();
         for served in before.protocols {
             instance::retire(served.route.handler, self.patience());
         }
         for served in before.extensions {
             instance::retire(served.route.handler, self.patience());
+        }
+        for served in before.policies {
+            if let Some(handler) = served.route.handler {
+                instance::retire(handler, self.patience());
+            }
         }
         let after = self.config.limits.drain_generation_ms;
         if after > 0 && !keys.is_empty() {
@@ -348,6 +379,7 @@ impl Deployment {
 
     /// Takes out what some generations serve.
     fn take_of(&mut self, is_meant: impl Fn(&Arc<Generation>) -> bool) -> Superseded {
+        let policies = self.policies.take_of(&is_meant);
         let protocols = self
             .protocols
             .extract_if(.., |_, served| is_meant(&served.generation));
@@ -357,6 +389,7 @@ impl Deployment {
         Superseded {
             protocols: protocols.map(|(_, served)| served).collect(),
             extensions: extensions.map(|(_, served)| served).collect(),
+            policies,
         }
     }
 }
@@ -365,6 +398,7 @@ impl Deployment {
 type Made = (
     Vec<(Place, Served<Route>)>,
     Vec<(Place, Served<ExtensionRoute>)>,
+    PreparedPolicies,
 );
 
 impl<R> Served<R> {
@@ -418,10 +452,12 @@ impl Installer for Deployment {
                 extensions.push((place, self.extension(vhost, generation, opened, at)?));
             }
         }
+        let policies = self.prepare_policies(&vhosts, generation, opened)?;
         Ok(Prepared {
             plugin: generation.plugin.clone(),
             protocols,
             extensions,
+            policies,
         })
     }
 
@@ -429,6 +465,7 @@ impl Installer for Deployment {
         let before = self.take_of(|generation| generation.plugin == prepared.plugin);
         self.protocols.extend(prepared.protocols);
         self.extensions.extend(prepared.extensions);
+        self.policies.install(prepared.policies);
         self.publish();
         self.retire(before);
     }
@@ -439,9 +476,14 @@ impl Installer for Deployment {
         self.retire(before);
     }
 
-    fn is_mounted(&self, protocol: &str) -> bool {
-        let place = (DEFAULT_VHOST.to_owned(), protocol.to_owned());
-        self.protocols.contains_key(&place)
+    fn is_used(&self, what: Provided<'_>) -> bool {
+        match what {
+            Provided::Protocol(name) => {
+                let place = (DEFAULT_VHOST.to_owned(), name.to_owned());
+                self.protocols.contains_key(&place)
+            }
+            Provided::Policy(name) => self.config.vhosts().any(|vhost| vhost.asks(name)),
+        }
     }
 }
 

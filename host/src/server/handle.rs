@@ -50,11 +50,12 @@ impl HostHandle {
     pub fn drain(&self, within: Option<Duration>) {
         let within = within.unwrap_or_else(|| *lock(&self.shared.usual_drain));
         let hub = self.shared.hub.get();
+        let is_told = hub.is_some();
+        // First the errand: service threads that end at once are then told of behind it, and not in its place.
+        self.send(Errand::Drain { within, is_told });
         if let Some(hub) = hub {
             tell_drain(hub, within);
         }
-        let is_told = hub.is_some();
-        self.send(Errand::Drain { within, is_told });
     }
 
     /// Has the config read again by what was given to [`HostBuilder::reload`](crate::HostBuilder::reload), and applied,

@@ -99,16 +99,20 @@ impl Deployment {
 }
 
 /// Why a plugin did not make an instance, and what to do about it.
-fn refused(
+pub(super) fn refused(
     generation: &Generation,
     vhost: &VhostConfig,
     what: &str,
     name: &str,
     fault: &Fault,
 ) -> Refusal {
+    let key = match what {
+        "policy" => "policies".to_owned(),
+        _ => format!("{what}s.{name}.options"),
+    };
     let key = match &*vhost.name {
-        DEFAULT_VHOST => format!("{what}s.{name}.options"),
-        vhost => format!("vhosts.{vhost}.{what}s.{name}.options"),
+        DEFAULT_VHOST => key,
+        vhost => format!("vhosts.{vhost}.{key}"),
     };
     let mend = format!("look at `{key}` in the config, and at what the plugin asks for");
     let cause = format!("{what} {name}: {}", fault.text);

@@ -19,6 +19,7 @@ mod plugins;
 #[cfg(not(feature = "plugin-files"))]
 #[path = "linked_plugins.rs"]
 mod plugins;
+mod policies;
 pub(crate) mod privileges;
 mod threads;
 mod worker;

@@ -2,7 +2,7 @@
 
 use crate::{
     ClientBlock, ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock,
-    SessionBlock,
+    PolicyEntry, SessionBlock,
 };
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
@@ -27,6 +27,10 @@ pub struct Declaration {
     pub extensions: *const ExtensionEntry,
     /// How many; as many as the manifest names.
     pub extension_count: usize,
+    /// The policies, in the order of the manifest; null when there are none.
+    pub policies: *const PolicyEntry,
+    /// How many; as many as the manifest names.
+    pub policy_count: usize,
 }
 
 // SAFETY: a declaration is an immutable static whose pointers lead to immutable statics.

@@ -47,6 +47,13 @@ pub struct HandshakeCalls {
         name: *mut Bytes<'static>,
         value: *mut Bytes<'static>,
     ) -> Status,
+    /// What a policy has said of the connection or of this request, by name; lent until the hook returns. `STATUS_NONE` when there
+    /// is no such tag. See [`crate::PolicyCalls::set_tag`].
+    pub tag: unsafe extern "C" fn(
+        context: *mut c_void,
+        name: Bytes<'_>,
+        out: *mut Bytes<'static>,
+    ) -> Status,
     /// The subprotocol that the peer offers at this place; `STATUS_NONE` when there are not so many.
     pub offered:
         unsafe extern "C" fn(context: *mut c_void, index: u64, out: *mut Bytes<'static>) -> Status,

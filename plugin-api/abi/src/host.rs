@@ -119,6 +119,13 @@ pub struct SessionCalls {
         index: u64,
         out: *mut Bytes<'static>,
     ) -> Status,
+    /// What a policy has said of the connection or of its opening handshake, by name; lent until the hook returns. `STATUS_NONE` when there
+    /// is no such tag. See [`crate::PolicyCalls::set_tag`].
+    pub tag: unsafe extern "C" fn(
+        context: *mut c_void,
+        name: Bytes<'_>,
+        out: *mut Bytes<'static>,
+    ) -> Status,
     /// In `open`: what [`crate::HandshakeBlock::request`] has learnt, once; null when it is nothing. It is the plugin's
     /// own from then on.
     pub take_learnt: unsafe extern "C" fn(context: *mut c_void) -> *mut c_void,
@@ -170,6 +177,8 @@ pub const POST_PAUSE: u32 = 5;
 pub const POST_RESUME: u32 = 6;
 /// [`HostCalls::post`]: call `notify` with `payload`.
 pub const POST_NOTIFY: u32 = 7;
+/// [`HostCalls::post_exchange`]: a policy that answered `STATUS_PENDING` for that request knows now.
+pub const POST_ASK_AGAIN: u32 = 8;
 
 /// What a broadcast does with a session that is above its high mark: leaves this message out for it.
 pub const SLOW_DROP: u32 = 0x1000;
@@ -217,7 +226,7 @@ pub struct HostCalls {
         payload: Bytes<'_>,
     ) -> Status,
     /// Does something with one exchange, from any thread: `operation` is [`POST_NOTIFY`], [`POST_ASK_WRITABLE`],
-    /// [`POST_PAUSE`], [`POST_RESUME`] or [`POST_HANG_UP`], which cuts it off. `connection` and `exchange` are its
+    /// [`POST_PAUSE`], [`POST_RESUME`], [`POST_ASK_AGAIN`] or [`POST_HANG_UP`], which cuts it off. `connection` and `exchange` are its
     /// `FACT_ID` and `FACT_EXCHANGE`. As `post`.
     pub post_exchange: unsafe extern "C" fn(
         context: *mut c_void,

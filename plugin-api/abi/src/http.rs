@@ -98,6 +98,13 @@ pub struct ExchangeCalls {
         name: *mut Bytes<'static>,
         value: *mut Bytes<'static>,
     ) -> Status,
+    /// What a policy has said of the connection or of this request, by name; lent until the hook returns. `STATUS_NONE` when there
+    /// is no such tag. See [`crate::PolicyCalls::set_tag`].
+    pub tag: unsafe extern "C" fn(
+        context: *mut c_void,
+        name: Bytes<'_>,
+        out: *mut Bytes<'static>,
+    ) -> Status,
     /// Adds a field to the answer's head, or behind `start` to the trailers of a body of unknown length. `STATUS_ERROR`
     /// when the name is no token, the value has control characters, or the field is the host's own: Connection,
     /// Content-Length, Date, Keep-Alive, Server, TE, Trailer, Transfer-Encoding, Upgrade. `STATUS_FULL` when it is too

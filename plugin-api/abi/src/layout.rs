@@ -14,6 +14,7 @@ pub const LAYOUT_HASH: u64 = fnv1a(&[
     include_str!("handshake.rs"),
     include_str!("http.rs"),
     include_str!("client.rs"),
+    include_str!("policy.rs"),
     include_str!("host.rs"),
 ]);
 
@@ -52,7 +53,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 14] = [
+pub const LAYOUT_NAMES: [&str; 16] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -67,6 +68,8 @@ pub const LAYOUT_NAMES: [&str; 14] = [
     "ClientBlock",
     "ClientCalls",
     "ConnectRequest",
+    "PolicyBlock",
+    "PolicyCalls",
 ];
 
 /// The layouts of this build.
@@ -97,4 +100,6 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::ClientBlock as StableAbi>::LAYOUT,
     <crate::ClientCalls as StableAbi>::LAYOUT,
     <crate::ConnectRequest<'static> as StableAbi>::LAYOUT,
+    <crate::PolicyBlock as StableAbi>::LAYOUT,
+    <crate::PolicyCalls as StableAbi>::LAYOUT,
 ];

@@ -28,8 +28,9 @@
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
 //! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
-//! `http.rs` and `client.rs` both of these for extensions, opening handshakes, HTTP exchanges and connections that we open; `layout.rs` how both sides compare the blocks;
-//! `linked.rs` how a program hands over a plugin that is linked into it.
+//! `http.rs`, `policy.rs` and `client.rs` both of these for extensions, opening handshakes, HTTP exchanges, policies and
+//! connections that we open; `layout.rs` how both sides compare the blocks; `linked.rs` how a program hands over a plugin
+//! that is linked into it.
 
 mod bytes;
 mod client;
@@ -41,6 +42,7 @@ mod http;
 mod layout;
 mod linked;
 mod plugin;
+mod policy;
 mod stamp;
 
 pub use bytes::*;
@@ -53,6 +55,7 @@ pub use http::*;
 pub use layout::*;
 pub use linked::StaticPlugin;
 pub use plugin::*;
+pub use policy::*;
 pub use stamp::*;
 
 /// Versions that differ here cannot meet. 0 until the contract is declared stable.
@@ -80,3 +83,5 @@ pub const STATUS_STALE: Status = 4;
 pub const STATUS_FULL: Status = 5;
 /// The session is closing: nothing more is sent.
 pub const STATUS_CLOSED: Status = 6;
+/// The answer is not known yet; the hook is called again.
+pub const STATUS_PENDING: Status = 7;

@@ -20,14 +20,16 @@ pub const FLAG_PANIC_ABORT: u32 = 2;
 /// ```json
 /// {"plugin":"chat","version":"1.2.0","protocols":[
 ///   {"name":"chat","id":0,"delivery":"messages","rx_chunk":0,"pongs":false}],
-///  "extensions":[{"name":"permessage-deflate"}]}
+///  "extensions":[{"name":"permessage-deflate"}],
+///  "policies":[{"name":"ip-filter"}]}
 /// ```
 ///
 /// `delivery` is `messages` or `pieces`; with pieces, `rx_chunk` is the size in bytes up to which a frame comes in
 /// one piece. `"http":true` says that it answers HTTP, `"websocket":false` that it does nothing else; `"body_bytes":N`
 /// that it wants request bodies whole, up to N bytes; `"keep_headers":["cookie"]` which fields of the opening handshake
 /// its sessions can read. The order of `protocols` is that of [`crate::Declaration::protocols`], the order of `extensions` that of
-/// [`crate::Declaration::extensions`]; either may be left out, but not both.
+/// [`crate::Declaration::extensions`], and that of `policies` that of [`crate::Declaration::policies`]; any may be left
+/// out, but not all of them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {

@@ -25,6 +25,17 @@ impl Exchange {
         self.words(abi::FACT_PATH).unwrap_or_default()
     }
 
+    /// What a policy has said by that name of the request or its connection; see [`Policy`](crate::Policy).
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&[u8]> {
+        let name = abi::Bytes::new(name.as_bytes());
+        let mut out = abi::Bytes::empty();
+        // SAFETY: the calls are valid during the hook; the name outlives this one, and `out` is ours to write.
+        let status = unsafe { (self.calls().tag)(self.raw.context, name, &raw mut out) };
+        // SAFETY: the host lends it until the hook returns, which this borrow does not outlive.
+        (status == abi::STATUS_OK).then(|| unsafe { out.as_slice() })
+    }
+
     /// The mountpoint that led here; the path begins with it.
     #[must_use]
     pub fn mountpoint(&self) -> &str {

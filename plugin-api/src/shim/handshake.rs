@@ -67,7 +67,7 @@ pub(crate) unsafe fn take_over(learnt: *mut c_void) -> Option<Learnt> {
 
 /// Tells why the hook that is running is about to fail.
 #[cold]
-fn tell(handshake: abi::Handshake, text: &str) {
+pub(super) fn tell(handshake: abi::Handshake, text: &str) {
     // SAFETY: only called in the hook, with the handshake that it was given.
     unsafe { ((*handshake.calls).fail)(handshake.context, Bytes::new(text.as_bytes())) }
 }

@@ -26,6 +26,8 @@ pub struct TestRequest {
     pub encrypted: bool,
     /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
     pub peer_certificate: Option<Vec<u8>>,
+    /// Names and values of what policies have said of it.
+    pub tags: Vec<(String, Vec<u8>)>,
     /// The minor version of HTTP/1.x.
     pub http_minor: u8,
 }
@@ -44,6 +46,7 @@ impl TestRequest {
             peer_name: None,
             encrypted: false,
             peer_certificate: None,
+            tags: Vec::new(),
             http_minor: 1,
         }
     }
@@ -64,6 +67,13 @@ impl TestRequest {
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// As if a policy had said this of it.
+    #[must_use]
+    pub fn tag(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.tags.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 

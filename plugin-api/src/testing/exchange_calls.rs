@@ -11,6 +11,7 @@ pub(super) static CALLS: abi::ExchangeCalls = abi::ExchangeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     add_field,
     respond,
     start,
@@ -189,4 +190,21 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
         .failures
         .borrow_mut()
         .push(String::from_utf8_lossy(text).into_owned());
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: the plugin hands back the exchange's context, and lends the name; it uses the tag until the hook returns, and
+    // the record lives longer.
+    let (record, name): (&'static ExchangeRecord, _) =
+        unsafe { (record(context), name.as_slice()) };
+    let Some(value) = record.tag(name) else {
+        return abi::STATUS_NONE;
+    };
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(Bytes::new(value)) };
+    abi::STATUS_OK
 }

@@ -103,6 +103,7 @@ impl ExchangeRecord {
             peer_name: request.peer_name.clone(),
             encrypted: request.encrypted,
             peer_certificate: request.peer_certificate.clone(),
+            tags: request.tags.clone(),
             ..Handshake::at(path)
         };
         let record = Rc::new(Self {

@@ -33,6 +33,13 @@ impl KnownFacts {
         &self.protocol
     }
 
+    /// What was said last by that name.
+    pub(super) fn tag(&self, name: &[u8]) -> Option<&[u8]> {
+        let mut tags = self.handshake.tags.iter().rev();
+        let (_, value) = tags.find(|(other, _)| other.as_bytes() == name)?;
+        Some(value)
+    }
+
     pub(super) fn number(&self, key: u32) -> Option<u64> {
         let peer = self.handshake.peer;
         match key {

@@ -49,7 +49,18 @@ impl Refused {
         String::from_utf8_lossy(&self.content).into_owned()
     }
 
-    fn failed(failures: &[String]) -> Self {
+    /// With status and content, if the plugin has said them.
+    pub(super) fn with(said: Option<(u16, Vec<u8>)>, fields: Vec<(String, Vec<u8>)>) -> Self {
+        let (status, content) = said.unwrap_or((403, Vec::new()));
+        Self {
+            status,
+            fields,
+            content,
+            failure: None,
+        }
+    }
+
+    pub(super) fn failed(failures: &[String]) -> Self {
         Self {
             status: 500,
             fields: Vec::new(),
@@ -191,7 +202,7 @@ impl Inner {
 }
 
 impl Opening {
-    fn new(facts: KnownFacts, handshake: Handshake) -> Self {
+    pub(super) fn new(facts: KnownFacts, handshake: Handshake) -> Self {
         let named = handshake.subprotocol.as_ref();
         let chosen =
             named.and_then(|name| handshake.offered.iter().position(|other| other == name));
@@ -210,7 +221,7 @@ impl Opening {
         }
     }
 
-    fn subprotocol(&self) -> Option<&str> {
+    pub(super) fn subprotocol(&self) -> Option<&str> {
         self.handshake
             .offered
             .get(self.chosen.get()?)
@@ -225,14 +236,12 @@ impl Opening {
         }
     }
 
-    fn refused(&self) -> Refused {
-        let (status, content) = self.refusal.take().unwrap_or((403, Vec::new()));
-        Refused {
-            status,
-            fields: self.fields.take(),
-            content,
-            failure: None,
-        }
+    pub(super) fn refused(&self) -> Refused {
+        Refused::with(self.refusal.take(), self.fields.take())
+    }
+
+    pub(super) fn take_fields(&self) -> Vec<(String, Vec<u8>)> {
+        self.fields.take()
     }
 
     pub(super) fn bytes(&self, key: u32) -> Option<&[u8]> {
@@ -255,30 +264,48 @@ impl Opening {
     }
 
     pub(super) fn add_field(&self, name: &[u8], value: &[u8]) -> Status {
-        let name = String::from_utf8_lossy(name).into_owned();
-        let is_of_websocket = name.to_ascii_lowercase().starts_with("sec-websocket-");
-        if is_of_websocket || Fields::new().field(&name, value).refusal().is_some() {
-            return abi::STATUS_ERROR;
-        }
-        let mut fields = self.fields.borrow_mut();
-        // As lines: with a colon, a blank, and the end of the line.
-        let line = |name: &str, value: &[u8]| name.len() + value.len() + 4;
-        let had: usize = fields.iter().map(|(name, value)| line(name, value)).sum();
-        if had + line(&name, value) > FIELDS_BYTES {
-            return abi::STATUS_FULL;
-        }
-        fields.push((name, value.to_vec()));
-        abi::STATUS_OK
+        add_field(&self.fields, name, value)
     }
 
     pub(super) fn refuse(&self, status: u32, content: &[u8]) -> Status {
-        match u16::try_from(status) {
-            Ok(status @ 300..=599) if status != 304 || content.is_empty() => {
-                *self.refusal.borrow_mut() = Some((status, content.to_vec()));
-                abi::STATUS_OK
-            }
-            _ => abi::STATUS_ERROR,
+        refuse(&self.refusal, status, content)
+    }
+}
+
+/// Adds a field to an answer as the host does.
+pub(super) fn add_field(
+    fields: &RefCell<Vec<(String, Vec<u8>)>>,
+    name: &[u8],
+    value: &[u8],
+) -> Status {
+    let name = String::from_utf8_lossy(name).into_owned();
+    let is_of_websocket = name.to_ascii_lowercase().starts_with("sec-websocket-");
+    if is_of_websocket || Fields::new().field(&name, value).refusal().is_some() {
+        return abi::STATUS_ERROR;
+    }
+    let mut fields = fields.borrow_mut();
+    // As lines: with a colon, a blank, and the end of the line.
+    let line = |name: &str, value: &[u8]| name.len() + value.len() + 4;
+    let had: usize = fields.iter().map(|(name, value)| line(name, value)).sum();
+    if had + line(&name, value) > FIELDS_BYTES {
+        return abi::STATUS_FULL;
+    }
+    fields.push((name, value.to_vec()));
+    abi::STATUS_OK
+}
+
+/// Keeps how something is refused, if an answer can be so.
+pub(super) fn refuse(
+    refusal: &RefCell<Option<(u16, Vec<u8>)>>,
+    status: u32,
+    content: &[u8],
+) -> Status {
+    match u16::try_from(status) {
+        Ok(status @ 300..=599) if status != 304 || content.is_empty() => {
+            *refusal.borrow_mut() = Some((status, content.to_vec()));
+            abi::STATUS_OK
         }
+        _ => abi::STATUS_ERROR,
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) static CALLS: abi::HandshakeCalls = abi::HandshakeCalls {
     fact_bytes,
     field,
     field_at,
+    tag,
     offered,
     choose,
     add_field,
@@ -29,7 +30,7 @@ unsafe fn opening<'a>(context: *mut c_void) -> &'a Opening {
 /// # Safety
 ///
 /// `out` may be written, and who reads it does not outlive what is lent.
-unsafe fn lend(bytes: Option<&[u8]>, out: *mut Bytes<'static>) -> Status {
+pub(super) unsafe fn lend(bytes: Option<&[u8]>, out: *mut Bytes<'static>) -> Status {
     let Some(bytes) = bytes else {
         return abi::STATUS_NONE;
     };
@@ -124,4 +125,13 @@ unsafe extern "C" fn fail(context: *mut c_void, text: Bytes<'_>) {
     let (opening, text) = unsafe { (opening(context), text.as_slice()) };
     let text = String::from_utf8_lossy(text).into_owned();
     opening.failures.borrow_mut().push(text);
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: the plugin hands back the handshake's context, lends the name, and uses the tag until the hook returns.
+    unsafe { lend(opening(context).facts.tag(name.as_slice()), out) }
 }

@@ -5,9 +5,10 @@ use std::{
     ffi::c_void,
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use super::Outgoing;
@@ -51,6 +52,9 @@ pub(super) struct Shared {
     posts: Mutex<VecDeque<Post>>,
     sessions: Mutex<BTreeSet<(String, u64)>>,
     exchanges: Mutex<BTreeSet<(u64, u64)>>,
+    /// Requests about which a policy is to be asked again.
+    asked_again: Mutex<BTreeSet<(u64, u64)>>,
+    knows_more: Condvar,
     log: Mutex<Vec<String>>,
     counters: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
@@ -67,6 +71,7 @@ pub(super) enum Whose {
     Plugin,
     Protocol(String),
     Extension,
+    Policy,
 }
 
 impl Shared {
@@ -95,6 +100,16 @@ impl Shared {
 
     pub(super) fn exchange_ended(&self, connection: u64, exchange: u64) {
         lock(&self.exchanges).remove(&(connection, exchange));
+    }
+
+    /// Whether a policy is to be asked again about a request; waits for that as long as `patience`.
+    pub(super) fn is_asked_again(&self, request: (u64, u64), patience: Duration) -> bool {
+        let asked = lock(&self.asked_again);
+        let waited = self
+            .knows_more
+            .wait_timeout_while(asked, patience, |asked| !asked.contains(&request));
+        let (mut asked, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        asked.remove(&request)
     }
 
     pub(super) fn next_post(&self) -> Option<Post> {
@@ -243,6 +258,11 @@ unsafe extern "C" fn post_exchange(
     if !lock(&shared.exchanges).contains(&(connection, exchange)) {
         return abi::STATUS_STALE;
     }
+    if operation == abi::POST_ASK_AGAIN {
+        lock(&shared.asked_again).insert((connection, exchange));
+        shared.knows_more.notify_all();
+        return abi::STATUS_OK;
+    }
     lock(&shared.posts).push_back(Post {
         target: Target::Exchange(connection, exchange),
         operation,
@@ -291,7 +311,7 @@ unsafe extern "C" fn fact_bytes(host: *mut c_void, key: u32, out: *mut Bytes<'st
     let host = unsafe { context(host) };
     let fact = match (key, &host.whose) {
         (abi::HOST_FACT_VERSION, _) => env!("CARGO_PKG_VERSION"),
-        (abi::HOST_FACT_VHOST, Whose::Protocol(_) | Whose::Extension) => "test",
+        (abi::HOST_FACT_VHOST, Whose::Protocol(_) | Whose::Extension | Whose::Policy) => "test",
         (abi::HOST_FACT_PROTOCOL, Whose::Protocol(protocol)) => protocol,
         _ => return abi::STATUS_NONE,
     };

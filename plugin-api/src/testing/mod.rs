@@ -36,6 +36,8 @@ mod facts;
 mod handshake;
 mod handshake_calls;
 mod host_calls;
+mod policy;
+mod policy_calls;
 mod record;
 mod session;
 mod session_calls;
@@ -57,6 +59,7 @@ use exchange_record::ExchangeRecord;
 pub use extension::{RecordedPiece, Stopped, TestConnection};
 pub use handshake::Refused;
 use host_calls::{Post, Shared, Whose};
+pub use policy::{Allowed, PolicyConnection, TestPeer, Undecided};
 use record::Record;
 pub use session::{Ending, Handshake, Outgoing, TestSession};
 
@@ -101,6 +104,7 @@ impl TestHost {
                 plugin,
                 protocols: manifest.protocols,
                 extensions: manifest.extensions,
+                policies: manifest.policies,
                 shared,
                 instances: RefCell::default(),
                 sessions: RefCell::default(),
@@ -137,6 +141,40 @@ impl TestHost {
     pub fn configure_extension(&self, extension: &str, options: &str) -> Result<(), String> {
         let part = self.inner.extension_part(extension);
         self.inner.configure(part, options)
+    }
+
+    /// Makes the instance of `policy` with `options`, JSON; the newest one is asked, as with protocols.
+    ///
+    /// # Errors
+    ///
+    /// What the host would log when the plugin refuses these options.
+    ///
+    /// # Panics
+    ///
+    /// If the plugin has no such policy.
+    pub fn configure_policy(&self, policy: &str, options: &str) -> Result<(), String> {
+        let part = self.inner.policy_part(policy);
+        self.inner.configure(part, options)
+    }
+
+    /// A connection comes from a port of this machine, over plain TCP, to a vhost that asks `policy` only.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such policy, or it refuses the options `{}`.
+    #[must_use]
+    pub fn connect(&self, policy: &str) -> PolicyConnection {
+        self.connect_from(policy, TestPeer::default())
+    }
+
+    /// A connection comes from `peer`, to a vhost that asks `policy` only.
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](Self::connect).
+    #[must_use]
+    pub fn connect_from(&self, policy: &str, peer: TestPeer) -> PolicyConnection {
+        PolicyConnection::open(&self.inner, policy, peer)
     }
 
     /// A peer offers `extension` with these parameters, at the path `/`: `name; name=value`, unquoted. None when that is
@@ -311,6 +349,7 @@ struct Inner {
     plugin: StaticPlugin,
     protocols: Vec<ManifestProtocol>,
     extensions: Vec<ManifestExtension>,
+    policies: Vec<ManifestPolicy>,
     shared: &'static Shared,
     instances: RefCell<Vec<Instance>>,
     sessions: RefCell<BTreeMap<u64, Weak<Record>>>,
@@ -338,6 +377,7 @@ struct Instance {
 enum Part {
     Protocol(usize),
     Extension(usize),
+    Policy(usize),
 }
 
 #[derive(Deserialize)]
@@ -345,6 +385,8 @@ struct Manifest {
     protocols: Vec<ManifestProtocol>,
     #[serde(default)]
     extensions: Vec<ManifestExtension>,
+    #[serde(default)]
+    policies: Vec<ManifestPolicy>,
 }
 
 #[derive(Deserialize)]
@@ -381,6 +423,11 @@ impl AllowedExtensions {
 
 #[derive(Deserialize)]
 struct ManifestExtension {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ManifestPolicy {
     name: String,
 }
 
@@ -423,10 +470,34 @@ impl Inner {
         unsafe { *self.plugin.declaration().extensions.add(index) }
     }
 
+    fn policy_part(&self, policy: &str) -> Part {
+        let found = self.policies.iter().position(|p| p.name == policy);
+        Part::Policy(found.unwrap_or_else(|| {
+            panic!(
+                "the plugin has no policy {policy}: {}",
+                self.plugin.manifest()
+            )
+        }))
+    }
+
+    fn policy(&self, part: Part) -> abi::PolicyBlock {
+        let Part::Policy(index) = part else {
+            unreachable!("only policies have that block");
+        };
+        // SAFETY: entries lead to static blocks.
+        unsafe { *self.policy_entry(index).policy }
+    }
+
+    fn policy_entry(&self, index: usize) -> abi::PolicyEntry {
+        // SAFETY: the declaration of `export_plugin!` has an entry for each policy of the manifest.
+        unsafe { *self.plugin.declaration().policies.add(index) }
+    }
+
     fn block(&self, part: Part) -> abi::InstanceBlock {
         let block = match part {
             Part::Protocol(index) => self.entry(index).instance,
             Part::Extension(_) => self.extension_entry(part).instance,
+            Part::Policy(index) => self.policy_entry(index).instance,
         };
         // SAFETY: entries lead to static blocks.
         unsafe { *block }
@@ -437,6 +508,7 @@ impl Inner {
         let host = self.shared.host(match part {
             Part::Protocol(index) => Whose::Protocol(self.protocols[index].name.clone()),
             Part::Extension(_) => Whose::Extension,
+            Part::Policy(_) => Whose::Policy,
         });
         let failed = || self.shared.take_failure().unwrap_or_default();
         let options = abi::Bytes::new(options.as_bytes());

@@ -142,6 +142,10 @@ impl Record {
     pub(super) fn bytes(&self, key: u32) -> Option<&[u8]> {
         self.facts.bytes(key)
     }
+
+    pub(super) fn tag(&self, name: &[u8]) -> Option<&[u8]> {
+        self.facts.tag(name)
+    }
 }
 
 /// What happens to it.

@@ -142,6 +142,8 @@ pub struct Handshake {
     pub encrypted: bool,
     /// The peer's own certificate in DER, which counts as checked. Only if the transport is encrypted.
     pub peer_certificate: Option<Vec<u8>>,
+    /// Names and values of what policies have said of it.
+    pub tags: Vec<(String, Vec<u8>)>,
 }
 
 impl Handshake {
@@ -159,6 +161,7 @@ impl Handshake {
             peer_name: None,
             encrypted: false,
             peer_certificate: None,
+            tags: Vec::new(),
         }
     }
 
@@ -173,6 +176,13 @@ impl Handshake {
     #[must_use]
     pub fn with_field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.fields.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// As if a policy had said this of it.
+    #[must_use]
+    pub fn with_tag(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.tags.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 }

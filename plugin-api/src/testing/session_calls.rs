@@ -20,6 +20,7 @@ pub(super) static CALLS: abi::SessionCalls = abi::SessionCalls {
     fact_number,
     fact_bytes,
     field,
+    tag,
     take_learnt,
     fail,
 };
@@ -148,4 +149,20 @@ unsafe extern "C" fn field(
 unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
     // SAFETY: the plugin hands back the session's context.
     unsafe { record(context) }.learnt.take()
+}
+
+unsafe extern "C" fn tag(
+    context: *mut c_void,
+    name: Bytes<'_>,
+    out: *mut Bytes<'static>,
+) -> Status {
+    // SAFETY: the plugin hands back the session's context, and lends the name; it uses the tag until the hook returns, and
+    // the record lives longer.
+    let (record, name): (&'static Record, _) = unsafe { (record(context), name.as_slice()) };
+    let Some(value) = record.tag(name) else {
+        return abi::STATUS_NONE;
+    };
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(Bytes::new(value)) };
+    abi::STATUS_OK
 }

@@ -48,7 +48,7 @@ fn with_call(look: impl FnOnce(&mut HandshakeCall<'_>)) {
             head,
             &["v2", "chat"],
             facts,
-            ThreadState(0),
+            &Granted::default(),
             20,
         ));
     });
@@ -109,10 +109,10 @@ fn a_session_keeps_the_fields_that_are_named_and_nothing_when_there_are_none() {
     with_head(|head| {
         let names =
             |names: &[&str]| -> Vec<String> { names.iter().map(ToString::to_string).collect() };
-        assert!(Kept::of(head, &[], None, None).is_none());
-        assert!(Kept::of(head, &names(&["absent"]), None, None).is_none());
+        assert!(Kept::of(head, &[], None, None, &Granted::default()).is_none());
+        assert!(Kept::of(head, &names(&["absent"]), None, None, &Granted::default()).is_none());
         let names = names(&["Absent", "COOKIE"]);
-        let kept = Kept::of(head, &names, None, None).unwrap();
+        let kept = Kept::of(head, &names, None, None, &Granted::default()).unwrap();
         let of = |name, index| kept.field(&names, name, index);
         assert_eq!(
             (of("cookie", 0), of("Cookie", 1)),

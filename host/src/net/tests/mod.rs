@@ -20,6 +20,7 @@ use crate::{
     },
     limits::Limits,
     net::{
+        connection_setup::ConnectionSetup,
         event_loop::{EventLoop, Loop},
         http_port::{Content, HttpPort},
         io::{Io, Shared},
@@ -120,6 +121,16 @@ impl Service for Probe {
     fn trusts(&self, _: Who) -> bool {
         true
     }
+
+    fn accepted(&mut self, _setup: &mut ConnectionSetup<'_>) -> bool {
+        true
+    }
+
+    fn secured(&mut self, _setup: &mut ConnectionSetup<'_>) -> bool {
+        true
+    }
+
+    fn gone(&mut self, _id: ConnectionId, _peer: Who) {}
 
     fn request(&mut self, head: &RequestHead<'_>, port: &mut HttpPort<'_>) -> Answer<(), ()> {
         self.note(&format!("{} {}", head.method, head.target));

@@ -91,8 +91,8 @@ impl Installer for Server {
         self.told.push(format!("withdraw {}", name_of(generation)));
     }
 
-    fn is_mounted(&self, protocol: &str) -> bool {
-        protocol != "unused"
+    fn is_used(&self, what: Provided<'_>) -> bool {
+        what != Provided::Protocol("unused")
     }
 }
 

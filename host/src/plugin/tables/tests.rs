@@ -26,6 +26,8 @@ static NOTHING: Declaration = Declaration {
     protocol_count: 0,
     extensions: std::ptr::null(),
     extension_count: 0,
+    policies: std::ptr::null(),
+    policy_count: 0,
 };
 
 /// A plugin that was never opened: for tests that only look at its manifest.
@@ -36,6 +38,7 @@ pub(crate) fn opened(manifest: Manifest) -> Opened {
         plugin: PLUGIN,
         protocols: Arc::new([]),
         extensions: Arc::new([]),
+        policies: Arc::new([]),
         linked: false,
     }
 }
@@ -57,6 +60,8 @@ fn declare(instance: Vec<usize>, session: Vec<usize>, count: usize) -> &'static 
         protocol_count: count,
         extensions: std::ptr::null(),
         extension_count: 0,
+        policies: std::ptr::null(),
+        policy_count: 0,
     }))
 }
 

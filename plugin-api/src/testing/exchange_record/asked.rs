@@ -36,6 +36,10 @@ impl ExchangeRecord {
         Some(text.as_bytes())
     }
 
+    pub(in crate::testing) fn tag(&self, name: &[u8]) -> Option<&[u8]> {
+        self.facts.tag(name)
+    }
+
     pub(in crate::testing) fn fields(&self, list: u32) -> &[(String, String)] {
         match list {
             abi::FIELDS_HEAD => &self.request.fields,

@@ -466,6 +466,7 @@ fn routes(instance: u64, handler: &Arc<Obedient>) -> Routes {
         has_warned: AtomicBool::new(false),
         seats: Default::default(),
         extensions: Vec::new(),
+        policies: Vec::new(),
         default_protocol: None,
         allowed_origins: AllowedOrigins::default(),
     }
