@@ -5,7 +5,10 @@
 
 mod broadcast;
 mod client;
+pub mod client_request;
+pub(crate) mod client_share;
 mod commands;
+mod connecting;
 pub mod error_pages;
 pub mod exchange;
 pub mod files;
@@ -23,6 +26,7 @@ pub(crate) mod negotiation;
 pub mod offload;
 mod opening;
 pub mod origin;
+pub mod outgoing;
 pub mod own_fields;
 pub mod page;
 pub mod peer_names;

@@ -4,7 +4,10 @@ use std::io;
 
 use crate::{
     connection::{
-        deadline::DeadlineName, inbound::Event, outbound::Masking, websocket::WebSocket,
+        deadline::DeadlineName,
+        inbound::Event,
+        outbound::Masking,
+        websocket::{ClosedBy, WebSocket},
         write_queue::WriteQueue,
     },
     net::{
@@ -25,25 +28,32 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        if self.write_waiting(id) {
+        let spoken = self.write_waiting(id);
+        if spoken == Spoken::Http {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
             self.send_parts(id);
             self.end_if_over(service, id);
         }
+        if spoken == Spoken::Opening {
+            self.pursue(service, id);
+        }
         self.call_writable(service, id);
         self.read(service, id);
+        if spoken == Spoken::Opening {
+            self.pursue_secured(id);
+        }
         self.settle(service, id);
     }
 
-    /// Output that waits goes on when the socket has room again. Whether the connection speaks HTTP.
-    fn write_waiting(&mut self, id: ConnectionId) -> bool {
+    /// Output that waits goes on when the socket has room again.
+    fn write_waiting(&mut self, id: ConnectionId) -> Spoken {
         let Some(link) = self.slots.get_mut(id) else {
-            return false;
+            return Spoken::Frames;
         };
-        let speaks_http = matches!(link.stage, Stage::Http(_));
+        let spoken = Spoken::at(&link.stage);
         link.note_marks(&self.settings);
         if !link.readiness.writable {
-            return speaks_http;
+            return spoken;
         }
         if link.queue.is_empty() {
             if link.transport.has_output()
@@ -51,7 +61,7 @@ impl<T, E> Io<T, E> {
             {
                 self.lose(id, &error);
             }
-            return speaks_http;
+            return spoken;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -66,7 +76,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
-        speaks_http
+        spoken
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(
@@ -90,6 +100,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         if let Some((session, mut port)) = link.port(lent)
             && port.is_open()
@@ -162,7 +173,7 @@ impl<T, E> Io<T, E> {
                     link.readiness.readable = link.transport.has_more();
                     return;
                 }
-                Err(error) if link.transport.is_refused() => {
+                Err(error) if link.transport.is_refused() && !link.is_dialled => {
                     tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
                     self.finish(id);
                     return;
@@ -226,6 +237,13 @@ impl<T, E> Io<T, E> {
         self.handshakes_left = self.settings.limits.tls_handshakes_count.max(1);
     }
 
+    /// What is spoken over a connection.
+    #[inline]
+    fn spoken(&mut self, id: ConnectionId) -> Spoken {
+        let link = self.slots.get_mut(id);
+        link.map_or(Spoken::Frames, |link| Spoken::at(&link.stage))
+    }
+
     /// What came behind a pause comes first.
     fn consume_carried<S: Service<Session = T, Exchange = E>>(
         &mut self,
@@ -282,6 +300,9 @@ impl<T, E> Io<T, E> {
             return;
         }
         let why = "out of memory for messages";
+        if self.spoken(id) == Spoken::Opening {
+            return self.abandon(id, ClosedBy::Host, why);
+        }
         if self
             .with(id, |_, port| port.fail(TRY_AGAIN_LATER, why))
             .is_none()
@@ -297,12 +318,15 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
-        if !self.speaks_http(id) {
-            let consumed = self.consume_frames(service, id, input);
-            self.flush(id);
-            return consumed;
-        }
-        let mut consumed = self.consume_http(service, id, input);
+        let mut consumed = match self.spoken(id) {
+            Spoken::Frames => {
+                let consumed = self.consume_frames(service, id, input);
+                self.flush(id);
+                return consumed;
+            }
+            Spoken::Http => self.consume_http(service, id, input),
+            Spoken::Opening => self.consume_answer(service, id, input),
+        };
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
         self.send_parts(id);
@@ -323,6 +347,7 @@ impl<T, E> Io<T, E> {
             settings,
             now,
             out,
+            keys,
             ..
         } = self;
         let Some(link) = slots.get_mut(id) else {
@@ -331,7 +356,7 @@ impl<T, E> Io<T, E> {
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
-            Stage::Http(_) => return 0,
+            Stage::Http(_) | Stage::Dialling(_) => return 0,
             Stage::Lingering => return input.len(),
         };
         link.deadlines.clear(DeadlineName::Pong);
@@ -340,14 +365,16 @@ impl<T, E> Io<T, E> {
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
         let rules = service.rules(&open.session);
+        let mut keys = link.is_dialled.then_some(&mut **keys);
         let mut at = 0;
         link.is_cut_short = true;
         // Nothing is delivered while a send would be refused.
         let room = settings.high_mark.saturating_sub(link.queue.len());
         while !link.wants.paused && !link.wants.hang_up && out.len() < room {
+            let mask = Masking::with(keys.as_deref_mut());
             let turn = open
                 .websocket
-                .next(&rules, buffers, out, Masking::None, &mut input[at..]);
+                .next(&rules, buffers, out, mask, &mut input[at..]);
             at += turn.consumed;
             let mut port = Port {
                 id,
@@ -355,6 +382,7 @@ impl<T, E> Io<T, E> {
                 peer,
                 now: *now,
                 sending: turn.sending,
+                keys: keys.as_deref_mut(),
                 out,
                 queue: &link.queue,
                 held_back: &mut open.held_back,
@@ -388,8 +416,12 @@ impl<T, E> Io<T, E> {
             return;
         };
         link.deadlines.clear(DeadlineName::Request);
+        let websocket = match link.is_dialled {
+            true => WebSocket::client(chain),
+            false => WebSocket::with_extensions(chain),
+        };
         link.stage = Stage::Open(Box::new(Open {
-            websocket: WebSocket::with_extensions(chain),
+            websocket,
             session,
             timers: SessionTimers::default(),
             held_back: WriteQueue::default(),
@@ -403,6 +435,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         if let Some((session, mut port)) = link.port(lent) {
             service.opened(session, &mut port);
@@ -434,6 +467,28 @@ impl<T, E> Io<T, E> {
             link.stage = Stage::Lingering;
             link.is_cut_short = false;
             link.deadlines.clear(DeadlineName::Request);
+        }
+    }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoken {
+    /// HTTP.
+    Http,
+    /// What leads to a WebSocket, as its client.
+    Opening,
+    /// Frames, or nothing any more.
+    Frames,
+}
+
+impl Spoken {
+    #[inline]
+    fn at<T, E>(stage: &Stage<T, E>) -> Self {
+        match stage {
+            Stage::Http(_) => Self::Http,
+            Stage::Dialling(_) => Self::Opening,
+            Stage::Open(_) | Stage::Lingering => Self::Frames,
         }
     }
 }

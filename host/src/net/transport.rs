@@ -20,10 +20,12 @@ use socket2::SockRef;
 
 use crate::net::tls::{TlsFacts, TlsStream};
 
-/// A socket that was accepted, or TLS over one. Nothing blocks.
+/// A socket, or TLS over one. Nothing blocks.
 ///
 /// What a write does not take is to be given again first, before anything else: TLS may have encrypted it already.
 pub(crate) enum Transport {
+    /// There is none yet.
+    Absent,
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream>),
@@ -33,6 +35,7 @@ pub(crate) enum Transport {
 macro_rules! with {
     ($transport:expr, $socket:ident => $body:expr) => {
         match $transport {
+            Transport::Absent => return Err(io::ErrorKind::WouldBlock.into()),
             Transport::Tcp($socket) => $body,
             Transport::Unix($socket) => $body,
             Transport::Tls($socket) => $body,
@@ -73,17 +76,19 @@ impl Transport {
         count: usize,
     ) -> Result<usize, Errno> {
         match self {
+            Self::Absent => Err(Errno::AGAIN),
             Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Tls(stream) => stream.send_file(file, offset, count),
         }
     }
 
-    /// The descriptor of the socket.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+    /// The descriptor of the socket, if there is one.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Unix(socket) => socket.as_fd(),
+            Self::Absent => None,
+            Self::Tcp(socket) => Some(socket.as_fd()),
+            Self::Unix(socket) => Some(socket.as_fd()),
             Self::Tls(stream) => stream.socket().descriptor(),
         }
     }
@@ -92,6 +97,7 @@ impl Transport {
     pub(crate) fn shut_down(&mut self) {
         // A socket that is gone already has nobody to tell.
         let _ = match self {
+            Self::Absent => Ok(()),
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket) => socket.shutdown(Shutdown::Write),
             Self::Tls(stream) => {
@@ -104,17 +110,18 @@ impl Transport {
     /// The error that the socket has kept.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
+            Self::Absent => Ok(None),
             Self::Tcp(socket) => socket.take_error(),
             Self::Unix(socket) => socket.take_error(),
             Self::Tls(stream) => stream.socket().take_error(),
         }
     }
 
-    /// The address that it was accepted on, if it has one.
+    /// Its address on this machine, if it has one.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
-            Self::Unix(_) => None,
+            Self::Absent | Self::Unix(_) => None,
             Self::Tls(stream) => stream.socket().local_address(),
         }
     }
@@ -126,6 +133,7 @@ impl Transport {
             Self::Tcp(socket) => recv(socket, into, flags)?,
             Self::Unix(socket) => recv(socket, into, flags)?,
             Self::Tls(stream) => return stream.socket().peek(into),
+            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
         };
         Ok(count)
     }
@@ -139,8 +147,12 @@ impl Transport {
     }
 
     /// Does something with the socket itself.
-    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> R {
+    pub(crate) fn with_socket<R>(
+        &self,
+        action: impl FnOnce(SockRef<'_>) -> io::Result<R>,
+    ) -> io::Result<R> {
         match self {
+            Self::Absent => Err(io::ErrorKind::NotConnected.into()),
             Self::Tcp(socket) => action(SockRef::from(socket)),
             Self::Unix(socket) => action(SockRef::from(socket)),
             Self::Tls(stream) => stream.socket().with_socket(action),
@@ -155,9 +167,24 @@ impl Transport {
         interest: Interest,
     ) -> io::Result<()> {
         match self {
+            Self::Absent => Ok(()),
             Self::Tcp(socket) => socket.register(registry, token, interest),
             Self::Unix(socket) => socket.register(registry, token, interest),
             Self::Tls(stream) => stream.socket_mut().register(registry, token, interest),
+        }
+    }
+
+    /// Has the poll watch a socket that we have connected; also one that it watches already, whose edges it tells anew.
+    pub(crate) fn watch(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+        is_watched: bool,
+    ) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(socket) if is_watched => socket.reregister(registry, token, interest),
+            _ => self.register(registry, token, interest),
         }
     }
 

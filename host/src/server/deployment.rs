@@ -351,6 +351,9 @@ impl Deployment {
             self.policies.tell_missing(self.config.vhosts());
         }
         self.hub.tell_all(&Command::Install(self.vhosts()));
+        for served in self.protocols.values() {
+            served.route.handler.serves(&served.route);
+        }
     }
 
     /// These instances get no new sessions any more.
