@@ -11,7 +11,6 @@ use crate::{
         handler::{ProtocolHandler, RequestFacts, ThreadState},
         roster::SetId,
     },
-    net::peer::AddressBytes,
     wire::answer_head::HeldAnswer,
 };
 
@@ -132,8 +131,7 @@ pub struct ClientCall<'a> {
     /// Why the answer will not do.
     pub(crate) refusal: String,
     pub(crate) next: Next,
-    /// What tells addresses and texts that are made for the hook.
-    pub(crate) ip: Option<AddressBytes>,
+    /// Holds a text that is made for the hook.
     pub(crate) text: String,
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
@@ -168,7 +166,6 @@ impl<'a> ClientCall<'a> {
             thread,
             refusal: String::new(),
             next: Next::Usual,
-            ip: None,
             text: String::new(),
             fault: String::new(),
         }

@@ -28,7 +28,7 @@ use crate::{
 
 /// Whether an instance may open connections: before it serves they wait, and when it is gone there are none.
 #[derive(Debug, Default)]
-pub(crate) struct Door(Mutex<State>);
+pub struct Door(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
