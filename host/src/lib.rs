@@ -113,11 +113,12 @@ mod version;
 pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
+pub use context::client_request::{ClientRequest, ClientRequestError, ServerTrust};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{event_loop::Turned, token::ConnectionId};
 pub use server::{
-    Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError, Waker, Worker,
-    serve,
+    ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError,
+    Waker, Worker, serve,
 };
 pub use version::{Version, version};
 

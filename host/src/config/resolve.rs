@@ -141,6 +141,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
                 .map_or(ControlPlace::Usual, ControlPlace::At),
         ),
         reverse_names: written.reverse_names,
+        client: written.client,
         trusted_proxies: networks(&written.trusted_proxies, reader),
         run_as,
         default,

@@ -1,6 +1,7 @@
 //! Opening connections: from the plain C of a request to [`ClientRequest`], and to the service thread that is to have it.
 
 use std::{
+    any::Any,
     ffi::{OsStr, c_void},
     os::unix::ffi::OsStrExt,
     path::PathBuf,
@@ -187,6 +188,18 @@ unsafe fn take(given: *const Lent, host: *const Host) -> Option<Given> {
                 "what a plugin has given to a connection could not be freed");
         }
     }))
+}
+
+/// What a program gives to a plugin that is linked into it: as the plugin itself would have it.
+pub(crate) fn given(value: Box<dyn Any + Send>) -> Given {
+    // A box around the box: what crosses is one word.
+    let word = Box::into_raw(Box::new(value)).expose_provenance();
+    let free = |word| {
+        let value = ptr::with_exposed_provenance_mut::<Box<dyn Any + Send>>(word);
+        // SAFETY: the word of a box that was given away here, which nobody has taken.
+        drop(unsafe { Box::from_raw(value) });
+    };
+    Given::new(word, free).of_program()
 }
 
 /// What is asked for.

@@ -25,7 +25,7 @@ mod threads;
 mod worker;
 
 pub use builder::HostBuilder;
-pub use handle::{HostHandle, Waker};
+pub use handle::{ConnectError, HostHandle, Waker};
 pub use host::{Host, HostThread};
 pub use listeners::StartError;
 #[cfg(feature = "cli")]
