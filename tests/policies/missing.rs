@@ -1,10 +1,12 @@
 //! Policies that are named and cannot judge: nothing passes.
 
+use std::fs;
+
 use serde_json::json;
 
 use super::{config, get, setup};
 use crate::support::Setup;
-use crate::support::plugins::{echo, plugin};
+use crate::support::plugins::{echo, plugin, replaced};
 use crate::support::server::{hotsocket, output_of};
 
 #[test]
@@ -25,7 +27,7 @@ fn a_policy_that_no_plugin_provides_lets_nothing_pass_until_it_is_there() {
     assert_eq!(allowed.status, 200);
     assert_eq!(allowed.field("x-asked"), Some("gatekeeper 00000000"));
     // And when it is taken away.
-    std::fs::remove_file(server.plugin_file("libgatekeeper.so")).expect("our own file");
+    fs::remove_file(server.plugin_file("libgatekeeper.so")).expect("our own file");
     crate::support::process::eventually("it is gone", crate::support::DEADLINE, || {
         get(&server, "/plain", &[]).status == 503
     });
@@ -73,4 +75,30 @@ fn a_policy_that_refuses_its_options_is_not_there_and_why_is_in_the_log() {
         assert!(told.is_error() || told.mentions("warn"), "{what}");
         assert_eq!(get(&server, "/plain", &[]).status, 503, "{what}");
     }
+}
+
+#[test]
+fn a_new_version_without_a_policy_that_is_asked_is_refused_and_the_old_one_judges_on() {
+    let server = setup()
+        .config(&config(json!(["second-gatekeeper"])))
+        .start();
+    let bytes = fs::read(plugin("gatekeeper")).expect("a built plugin");
+    let next = replaced(&bytes, b"second-gatekeeper", b"third--gatekeeper");
+    let next = replaced(
+        &next,
+        b"gatekeeper-version-00000000",
+        b"gatekeeper-version-00000001",
+    );
+    let file = server.directory().join("next.so");
+    fs::write(&file, next).expect("our own directory");
+    let mark = server.log().mark();
+    server.drop_in(&file, "libgatekeeper.so");
+    let told = server.await_log(mark, |line| line.mentions("second-gatekeeper"));
+    assert!(told.is_error());
+    let judged = get(&server, "/plain", &[]);
+    assert_eq!(
+        judged.field("x-asked"),
+        Some("second-gatekeeper 00000000"),
+        "{judged:?}"
+    );
 }

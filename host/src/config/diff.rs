@@ -94,6 +94,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             was.file_jobs_count != is.file_jobs_count,
         ),
         (
+            "limits.resolve_threads_count",
+            was.resolve_threads_count != is.resolve_threads_count,
+        ),
+        (
+            "limits.resolve_jobs_count",
+            was.resolve_jobs_count != is.resolve_jobs_count,
+        ),
+        (
             "limits.control_request_bytes",
             was.control_request_bytes != is.control_request_bytes,
         ),

@@ -1,4 +1,5 @@
-//! Sockets, readiness, deadlines. Knows no URL, no vhost and no plugin; generic over one trait, [`service::Service`].
+//! Sockets, readiness, deadlines. Knows no vhost and no plugin, and of a URL only where it leads; generic over one trait,
+//! [`service::Service`].
 //!
 //! A service thread is an [`EventLoop`](event_loop::EventLoop) over an [`Io`](io::Io) of its own: its poll, its
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
@@ -8,6 +9,7 @@ mod announced;
 pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod dial;
+mod dial_steps;
 mod dialling;
 pub mod event_loop;
 mod file_sending;

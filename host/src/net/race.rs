@@ -5,6 +5,7 @@
 use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr};
 
 use mio::{Interest, Registry, Token, net::TcpStream};
+use rustix::io::Errno;
 
 use crate::net::timer_wheel::TimerKey;
 
@@ -84,7 +85,28 @@ impl Race {
         if self.failed.len() > TOLD {
             let _ = write!(text, ", and {} more", self.failed.len() - TOLD);
         }
-        text + "; does the server run, and listen there?"
+        let separator = if text.is_empty() { "" } else { "; " };
+        text + separator + self.mend()
+    }
+
+    fn mend(&self) -> &'static str {
+        let errno = |(_, error): &(SocketAddr, io::Error)| Errno::from_io_error(error);
+        match self.failed.last().and_then(errno) {
+            Some(Errno::MFILE | Errno::NFILE) => {
+                "raise the limit of open files, or open fewer connections"
+            }
+            Some(Errno::ADDRNOTAVAIL) => {
+                "all ports of our end are in use: open fewer connections to one server"
+            }
+            Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => {
+                "is this machine connected to that network?"
+            }
+            Some(Errno::ACCESS | Errno::PERM) => {
+                "a rule of this machine forbids it: look at its firewall"
+            }
+            None if self.failed.is_empty() => "no address was given",
+            _ => "does the server run, and listen there?",
+        }
     }
 }
 

@@ -28,32 +28,32 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        let spoken = self.write_waiting(id);
-        if spoken == Spoken::Http {
+        let phase = self.write_waiting(id);
+        if phase == Phase::Http {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
             self.send_parts(id);
             self.end_if_over(service, id);
         }
-        if spoken == Spoken::Opening {
+        if phase == Phase::Opening {
             self.pursue(service, id);
         }
         self.call_writable(service, id);
         self.read(service, id);
-        if spoken == Spoken::Opening {
+        if phase == Phase::Opening {
             self.pursue_secured(id);
         }
         self.settle(service, id);
     }
 
     /// Output that waits goes on when the socket has room again.
-    fn write_waiting(&mut self, id: ConnectionId) -> Spoken {
+    fn write_waiting(&mut self, id: ConnectionId) -> Phase {
         let Some(link) = self.slots.get_mut(id) else {
-            return Spoken::Frames;
+            return Phase::Frames;
         };
-        let spoken = Spoken::at(&link.stage);
+        let phase = Phase::at(&link.stage);
         link.note_marks(&self.settings);
         if !link.readiness.writable {
-            return spoken;
+            return phase;
         }
         if link.queue.is_empty() {
             if link.transport.has_output()
@@ -61,7 +61,7 @@ impl<T, E> Io<T, E> {
             {
                 self.lose(id, &error);
             }
-            return spoken;
+            return phase;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -76,7 +76,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
-        spoken
+        phase
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(
@@ -147,7 +147,7 @@ impl<T, E> Io<T, E> {
             }
             let room = &mut self.input[HEADROOM..];
             let asked = room.len();
-            let is_shaking = link.transport.is_handshaking();
+            let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
             let read = link.read(room);
             if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
                 return;
@@ -239,9 +239,9 @@ impl<T, E> Io<T, E> {
 
     /// What is spoken over a connection.
     #[inline]
-    fn spoken(&mut self, id: ConnectionId) -> Spoken {
+    fn phase(&mut self, id: ConnectionId) -> Phase {
         let link = self.slots.get_mut(id);
-        link.map_or(Spoken::Frames, |link| Spoken::at(&link.stage))
+        link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
     }
 
     /// What came behind a pause comes first.
@@ -300,7 +300,7 @@ impl<T, E> Io<T, E> {
             return;
         }
         let why = "out of memory for messages";
-        if self.spoken(id) == Spoken::Opening {
+        if self.phase(id) == Phase::Opening {
             return self.abandon(id, ClosedBy::Host, why);
         }
         if self
@@ -318,14 +318,14 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
-        let mut consumed = match self.spoken(id) {
-            Spoken::Frames => {
+        let mut consumed = match self.phase(id) {
+            Phase::Frames => {
                 let consumed = self.consume_frames(service, id, input);
                 self.flush(id);
                 return consumed;
             }
-            Spoken::Http => self.consume_http(service, id, input),
-            Spoken::Opening => self.consume_answer(service, id, input),
+            Phase::Http => self.consume_http(service, id, input),
+            Phase::Opening => self.consume_answer(service, id, input),
         };
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
@@ -473,7 +473,7 @@ impl<T, E> Io<T, E> {
 
 /// What is spoken over a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(super) enum Phase {
     /// HTTP.
     Http,
     /// What leads to a WebSocket, as its client.
@@ -482,7 +482,7 @@ pub(super) enum Spoken {
     Frames,
 }
 
-impl Spoken {
+impl Phase {
     #[inline]
     fn at<T, E>(stage: &Stage<T, E>) -> Self {
         match stage {

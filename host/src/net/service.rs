@@ -162,8 +162,11 @@ pub trait Service: Sized {
     fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>);
 
     /// The addresses of a name are to be looked up off this thread; then [`Io::resolved`] is to be called. False when too
-    /// many lookups wait.
-    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool;
+    /// many lookups wait. Only services that dial are asked.
+    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool {
+        let _ = (id, lookup);
+        false
+    }
 
     /// A server has taken the opening handshake that [`Io::dial`] began: the last look at its answer. Gives the extensions
     /// that were agreed on. Only services that dial are asked.

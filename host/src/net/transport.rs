@@ -130,10 +130,10 @@ impl Transport {
     pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
         let flags = RecvFlags::PEEK;
         let (count, _) = match self {
+            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
             Self::Tcp(socket) => recv(socket, into, flags)?,
             Self::Unix(socket) => recv(socket, into, flags)?,
             Self::Tls(stream) => return stream.socket().peek(into),
-            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
         };
         Ok(count)
     }
@@ -146,17 +146,10 @@ impl Transport {
         }
     }
 
-    /// Does something with the socket itself.
-    pub(crate) fn with_socket<R>(
-        &self,
-        action: impl FnOnce(SockRef<'_>) -> io::Result<R>,
-    ) -> io::Result<R> {
-        match self {
-            Self::Absent => Err(io::ErrorKind::NotConnected.into()),
-            Self::Tcp(socket) => action(SockRef::from(socket)),
-            Self::Unix(socket) => action(SockRef::from(socket)),
-            Self::Tls(stream) => stream.socket().with_socket(action),
-        }
+    /// Does something with the socket itself, if there is one.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
+        self.descriptor()
+            .map(|socket| action(SockRef::from(&socket)))
     }
 
     /// Has the poll watch it.

@@ -95,7 +95,7 @@ impl ClientTlsConfig {
         Self::judging(None)
     }
 
-    /// As this says. Where it names no protocol (ALPN), `http/1.1` is.
+    /// As this says; servers that it accepts count as checked. Where it names no protocol (ALPN), `http/1.1` is.
     #[must_use]
     pub fn given(config: ClientConfig) -> Arc<Self> {
         Self::with(config, true)

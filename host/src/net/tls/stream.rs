@@ -13,7 +13,7 @@ use std::{
 
 use rustix::io::Errno;
 use rustls::{
-    ClientConnection, Connection, Error, ProtocolVersion, ServerConnection,
+    ClientConnection, Connection, Error, ProtocolVersion,
     pki_types::ServerName,
     server::{Accepted, AcceptedAlert, Acceptor},
 };
@@ -58,20 +58,20 @@ pub(crate) struct TlsStream {
     is_broken: bool,
 }
 
-/// What rustls has of the connection.
-enum Endpoint {
-    /// What the client asks for has not come, so what is spoken with it is not chosen.
-    Greeting(Acceptor, Tls),
-    /// It is; or we are the client.
-    Speaking(Connection),
-}
-
 /// The server, as its client knows it.
 struct Server {
     /// Whom we have asked for.
     name: String,
     /// It has shown that it is the one that is meant, or else the handshake has failed.
     is_checked: bool,
+}
+
+/// What rustls has of the connection.
+enum Endpoint {
+    /// What the client asks for has not come, so what is spoken with it is not chosen.
+    Greeting(Acceptor, Tls),
+    /// It is.
+    Speaking(Connection),
 }
 
 /// Where it is in its life.
@@ -235,7 +235,7 @@ impl TlsStream {
         });
         match begun {
             Ok(Some((connection, chosen))) => {
-                self.endpoint = Endpoint::Speaking(connection.into());
+                self.endpoint = Endpoint::Speaking(connection);
                 self.chosen = chosen;
             }
             Ok(None) => {}
@@ -424,14 +424,14 @@ impl TlsStream {
 }
 
 /// A connection whose client has said what it asks for, and what was chosen by it; or what it is told that cannot have one.
-type Begun = Result<(ServerConnection, Option<Arc<str>>), (Error, AcceptedAlert)>;
+type Begun = Result<(Connection, Option<Arc<str>>), (Error, AcceptedAlert)>;
 
 /// Goes on with what is spoken with whoever asks for this.
 fn begin(accepted: Accepted, tls: &Tls) -> Begun {
     let chosen = tls.choose(accepted.client_hello().server_name());
     let mut connection = accepted.into_connection(chosen.config)?;
     connection.set_buffer_limit(Some(BATCH_BYTES));
-    Ok((connection, chosen.name))
+    Ok((connection.into(), chosen.name))
 }
 
 fn wrong(what: &str) -> io::Error {
