@@ -122,6 +122,10 @@ impl Shared {
         lock(&self.posts).pop_front()
     }
 
+    pub(super) fn has_posts(&self) -> bool {
+        !lock(&self.posts).is_empty()
+    }
+
     pub(super) fn now_ms(&self) -> u64 {
         self.now_ms.load(Ordering::Relaxed)
     }

@@ -574,6 +574,9 @@ impl Inner {
                 for record in self.exchange_records() {
                     record.settle();
                 }
+                if self.shared.has_posts() {
+                    continue;
+                }
                 return;
             };
             self.act(&post);
