@@ -218,13 +218,13 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`] when too much waits for its service thread, and what was to be opened.
-    pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), (PostError, Connecting)> {
+    /// What was to be opened, when too much waits for its service thread.
+    pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), Box<Connecting>> {
         let thread = thread_of(connecting.number);
         let connecting = Arc::new(connecting);
         let queued = self.queue(thread, Command::Connect(Arc::clone(&connecting)));
         match (queued, Arc::into_inner(connecting)) {
-            (Err(error), Some(connecting)) => Err((error, connecting)),
+            (Err(_), Some(connecting)) => Err(Box::new(connecting)),
             _ => Ok(()),
         }
     }

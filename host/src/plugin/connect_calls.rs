@@ -64,7 +64,7 @@ impl Door {
         if let State::Waiting(waiting) = before {
             for connecting in waiting {
                 let whose = whose.clone();
-                if let Err((_, connecting)) = hub.connect(Connecting {
+                if let Err(connecting) = hub.connect(Connecting {
                     whose,
                     ..connecting
                 }) {
@@ -161,7 +161,7 @@ unsafe fn begin(
     drop(state);
     match hub.connect(connecting) {
         Ok(()) => Ok(number),
-        Err((_, connecting)) => {
+        Err(connecting) => {
             // It stays the plugin's.
             let _ = connecting.given.map(Given::take);
             Err(full("commands_count"))
