@@ -86,10 +86,9 @@ impl Context {
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
-            Command::Connect(connecting) => {
-                // Nobody else has it: it was posted to one thread.
-                if let Some(connecting) = Arc::into_inner(connecting) {
-                    self.connect(connecting, io);
+            Command::Connect(slot) => {
+                if let Some(connecting) = slot.take() {
+                    self.connect(*connecting, io);
                 }
             }
             Command::GiveUp(number) => {

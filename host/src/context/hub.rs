@@ -14,7 +14,7 @@ use crate::{
     connection::content::FileAnswer,
     context::{
         client_share::{ClientShare, thread_of},
-        outgoing::Connecting,
+        outgoing::{ConnectSlot, Connecting},
         roster::{Roster, SetId},
         vhosts::Vhosts,
     },
@@ -89,7 +89,7 @@ pub enum Command {
     /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
     /// A connection is to be opened.
-    Connect(Arc<Connecting>),
+    Connect(Arc<ConnectSlot>),
     /// Nobody wants a connection any more that is not open, by its number.
     GiveUp(u64),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
@@ -221,11 +221,11 @@ impl Hub {
     /// What was to be opened, when too much waits for its service thread.
     pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), Box<Connecting>> {
         let thread = thread_of(connecting.number);
-        let connecting = Arc::new(connecting);
-        let queued = self.queue(thread, Command::Connect(Arc::clone(&connecting)));
-        match (queued, Arc::into_inner(connecting)) {
-            (Err(_), Some(connecting)) => Err(Box::new(connecting)),
-            _ => Ok(()),
+        let slot = Arc::new(ConnectSlot::new(connecting));
+        let queued = self.queue(thread, Command::Connect(Arc::clone(&slot)));
+        match queued {
+            Ok(()) => Ok(()),
+            Err(_) => slot.take().map_or(Ok(()), Err),
         }
     }
 
