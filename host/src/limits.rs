@@ -183,6 +183,10 @@ limits! {
     resolve_threads_count = 4;
     /// Client: names that wait for one of these threads. One more fails.
     resolve_jobs_count = 1_024;
+    /// Client: connections that a host has as a client at once, those included that are not open yet. One more is refused.
+    client_connections_count = 10_000;
+    /// Client: connections that one service thread opens at once. Further ones wait for their turn.
+    client_dials_count = 256;
     /// Client: redirects that are followed for one request. One more fails it.
     redirects_count = 10;
     /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time

@@ -235,6 +235,11 @@ impl<T, E> Io<T, E> {
         }
     }
 
+    /// What is kept of a session that is to be.
+    pub fn dialled_session(&mut self, id: ConnectionId) -> Option<&mut T> {
+        Some(&mut self.dialling(id)?.session)
+    }
+
     pub(super) fn dialling(&mut self, id: ConnectionId) -> Option<&mut Dialling<T>> {
         match &mut self.slots.get_mut(id)?.stage {
             Stage::Dialling(dialling) => Some(dialling),

@@ -350,6 +350,7 @@ impl<S: Service> EventLoop<S> {
                     self.io.race(id, true);
                     self.io.touch(id);
                 }
+                Due::Call(number) => self.service.called(number, &mut self.io),
                 Due::Stop => self.io.stop(),
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {

@@ -36,6 +36,7 @@ use crate::{
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
         slots::Slots,
+        timer_wheel::TimerKey,
         timers::{Due, Timers},
         token::ConnectionId,
         watcher::Watcher,
@@ -189,6 +190,22 @@ impl<T, E> Io<T, E> {
     #[must_use]
     pub fn ids(&self) -> Vec<ConnectionId> {
         self.slots.ids()
+    }
+
+    /// The id that the next connection gets.
+    pub fn next_id(&self) -> Option<ConnectionId> {
+        self.slots.next_id()
+    }
+
+    /// Has the service called after so many milliseconds, with this number.
+    pub fn call_after(&mut self, after_ms: u64, number: u64) -> TimerKey {
+        let at = self.now.saturating_add(after_ms);
+        self.timers.insert(at, Due::Call(number))
+    }
+
+    /// Takes such a call back.
+    pub fn take_back(&mut self, call: TimerKey) {
+        self.timers.cancel(call);
     }
 
     /// What is kept of an open session.

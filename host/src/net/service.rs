@@ -195,6 +195,11 @@ pub trait Service: Sized {
         let _ = (session, id, error, io);
     }
 
+    /// The time has come that [`Io::call_after`] was told of.
+    fn called(&mut self, number: u64, io: &mut Io<Self::Session, Self::Exchange>) {
+        let _ = (number, io);
+    }
+
     /// How messages of this session are to be delivered.
     fn rules(&self, session: &Self::Session) -> InboundRules;
 

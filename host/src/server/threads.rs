@@ -55,10 +55,12 @@ impl Threads {
             mailboxes.push(Mailbox::new(waker, commands, limits.commands_bytes));
             polls.push(poll);
         }
+        let hub = Hub::new(mailboxes);
+        hub.clients().set_most(limits.client_connections_count);
         Ok(Self {
             polls,
             listeners,
-            hub: Arc::new(Hub::new(mailboxes)),
+            hub: Arc::new(hub),
         })
     }
 

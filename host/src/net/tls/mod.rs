@@ -45,6 +45,8 @@ pub use client::{ClientTlsConfig, platform_roots, read_roots};
 #[cfg(feature = "tls")]
 pub use keeper::{PreparedTls, Tls, TlsKeeper};
 #[cfg(feature = "tls")]
+pub use rustls::RootCertStore as Roots;
+#[cfg(feature = "tls")]
 pub(crate) use stream::TlsStream;
 #[cfg(feature = "tls")]
 pub use suites::nearest_suites;
