@@ -5,6 +5,7 @@
 
 mod alone;
 mod building;
+mod connecting;
 mod driving;
 mod ending;
 mod foreign;

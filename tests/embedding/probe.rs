@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub(crate) struct Seen {
     /// Code, reason, and whether the end was clean, of each session that has ended.
     pub(crate) closed: Mutex<Vec<(u16, String, bool)>>,
+    /// What servers have said to sessions that are clients.
+    pub(crate) heard: Mutex<Vec<String>>,
     /// Instances that were freed.
     pub(crate) freed: AtomicUsize,
 }
@@ -59,7 +61,10 @@ impl Instance for Probe {
 
     fn thread(&self, _host: &Host) {}
 
-    fn open(&self, _session: &mut Session) -> Result<Asked, PluginError> {
+    fn open(&self, session: &mut Session) -> Result<Asked, PluginError> {
+        if let Some(text) = session.given::<String>() {
+            session.text(text);
+        }
         Ok(Asked {
             seen: self.seen.clone(),
             greeting: self.greeting.clone(),
@@ -79,6 +84,13 @@ impl Protocol for Asked {
     const NAME: &'static str = "probe";
 
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        if session.role() == Role::Client {
+            if let (Some(seen), Message::Text(text)) = (&self.seen, message) {
+                seen.heard.lock().unwrap().push(text.to_owned());
+            }
+            session.close(1000, "heard");
+            return;
+        }
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
             Some("greeting") => session.text(&self.greeting),
