@@ -8,6 +8,8 @@ use std::sync::{
 use hotsocket_plugin::prelude::*;
 use serde::Deserialize;
 
+use crate::schedules::Chance;
+
 /// What the program and its plugin have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
@@ -18,6 +20,9 @@ pub(crate) struct Seen {
     /// Instances that were freed.
     pub(crate) freed: AtomicUsize,
 }
+
+/// What is sent for `flood`: more than a socket takes at once.
+pub(crate) const FLOOD_BYTES: usize = 8 << 20;
 
 /// A type that no program gives.
 struct Unknown;
@@ -91,8 +96,12 @@ impl Protocol for Asked {
             session.close(1000, "heard");
             return;
         }
+        if message.as_text() == Some("pause") {
+            return session.pause();
+        }
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
+            Some("flood") => session.binary(vec![0; FLOOD_BYTES]),
             Some("greeting") => session.text(&self.greeting),
             _ => session.send(message),
         };
@@ -106,4 +115,5 @@ impl Protocol for Asked {
     }
 }
 
-export_plugin!(Probe);
+// A program has one export for each package: another test's protocol comes along.
+export_plugin!(Probe, Chance);

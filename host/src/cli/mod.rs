@@ -11,9 +11,10 @@ mod args;
 mod check;
 mod commands;
 mod print;
+mod publish;
 pub mod signals;
 
-pub use args::{Args, Command, LogArgs, PluginCommand, ServeArgs};
+pub use args::{Args, Command, LogArgs, PluginCommand, PublishArgs, ServeArgs};
 pub use check::{Inspect, Inspected};
 pub use print::line;
 
@@ -37,6 +38,7 @@ pub fn run(inspect: Inspect) -> ExitCode {
             control,
         }) => commands::plugin_reload(name, force, control),
         Command::Connections { json, control } => commands::connections(json, control),
+        Command::Publish(args) => publish::publish(args),
         Command::Log(args) => commands::log(args),
         Command::Version { json } => {
             commands::version(json);
