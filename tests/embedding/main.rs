@@ -6,6 +6,7 @@
 mod adopting;
 mod alone;
 mod building;
+mod connecting;
 mod driving;
 mod ending;
 mod files;

@@ -15,6 +15,8 @@ use crate::schedules::Chance;
 pub(crate) struct Seen {
     /// Code, reason, and whether the end was clean, of each session that has ended.
     pub(crate) closed: Mutex<Vec<(u16, String, bool)>>,
+    /// What servers have said to sessions that are clients.
+    pub(crate) heard: Mutex<Vec<String>>,
     /// Instances that were freed.
     pub(crate) freed: AtomicUsize,
 }
@@ -64,7 +66,10 @@ impl Instance for Probe {
 
     fn thread(&self, _host: &Host) {}
 
-    fn open(&self, _session: &mut Session) -> Result<Asked, PluginError> {
+    fn open(&self, session: &mut Session) -> Result<Asked, PluginError> {
+        if let Some(text) = session.given::<String>() {
+            session.text(text);
+        }
         Ok(Asked {
             seen: self.seen.clone(),
             greeting: self.greeting.clone(),
@@ -84,6 +89,13 @@ impl Protocol for Asked {
     const NAME: &'static str = "probe";
 
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        if session.role() == Role::Client {
+            if let (Some(seen), Message::Text(text)) = (&self.seen, message) {
+                seen.heard.lock().unwrap().push(text.to_owned());
+            }
+            session.close(1000, "heard");
+            return;
+        }
         if message.as_text() == Some("pause") {
             return session.pause();
         }
