@@ -1,7 +1,8 @@
 //! The promises of the host, checked from outside: each test starts the real server on a port of its own and
 //! speaks to it over loopback.
 //!
-//! `support` holds the tools; `websocket` what a peer sees; `bounds` what is bounded beside messages; `extensions` what one
+//! `support` holds the tools; `websocket` what a peer sees; `bounds` what is bounded beside messages; `client` what it
+//! does as a client; `extensions` what one
 //! with extensions sees; `http` what a client of HTTP sees; `listeners` what is seen at other places than a TCP port;
 //! `logging` what the host tells;
 //! `vhosts` that several hosts share a port; `policies` what has a say before anything else; `plugins` what happens to
@@ -13,6 +14,7 @@
 //! `strip`, `setpriv` where they run as root, and a hard limit of at least 12,000 open files (`ulimit -Hn`).
 
 mod bounds;
+mod client;
 mod extensions;
 mod http;
 mod listeners;

@@ -169,6 +169,7 @@ mod version;
 pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
+pub use context::client_request::{ClientRequest, ClientRequestError, ServerTrust};
 pub use context::files::{BadFileName, EmbeddedFiles, FileSource, FilesMount};
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{
@@ -178,8 +179,8 @@ pub use net::{
     watcher::{FdInterest, FdReadiness, FdSink},
 };
 pub use server::{
-    CloseError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError,
-    Waker, Worker, serve,
+    CloseError, ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread,
+    StartError, Waker, Worker, serve,
 };
 pub use version::{Version, version};
 

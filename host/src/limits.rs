@@ -8,7 +8,7 @@ use serde::Deserialize;
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident = $default:expr;)+) => {
         /// The bounds of one host. Set at start or with a new config; a changed value holds for what begins afterwards.
-        /// Those of all memory, of commands, of file threads and of the control socket take a restart.
+        /// Those of all memory, of commands, of threads for files and lookups and of the control socket take a restart.
         #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
         #[serde(deny_unknown_fields, default)]
         pub struct Limits {
@@ -172,6 +172,21 @@ limits! {
     /// Client: what is kept of the content of an answer that refuses an opening handshake or a tunnel, in bytes. The rest
     /// is left out.
     refusal_content_bytes = 4 << 10;
+    /// Client: from the beginning to the open WebSocket, in milliseconds: addresses, transport, proxy, TLS and handshake.
+    /// After it connecting fails.
+    dial_ms = 30_000;
+    /// Client: the next address of a host is tried when the one before has said nothing for so many milliseconds.
+    dial_next_ms = 250;
+    /// Client: addresses of one host that are tried. The rest is left out.
+    dial_addresses_count = 16;
+    /// Client: threads that wait for the addresses of names.
+    resolve_threads_count = 4;
+    /// Client: names that wait for one of these threads. One more fails.
+    resolve_jobs_count = 1_024;
+    /// Client: connections that a host has as a client at once, those included that are not open yet. One more is refused.
+    client_connections_count = 10_000;
+    /// Client: connections that one service thread opens at once. Further ones wait for their turn.
+    client_dials_count = 256;
     /// Client: redirects that are followed for one request. One more fails it.
     redirects_count = 10;
     /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time

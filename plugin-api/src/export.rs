@@ -374,6 +374,7 @@ pub const fn entries<const N: usize>(exports: &[Export]) -> [ProtocolEntry; N] {
         session: ptr::null(),
         handshake: ptr::null(),
         http: ptr::null(),
+        client: ptr::null(),
     };
     let mut entries = [NOTHING; N];
     let mut i = 0;

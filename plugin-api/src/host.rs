@@ -1,8 +1,18 @@
 //! The host as a plugin sees it.
 
-use std::{any::TypeId, ffi::c_void, fmt, ptr, sync::Arc, time::Duration};
+use std::{
+    any::{Any, TypeId},
+    ffi::c_void,
+    fmt, ptr,
+    sync::Arc,
+    time::Duration,
+};
 
-use crate::{ExchangeHandle, ExchangeId, SessionHandle, SessionId, Sessions, abi};
+use crate::{
+    ClientRequest, ConnectId, ConnectRefused, ExchangeHandle, ExchangeId, SessionHandle, SessionId,
+    Sessions, abi,
+    client::{explain, give, take_back},
+};
 
 /// The host, as an instance of a protocol sees it. Valid for ever, on all threads; cheap to copy.
 #[derive(Clone, Copy)]
@@ -95,6 +105,52 @@ impl Host {
     #[must_use]
     pub const fn session(&self, id: SessionId) -> SessionHandle {
         SessionHandle::new(*self, id)
+    }
+
+    /// Opens a connection as a client, from any thread. What comes of it is a session of the same instance, with
+    /// [`Role::Client`](crate::Role::Client): [`Instance::open`](crate::Instance::open) makes its value, and finds `value` by
+    /// [`Session::given`](crate::Session::given); `()` for none. Where nothing comes of it
+    /// [`Instance::on_connect_error`](crate::Instance::on_connect_error) is told.
+    ///
+    /// The connection lives on the service thread whose hook is running, and else on the next one in turn. In
+    /// [`Instance::new`](crate::Instance::new) it is asked for too, and begun when the instance serves.
+    ///
+    /// Certificates of authorities that a request names are read from disk by the first one that names them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request, or that nothing more is opened; `value` is dropped.
+    pub fn connect(
+        &self,
+        request: ClientRequest,
+        value: impl Any + Send,
+    ) -> Result<ConnectId, ConnectRefused> {
+        let given = give(Box::new(value));
+        let (mut number, mut why) = (0, String::new());
+        // SAFETY: `Host::from_raw` promises the calls; the request and both places outlive this one.
+        let status = request.lend(|request| unsafe {
+            (self.calls().connect)(
+                self.raw.context,
+                request,
+                &raw const given,
+                &raw mut number,
+                abi::Explain(explain),
+                (&raw mut why).cast(),
+            )
+        });
+        if status == abi::STATUS_OK {
+            return Ok(ConnectId(number));
+        }
+        // SAFETY: the host has not taken it.
+        drop(unsafe { take_back(given.value) });
+        Err(ConnectRefused::new(status, why))
+    }
+
+    /// Gives up a connection that is not open yet: [`Instance::on_connect_error`](crate::Instance::on_connect_error) is told,
+    /// and it is not tried again. One that is open, or has ended, is left alone.
+    pub fn give_up(&self, connect: ConnectId) {
+        // SAFETY: `Host::from_raw` promises the calls.
+        unsafe { (self.calls().give_up)(self.raw.context, connect.0) };
     }
 
     /// The exchange of that id, whether it is still there or not.

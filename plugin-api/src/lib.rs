@@ -362,6 +362,7 @@
 
 mod bridge;
 mod call;
+mod client;
 mod error;
 mod exchange;
 mod exchange_handle;
@@ -399,6 +400,9 @@ pub use hotsocket_abi as abi;
 pub use hotsocket_abi::StaticPlugin;
 
 pub use call::{Call, FrameSink, Request, Stop};
+pub use client::{
+    Client, ClientRequest, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next,
+};
 pub use error::PluginError;
 pub use exchange::Exchange;
 pub use exchange_handle::{ExchangeHandle, ExchangeId};
@@ -425,12 +429,13 @@ pub use tls::{Tls, TlsVersion};
 /// Everything that a plugin usually names.
 pub mod prelude {
     pub use crate::{
-        Admission, Agreed, AskAgain, BodyDelivery, BodyPiece, Call, Close, CloseCode, ClosedBy,
-        Codec, Connection, ConnectionOption, Delivery, EndedBy, Exchange, ExchangeEnd,
-        ExchangeHandle, ExchangeId, Extension, Extensions, FieldError, Fields, FileSent,
-        FramePiece, FrameSink, Handshake, Host, HttpHandler, HttpInstance, Instance, Kind, Message,
-        NoOptions, Opcode, Parameters, Piece, PluginError, Policy, PolicyRequest, PostError,
-        Protocol, Refusal, Request, Response, Rsv, Sent, ServesHttp, Session, SessionHandle,
-        SessionId, Sessions, SetError, SlowPolicy, Stop, TimerId, Verdict, export_plugin,
+        Admission, Agreed, AskAgain, BodyDelivery, BodyPiece, Call, Client, ClientRequest, Close,
+        CloseCode, ClosedBy, Codec, ConnectError, ConnectId, ConnectRefused, ConnectStage,
+        Connection, ConnectionOption, Delivery, EndedBy, Exchange, ExchangeEnd, ExchangeHandle,
+        ExchangeId, Extension, Extensions, FieldError, Fields, FileSent, FramePiece, FrameSink,
+        Handshake, Host, HttpHandler, HttpInstance, Instance, Kind, Message, Next, NoOptions,
+        Opcode, Parameters, Piece, PluginError, Policy, PolicyRequest, PostError, Protocol,
+        Refusal, Request, Response, Role, Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId,
+        Sessions, SetError, SlowPolicy, Stop, TimerId, Verdict, export_plugin,
     };
 }

@@ -124,6 +124,8 @@ impl CloseCode {
     pub const SERVICE_RESTART: Self = Self(1012);
     /// Overloaded: connect again later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 1014: a server behind this one answers as it should not, or not at all.
+    pub const BAD_GATEWAY: Self = Self(1014);
 }
 
 impl From<u16> for CloseCode {

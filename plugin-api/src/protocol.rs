@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    Close, Extensions, Handshake, Host, Message, Parameters, Piece, PluginError, Refusal, Request,
-    Session, TimerId,
+    Client, Close, ConnectError, Extensions, Handshake, Host, Message, Next, Parameters, Piece,
+    PluginError, Refusal, Request, Session, TimerId,
 };
 
 /// A protocol: one value per session.
@@ -171,6 +171,28 @@ pub trait Instance: Send + Sync + Sized + 'static {
         parameters: &Parameters<'_>,
     ) -> bool {
         true
+    }
+
+    /// A server has accepted an opening handshake of ours, as it should: the last look at its answer, before there is a
+    /// session.
+    ///
+    /// # Errors
+    ///
+    /// Why the answer will not do. The connection is closed, and [`on_connect_error`](Self::on_connect_error) is told. A
+    /// panic does the same.
+    fn on_answer(&self, answer: &Client) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// A server redirects us to the URL `to`, and the host would follow. False makes a failure of it, which
+    /// [`on_connect_error`](Self::on_connect_error) is told. A panic does the same.
+    fn on_redirect(&self, answer: &Client, to: &str) -> bool {
+        true
+    }
+
+    /// A connection that was asked for by [`Host::connect`] could not be opened: says what follows. A panic gives it up.
+    fn on_connect_error(&self, error: &mut ConnectError) -> Next {
+        Next::Usual
     }
 
     /// A newer instance serves new sessions from now on, or none does; those of this one go on, and one whose opening

@@ -10,7 +10,8 @@ use std::{
 };
 
 use crate::{
-    CloseCode, Host, Kind, Message, SessionHandle, SessionId, Sessions, Tls, abi,
+    CloseCode, ConnectId, Host, Kind, Message, SessionHandle, SessionId, Sessions, Tls, abi,
+    client::take_back,
     facts::Facts,
     handle::{code_to_abi, kind_to_abi, whole},
     shim::handshake::take_over,
@@ -221,6 +222,18 @@ impl Session {
         let learnt = unsafe { take_over(learnt) }?;
         learnt.downcast().ok().map(|value| *value)
     }
+
+    /// What [`Host::connect`] was given for this session: in [`Instance::open`](crate::Instance::open) and
+    /// [`on_open`](crate::Protocol::on_open), once. None where we are the server, and when it was taken before; or what was
+    /// given is no `T`, and is dropped.
+    #[must_use]
+    pub fn given<T: Any>(&self) -> Option<T> {
+        // SAFETY: the calls are valid during the hook.
+        let given = unsafe { (self.calls().take_given)(self.raw.context) };
+        // SAFETY: the host hands back what `connect` of the same plugin gave, once; it is ours from then on.
+        let given = unsafe { take_back(given) }?;
+        given.downcast().ok().map(|value| *value)
+    }
 }
 
 /// Facts.
@@ -308,6 +321,18 @@ impl Session {
     #[must_use]
     pub fn role(&self) -> Role {
         Facts::role(self)
+    }
+
+    /// Of a client session: what [`Host::connect`] gave for it.
+    #[must_use]
+    pub fn connect_id(&self) -> Option<ConnectId> {
+        self.number(abi::FACT_CONNECT).map(ConnectId)
+    }
+
+    /// Of a client session: the URL that it was opened to, after redirects, without name and password.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.words(abi::FACT_URL)
     }
 
     /// What carries the connection.

@@ -3,6 +3,7 @@
 //! A session's state is a box of the author's value and nothing else, so a protocol without fields costs no memory per
 //! session; the host is found through the thread's state.
 
+mod client;
 pub(crate) mod extension;
 pub(crate) mod handshake;
 pub(crate) mod http;
@@ -34,6 +35,7 @@ impl<I: Instance> Shims<I> {
     /// With all that an author's instance may have to say.
     pub(crate) const ENTRY: abi::ProtocolEntry = abi::ProtocolEntry {
         handshake: &Self::HANDSHAKE,
+        client: &Self::CLIENT,
         ..Self::ENTRY_PER_SESSION
     };
 
@@ -44,6 +46,7 @@ impl<I: Instance> Shims<I> {
         session: &Self::SESSION,
         handshake: std::ptr::null(),
         http: std::ptr::null(),
+        client: std::ptr::null(),
     };
 
     const HANDSHAKE: abi::HandshakeBlock = abi::HandshakeBlock {
@@ -51,6 +54,13 @@ impl<I: Instance> Shims<I> {
         extension: allows_extension::<I>,
         request: handshake::request::<I>,
         forget: handshake::forget,
+    };
+
+    const CLIENT: abi::ClientBlock = abi::ClientBlock {
+        size: size_of::<abi::ClientBlock>(),
+        answered: client::answered::<I>,
+        redirected: client::redirected::<I>,
+        failed: client::failed::<I>,
     };
 
     const SESSION: abi::SessionBlock = abi::SessionBlock {

@@ -4,11 +4,12 @@
 use std::mem::{offset_of, size_of};
 
 use hotsocket_plugin::abi::{
-    Agreement, Bytes, Close, Declaration, Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock,
-    ExtensionCall, ExtensionCalls, ExtensionEntry, FramePiece, Handshake, HandshakeBlock,
-    HandshakeCalls, Host, HostCalls, HttpBlock, InstanceBlock, Judged, LAYOUT_NAMES, Layouts,
-    PluginBlock, PolicyBlock, PolicyCalls, PolicyEntry, ProtocolEntry, Session, SessionBlock,
-    SessionCalls, Stamp, StampedManifest,
+    Agreement, Bytes, Client, ClientBlock, ClientCalls, Close, ConnectRequest, Declaration,
+    Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock, ExtensionCall, ExtensionCalls,
+    ExtensionEntry, Field, FramePiece, Given, Handshake, HandshakeBlock, HandshakeCalls, Host,
+    HostCalls, HttpBlock, InstanceBlock, Judged, LAYOUT_NAMES, Layouts, PluginBlock, PolicyBlock,
+    PolicyCalls, PolicyEntry, ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp,
+    StampedManifest,
 };
 
 /// Checks that the fields follow each other in this order, eight bytes apart, and that nothing comes after them.
@@ -29,7 +30,7 @@ fn tables_are_where_they_were() {
         policies policy_count);
     assert_words!(PolicyEntry: size instance policy);
     assert_words!(ExtensionEntry: size instance extension);
-    assert_words!(ProtocolEntry: size instance session handshake http);
+    assert_words!(ProtocolEntry: size instance session handshake http client);
     assert_words!(Layouts: size header blocks count);
     assert_words!(PluginBlock: size start);
     assert_words!(InstanceBlock: size create retire destroy thread_create thread_destroy);
@@ -37,9 +38,9 @@ fn tables_are_where_they_were() {
     assert_words!(Host: context calls);
     assert_words!(Session: context calls thread);
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
-        set_deadline set_timer cancel_timer fact_number fact_bytes field tag take_learnt fail);
+        set_deadline set_timer cancel_timer fact_number fact_bytes field tag take_learnt take_given fail);
     assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail
-        linked_data);
+        linked_data connect give_up);
     assert_words!(HandshakeBlock: size extension request forget);
     assert_words!(Handshake: context calls thread);
     assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at tag offered choose add_field
@@ -49,6 +50,10 @@ fn tables_are_where_they_were() {
     assert_words!(ExchangeCalls: size fact_number fact_bytes field field_at tag add_field respond start send
         finish respond_file close_after abort queued_bytes ask_writable pause resume set_timer
         cancel_timer fail);
+    assert_words!(ClientBlock: size answered redirected failed);
+    assert_words!(Client: context calls thread);
+    assert_words!(ClientCalls: size fact_number fact_bytes field field_at given take_given refuse again
+        retarget give_up fail);
     assert_words!(PolicyBlock: size created accept connection certificate request handshake destroyed);
     assert_words!(Judged: context calls thread);
     assert_words!(PolicyCalls: size fact_number fact_bytes field field_at tag set_tag set_option
@@ -67,6 +72,17 @@ fn values_are_where_they_were() {
     assert_eq!(offset_of!(FramePiece<'_>, opcode), 0);
     assert_eq!(offset_of!(FramePiece<'_>, flags), 4);
     assert_eq!(offset_of!(FramePiece<'_>, payload), 8);
+    assert_eq!(size_of::<Field<'_>>(), 32);
+    assert_eq!(size_of::<Given>(), 16);
+    assert_eq!(size_of::<ConnectRequest<'_>>(), 192);
+    assert_eq!(offset_of!(ConnectRequest<'_>, url), 8);
+    assert_eq!(offset_of!(ConnectRequest<'_>, subprotocols), 56);
+    assert_eq!(offset_of!(ConnectRequest<'_>, fields), 72);
+    assert_eq!(offset_of!(ConnectRequest<'_>, tls), 88);
+    assert_eq!(offset_of!(ConnectRequest<'_>, pin), 96);
+    assert_eq!(offset_of!(ConnectRequest<'_>, flags), 144);
+    assert_eq!(offset_of!(ConnectRequest<'_>, within_ms), 152);
+    assert_eq!(offset_of!(ConnectRequest<'_>, retry_most_ms), 184);
     assert_eq!(size_of::<Agreement>(), 24);
     assert_eq!(offset_of!(Agreement, state), 0);
     assert_eq!(offset_of!(Agreement, rsv), 8);

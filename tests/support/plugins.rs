@@ -6,8 +6,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The plugins that are shipped, by the name of their library.
-const SHIPPED: [&str; 8] = [
+const SHIPPED: [&str; 9] = [
     "echo",
+    "bridge",
     "broadcast",
     "increment",
     "permessage_deflate",
@@ -21,7 +22,8 @@ const SHIPPED: [&str; 8] = [
 const EXAMPLES: [&str; 1] = ["server_sent_events"];
 
 /// The fixtures of `tests/fixtures`, by the name of their library.
-const FIXTURES: [&str; 13] = [
+const FIXTURES: [&str; 14] = [
+    "caller",
     "marker",
     "lives",
     "panics",

@@ -36,6 +36,8 @@ pub enum Change {
     TrustedProxies,
     /// Names of peers are looked up from now on, or no longer.
     ReverseNames,
+    /// Another proxy is asked for connections that the host opens.
+    Client,
     /// Other vhosts beside the default one, or something else in one of them.
     Vhosts,
     /// Other certificates, or other rules of TLS, for handshakes that begin afterwards.
@@ -91,6 +93,14 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (
             "limits.file_jobs_count",
             was.file_jobs_count != is.file_jobs_count,
+        ),
+        (
+            "limits.resolve_threads_count",
+            was.resolve_threads_count != is.resolve_threads_count,
+        ),
+        (
+            "limits.resolve_jobs_count",
+            was.resolve_jobs_count != is.resolve_jobs_count,
         ),
         (
             "limits.control_request_bytes",
@@ -149,6 +159,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
             Change::ReverseNames,
             running.reverse_names != new.reverse_names,
         ),
+        (Change::Client, running.client != new.client),
         (Change::Vhosts, running.vhosts != new.vhosts),
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
@@ -200,7 +211,7 @@ mod tests {
                 "allowed_origins": ["*"],
                 "mounts": {"/": {"files": "www"}}, "default_http": "cgi", "error_pages": {"404": "404.html"},
                 "listen": ["127.0.0.1:1"], "server_header": true, "access_log": {"file": "-"},
-                "trusted_proxies": ["10.0.0.0/8"], "reverse_names": true,
+                "trusted_proxies": ["10.0.0.0/8"], "reverse_names": true, "client": {"proxy": "p:1"},
                 "limits": {"message_bytes": 9}, "log": {"level": "warn"}}"#,
         );
         let all = vec![
@@ -216,6 +227,7 @@ mod tests {
             Change::Listen,
             Change::TrustedProxies,
             Change::ReverseNames,
+            Change::Client,
             Change::Limits,
             Change::Log,
         ];

@@ -6,6 +6,7 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use tracing::level_filters::LevelFilter;
 
+use super::client::{ClientConfig, client};
 use super::error::{ConfigError, Fault};
 use super::level::{LEVELS, parse_level};
 use super::listen::listen;
@@ -32,6 +33,7 @@ pub(super) struct File {
     pub(super) trusted_proxies: Vec<Located<String>>,
     pub(super) run_as: WrittenRunAs,
     pub(super) reverse_names: bool,
+    pub(super) client: ClientConfig,
     /// What stands at the top.
     pub(super) default: WrittenVhost,
     pub(super) vhosts: Vec<WrittenVhost>,
@@ -64,6 +66,7 @@ const KEYS: &[&str] = &[
     "trusted_proxies",
     "run_as",
     "reverse_names",
+    "client",
     "vhosts",
     "limits",
     "log",
@@ -121,6 +124,7 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "reverse_names" => {
                 file.reverse_names = reader.flag(value, "reverse_names").unwrap_or_default();
             }
+            "client" => file.client = client(value, reader),
             "vhosts" => file.vhosts = vhosts(value, reader),
             "limits" => limits(value, &mut file, reader),
             "log" => file.log = log(value, reader),

@@ -2,7 +2,7 @@
 //!
 //! `file.rs` reads exactly what may be written, `vhost.rs` what there is once per vhost,
 //! `mounts.rs` and `http.rs` the parts of it that are HTTP, `tls.rs` the part `tls`, `listen.rs` the part `listen` and
-//! `listener.rs` what is set for the connections of a listener, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
+//! `listener.rs` what is set for the connections of a listener, `client.rs` the part `client`, `run_as.rs` the part `run_as`, `overrides.rs` the flags and the
 //! environment, `resolve.rs` makes a [`Config`] of all of them, `judge.rs` says whether its parts fit together, whoever filled
 //! it in, `diff.rs` says what of a new one a running host can take. Knows no socket and no plugin.
 
@@ -20,6 +20,7 @@ use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
 use crate::wire::network::Network;
 
+mod client;
 mod control;
 mod diff;
 mod error;
@@ -40,6 +41,7 @@ mod source;
 mod tls;
 mod vhost;
 
+pub use client::ClientConfig;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
@@ -75,6 +77,8 @@ pub struct Config {
     pub run_as: Option<RunAs>,
     /// Whether the names of peers are looked up.
     pub reverse_names: bool,
+    /// What holds for connections that the host opens.
+    pub client: ClientConfig,
     /// The vhost of requests that name no other.
     pub default: VhostConfig,
     /// Those that have names.
@@ -115,6 +119,7 @@ impl Default for Config {
             control: None,
             control_group: None,
             reverse_names: false,
+            client: ClientConfig::default(),
             trusted_proxies: Vec::new(),
             run_as: None,
             default: VhostConfig::default(),

@@ -142,6 +142,7 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         control: Some(place.map_or(ControlPlace::Usual, ControlPlace::At)),
         control_group,
         reverse_names: written.reverse_names,
+        client: written.client,
         trusted_proxies: networks(&written.trusted_proxies, reader),
         run_as,
         default,

@@ -6,7 +6,7 @@
 //! bounds the time, and calls [`Opening::expired`] when that is over. To go elsewhere before the handshake is answered, such
 //! as after a redirect, is to begin another [`Opening`].
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     connection::answer_body::{AnswerBody, AnswerBodyEvent},
@@ -146,11 +146,17 @@ pub enum OpeningCause {
     #[error("the connection was closed without an answer")]
     Ended,
     /// It took too long.
-    #[error("no answer in time")]
+    #[error("no answer in time: see limits.dial_ms, or the time that was given")]
     Late,
     /// What the transport has to say.
     #[error("{0}")]
     Transport(String),
+    /// Our side gave it up.
+    #[error("{0}")]
+    GivenUp(String),
+    /// The caller has something against the answer.
+    #[error("the answer was refused: {0}")]
+    Unwanted(Cow<'static, str>),
 }
 
 impl Opening {

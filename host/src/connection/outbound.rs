@@ -7,6 +7,9 @@ use crate::wire::frame_header::{Decoded, FrameHeader, HEADER_BYTES};
 use crate::wire::mask::{MaskingKey, apply_mask};
 use crate::wire::{MessageKind, Opcode};
 
+/// How much is copied before it is masked; a multiple of the key.
+const MASKED_BYTES: usize = 4 << 10;
+
 /// Whether frames are masked, and where the keys come from. Section 5.3: keys must not be predictable.
 pub enum Masking<'a> {
     /// A server does not mask.
@@ -15,7 +18,19 @@ pub enum Masking<'a> {
     Keys(&'a mut dyn FnMut() -> MaskingKey),
 }
 
-impl Masking<'_> {
+/// What gives keys for as long as a thread lives.
+pub type KeySource = dyn FnMut() -> MaskingKey;
+
+impl<'a> Masking<'a> {
+    /// With keys of this source, for a client; without any, for a server.
+    #[inline]
+    pub fn with(keys: Option<&'a mut KeySource>) -> Self {
+        match keys {
+            None => Self::None,
+            Some(keys) => Masking::Keys(keys),
+        }
+    }
+
     #[inline]
     pub(super) fn key(&mut self) -> Option<MaskingKey> {
         match self {
@@ -270,8 +285,17 @@ pub(super) fn put_frame_with(
     let start = out.len() + len;
     out.extend_from_slice(&header);
     out.truncate(start);
-    out.extend_from_slice(payload);
-    if let Some(key) = key {
+    match key {
+        None => out.extend_from_slice(payload),
+        Some(key) => copy_masked(out, payload, key),
+    }
+}
+
+/// Masks in the copy: a piece at a time, while it is in the nearest cache.
+fn copy_masked(out: &mut Vec<u8>, payload: &[u8], key: MaskingKey) {
+    for piece in payload.chunks(MASKED_BYTES) {
+        let start = out.len();
+        out.extend_from_slice(piece);
         apply_mask(&mut out[start..], key);
     }
 }

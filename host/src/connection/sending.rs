@@ -55,7 +55,7 @@ pub enum Framed {
     Now,
     /// Behind the message that was begun: RFC 6455 section 5.4 lets no other message come between its fragments.
     AfterMessage,
-    /// Never: on this connection messages become other frames.
+    /// Never: on this connection messages become other frames, by extensions or by masks.
     Extended,
     /// Never: the closing handshake has begun.
     Closed,
@@ -88,6 +88,8 @@ pub struct Sending {
     outbound: Outbound,
     pub(super) state: State,
     pub(super) extensions: Option<Box<Extended>>,
+    /// Each frame is masked with a key of its own, so none is shared with other connections.
+    pub(super) is_client: bool,
     /// How it ends, from the moment that is known until it has been told.
     report: Option<Box<CloseReport>>,
 }
@@ -98,6 +100,7 @@ impl Default for Sending {
             outbound: Outbound::default(),
             state: State::Open,
             extensions: None,
+            is_client: false,
             report: None,
         }
     }
@@ -174,7 +177,7 @@ impl Sending {
     pub fn takes_framed(&self) -> Framed {
         if self.state != State::Open {
             Framed::Closed
-        } else if self.extensions.is_some() {
+        } else if self.extensions.is_some() || self.is_client {
             Framed::Extended
         } else if self.outbound.is_between_messages() {
             Framed::Now
@@ -189,11 +192,12 @@ impl Sending {
         self.outbound.is_between_messages()
     }
 
-    /// What a whole message becomes. As server only: no two frames of a client are masked alike. For a key, one of its
-    /// connections makes the frames with [`Self::message`], and they are appended to the output of the others, each
+    /// What a whole message becomes; no two frames of a client are masked alike. For a key, one of its connections
+    /// makes the frames with [`Self::message`], and they are appended to the output of the others, each
     /// when [`Self::takes`] says.
     pub fn framed_as(&self) -> FramedAs {
         match &self.extensions {
+            _ if self.is_client => FramedAs::Own,
             None => FramedAs::Plain,
             Some(extended) => extended.chain.key().map_or(FramedAs::Own, FramedAs::Key),
         }

@@ -34,6 +34,13 @@ impl WebSocket {
         websocket
     }
 
+    /// The client's end of such a WebSocket. All its frames are to be masked.
+    pub fn client(chain: ExtensionChain) -> Self {
+        let mut websocket = Self::with_extensions(chain);
+        websocket.sending.is_client = true;
+        websocket
+    }
+
     /// Looks for the next event in `input`, as [`Inbound::next`] does, and answers control frames into `out`.
     #[inline]
     pub fn next<'a>(

@@ -59,6 +59,7 @@ impl Context {
                     None => exchange.site.send_files(port, *answer),
                 });
             }
+            Command::Resolved(id, number, found) => io.resolved(id, number, found),
             Command::Warmed(id, number, read) => io.warmed(id, number, read.map_err(Into::into)),
             Command::PeerName(id, address, name) => learn_peer_name((id, address), &name, io),
             Command::All(set, operation) => {
@@ -70,11 +71,7 @@ impl Context {
             }
             Command::Broadcast(set, frame, slow) => self.gather(set, &frame, slow, io),
             Command::Install(vhosts) => {
-                let protocols = |key| {
-                    let mut all = vhosts.iter().flat_map(|routes| routes.protocols.values());
-                    all.any(|route| route.instance == key)
-                };
-                self.instances.install(protocols);
+                self.instances.install(|key| vhosts.serves(key));
                 let extensions = |key| {
                     let mut all = vhosts.iter().flat_map(|routes| &routes.extensions);
                     all.any(|route| route.instance == key)
@@ -93,9 +90,19 @@ impl Context {
                 self.answer_fields_bytes = limits.answer_fields_bytes;
                 self.tags_bytes = limits.tags_bytes;
                 io.limit(&limits);
+                self.hub.clients().set_most(limits.client_connections_count);
+                self.limits = limits;
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
+            Command::Connect(slot) => {
+                if let Some(connecting) = slot.take() {
+                    self.connect(*connecting, io);
+                }
+            }
+            Command::GiveUp(number) => {
+                self.give_up_client(number, ClosedBy::Protocol, "nobody wants it any more", io);
+            }
             Command::Drain => self.drain(io),
             Command::Stop(after_ms) => io.stop_after(after_ms),
         }
@@ -200,6 +207,7 @@ impl Context {
 
     fn drain_instances(&mut self, keys: &[u64], io: &mut Io) {
         self.deliver_all(io);
+        self.give_up_clients(Some(keys), "the plugin was replaced", io);
         for id in io.ids() {
             self.drain_exchange(id, keys, io);
             let Some(session) = io.session(id) else {
@@ -217,7 +225,9 @@ impl Context {
     }
 
     fn drain(&mut self, io: &mut Io) {
+        self.is_draining = true;
         io.drain();
+        self.give_up_clients(None, "the host is going away", io);
         self.deliver_all(io);
         for id in io.ids() {
             io.drain_http(id);

@@ -9,7 +9,7 @@ use crate::{
         handler::{ProtocolFacts, ThreadState},
         held_head::HeldHead,
         http_handler::ExchangeState,
-        offload::FileDesk,
+        offload::OffloadDesk,
         site::Site,
         tags::Tags,
         told::Told,
@@ -151,7 +151,7 @@ pub struct ExchangeCall<'a, 'p> {
     pub(super) peer: Peer,
     /// The connection; none once the exchange has ended.
     pub(super) port: Option<&'a mut HttpPort<'p>>,
-    pub(super) desk: &'a FileDesk,
+    pub(super) desk: &'a OffloadDesk,
     pub(super) protocol: &'a ProtocolFacts,
     pub(crate) thread: ThreadState,
     /// How many bytes of fields an answer may have.

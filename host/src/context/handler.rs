@@ -9,6 +9,8 @@ use crate::{
     context::{
         handshake::HandshakeCall,
         http_handler::{HttpFacts, HttpHandler},
+        outgoing::ClientCall,
+        routes::Route,
         session::SessionCall,
     },
     net::{peer::Peer, service::Delivered, tls::TlsFacts, token::ConnectionId},
@@ -185,6 +187,46 @@ pub trait ProtocolHandler: Hosted {
     /// The part of it that answers HTTP, if [`ProtocolFacts::http`] says that there is one.
     fn http(&self) -> Option<&dyn HttpHandler> {
         None
+    }
+
+    /// The last look at the answer of a server that has accepted an opening handshake of ours; false refuses it.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; the answer is refused.
+    fn answered(&self, call: &mut ClientCall<'_>) -> Result<bool, Fault> {
+        let _ = call;
+        Ok(true)
+    }
+
+    /// Whether a redirect of an opening handshake of ours is followed.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; it is not.
+    fn redirected(&self, call: &mut ClientCall<'_>) -> Result<bool, Fault> {
+        let _ = call;
+        Ok(true)
+    }
+
+    /// A connection that we were to open could not be opened.
+    ///
+    /// # Errors
+    ///
+    /// When the hook failed; it is not tried again.
+    fn connect_failed(&self, call: &mut ClientCall<'_>) -> Result<(), Fault> {
+        let _ = call;
+        Ok(())
+    }
+
+    /// It gets new sessions from here on, by this route. Told again with each change of what is served.
+    fn serves(&self, route: &Route) {
+        let _ = route;
+    }
+
+    /// Whether it is linked into the program.
+    fn is_linked(&self) -> bool {
+        false
     }
 
     /// Whether an extension may be used with a session to be, beside what [`ProtocolFacts::extensions`] says.

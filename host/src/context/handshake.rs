@@ -7,11 +7,13 @@ use crate::{
         handler::{LearntState, ProtocolHandler, RequestFacts, ThreadState, Verdict},
         instances::{Instance, report},
         judging::Granted,
+        outgoing::Outgoing,
         policy::PolicyHandler,
         tags::Tags,
     },
     net::peer::AddressBytes,
     wire::{
+        answer_head::HeldAnswer,
         fields::{BadField, Fields},
         request_head::RequestHead,
     },
@@ -307,9 +309,36 @@ pub(crate) struct Kept {
     tags: Option<Arc<Tags>>,
     /// Bytes of a message, at most, where a policy has said so.
     pub(crate) message_bytes: Option<u64>,
+    /// Of one that we have opened, or are to open.
+    pub(crate) client: Option<Box<Outgoing>>,
 }
 
 impl Kept {
+    /// Of a connection that we are to open.
+    pub(crate) fn of_client(outgoing: Outgoing) -> Self {
+        Self {
+            client: Some(Box::new(outgoing)),
+            ..Self::default()
+        }
+    }
+
+    /// What there is to keep of the answer that opens it. `names` are the fields that the manifest names.
+    pub(crate) fn keep_answer(
+        &mut self,
+        answer: &HeldAnswer,
+        names: &[String],
+        subprotocol: Option<&str>,
+    ) {
+        let fields = answer.fields.iter();
+        let place = |name: &[u8]| {
+            let is_meant = |kept: &String| kept.as_bytes().eq_ignore_ascii_case(name);
+            names.iter().position(is_meant)
+        };
+        let kept = fields.filter_map(|(name, value)| Some((place(name)? as u32, value.into())));
+        self.fields = kept.collect();
+        self.subprotocol = subprotocol.map(Into::into);
+    }
+
     /// What there is to keep, if there is anything. `names` are the fields that the manifest names.
     pub(crate) fn of(
         head: &RequestHead<'_>,
@@ -332,6 +361,7 @@ impl Kept {
             learnt,
             tags: (!granted.tags.is_empty()).then(|| Arc::clone(&granted.tags)),
             message_bytes: granted.message_bytes,
+            client: None,
         };
         (!kept.is_empty()).then(|| Box::new(kept))
     }
@@ -359,9 +389,10 @@ impl Kept {
             learnt,
             tags,
             message_bytes,
+            client,
         } = self;
         let said = subprotocol.is_none() && tags.is_none() && message_bytes.is_none();
-        said && peer_name.is_none() && fields.is_empty() && learnt.is_none()
+        said && peer_name.is_none() && fields.is_empty() && learnt.is_none() && client.is_none()
     }
 }
 

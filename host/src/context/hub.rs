@@ -1,6 +1,12 @@
 //! From anywhere to a session: commands by id or by set, to the service thread that owns it.
 
-use std::{cell::RefCell, collections::VecDeque, net::IpAddr, ptr, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    ptr,
+    sync::Arc,
+};
 
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -8,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connection::content::FileAnswer,
     context::{
+        client_share::{ClientShare, thread_of},
+        outgoing::{ConnectSlot, Connecting},
         roster::{Roster, SetId},
         vhosts::Vhosts,
     },
@@ -78,6 +86,8 @@ pub enum Command {
     File(ConnectionId, u32, Box<FileAnswer>),
     /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
     Warmed(ConnectionId, u32, Result<(), Errno>),
+    /// The addresses of a name that a connection is dialled to, by the number of the lookup; or why there are none.
+    Resolved(ConnectionId, u32, Result<Vec<SocketAddr>, String>),
     /// The address of the peer of a connection has this name.
     PeerName(ConnectionId, IpAddr, Arc<str>),
     /// New sessions and exchanges are bound by these routes.
@@ -88,6 +98,10 @@ pub enum Command {
     Listen(Arc<ListenChange>),
     /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
+    /// A connection is to be opened.
+    Connect(Arc<ConnectSlot>),
+    /// Nobody wants a connection any more that is not open, by its number.
+    GiveUp(u64),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
     /// The service thread ends after so many milliseconds, whatever is still open then.
@@ -130,6 +144,7 @@ pub enum PostError {
 #[derive(Debug)]
 pub struct Hub {
     threads: Box<[Thread]>,
+    clients: ClientShare,
 }
 
 #[derive(Debug)]
@@ -192,6 +207,44 @@ impl Hub {
         });
         Self {
             threads: threads.collect(),
+            clients: ClientShare::new(Limits::default().client_connections_count),
+        }
+    }
+
+    /// What the service threads have in common of the connections that they open.
+    pub(crate) fn clients(&self) -> &ClientShare {
+        &self.clients
+    }
+
+    /// Where a connection is to live that is asked for by this thread: on the service thread whose turn it is running, and
+    /// else on the next one.
+    pub(crate) fn thread_for_client(&self) -> usize {
+        let running = TURN.with_borrow(|turn| {
+            let ours = turn.as_ref().filter(|turn| ptr::eq(turn.hub, self));
+            ours.map(|turn| turn.thread)
+        });
+        running.unwrap_or_else(|| self.clients.next_thread(self.threads.len()))
+    }
+
+    /// Has a connection opened. From any thread.
+    ///
+    /// # Errors
+    ///
+    /// What was to be opened, when too much waits for its service thread.
+    pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), Box<Connecting>> {
+        let thread = thread_of(connecting.number);
+        let slot = Arc::new(ConnectSlot::new(connecting));
+        let queued = self.queue(thread, Command::Connect(Arc::clone(&slot)));
+        match queued {
+            Ok(()) => Ok(()),
+            Err(_) => slot.take().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Gives up a connection that is not open, by its number. From any thread.
+    pub(crate) fn give_up(&self, number: u64) {
+        if let Some(thread) = self.threads.get(thread_of(number)) {
+            thread.mailbox.post_always(Command::GiveUp(number));
         }
     }
 

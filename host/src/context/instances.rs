@@ -75,6 +75,13 @@ impl<H: Hosted + ?Sized> Instances<H> {
         }
     }
 
+    /// New sessions go to others; it ends with its last one.
+    pub(crate) fn retire(&mut self, at: u32) {
+        if let Some(Some(instance)) = self.slots.get_mut(at as usize) {
+            instance.retired = true;
+        }
+    }
+
     /// Counts a session out; the last one of a retired instance takes the instance with it.
     pub(crate) fn leave(&mut self, at: u32) {
         let Some(slot) = self.slots.get_mut(at as usize) else {

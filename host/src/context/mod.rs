@@ -6,7 +6,10 @@
 mod admission;
 mod broadcast;
 mod client;
+pub mod client_request;
+pub(crate) mod client_share;
 mod commands;
+mod connecting;
 pub mod error_pages;
 pub mod exchange;
 pub mod files;
@@ -24,6 +27,7 @@ pub(crate) mod negotiation;
 pub mod offload;
 mod opening;
 pub mod origin;
+pub mod outgoing;
 pub mod own_fields;
 pub mod page;
 pub mod peer_names;

@@ -123,11 +123,7 @@ impl Negotiator<'_> {
     }
 }
 
-/// As client. The client has no I/O yet, so it is shown by tests only.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the client role comes with its I/O")
-)]
+/// As client.
 impl Negotiator<'_> {
     /// The value of Sec-WebSocket-Extensions in our request: all that the protocol lets through.
     pub(crate) fn offer(&mut self, routes: &[ExtensionRoute]) -> String {

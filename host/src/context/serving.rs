@@ -1,18 +1,23 @@
 //! The context of one service thread: [`Service`] carried out with protocols.
 
-use std::{fs::File, ops::Range, sync::Arc};
+use std::{borrow::Cow, fs::File, ops::Range, sync::Arc};
 
 use crate::{
-    connection::{inbound::InboundRules, websocket::CloseReport},
+    connection::{
+        inbound::InboundRules,
+        opening::{Opened, OpeningError},
+        websocket::CloseReport,
+    },
     context::{
         broadcast::Set,
         client::{self, Asks},
+        connecting::Clients,
         exchange::{Doing, Exchange},
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
         judging::{Judging, Ruling},
-        offload::{FileDesk, FileThreads},
+        offload::{OffloadDesk, OffloadThreads},
         request::{self, Asked},
         routes::Routes,
         session::{Session, SessionCall},
@@ -27,12 +32,13 @@ use crate::{
         io,
         peer::Peer,
         port::Port,
+        resolve::Lookup,
         seats::Full,
         service::{Answer, Delivered, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
     wire::{
-        Role,
+        extension::ExtensionChain,
         fields::Fields,
         handshake::{self, Refusal},
         request_head::RequestHead,
@@ -64,7 +70,11 @@ pub struct Context {
     pub(super) answer_fields_bytes: u64,
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
-    pub(super) desk: FileDesk,
+    pub(super) desk: OffloadDesk,
+    pub(super) clients: Clients,
+    pub(super) limits: Arc<Limits>,
+    /// Nothing new is begun.
+    pub(super) is_draining: bool,
     /// Emptied and filled again and again.
     commands: Vec<Command>,
     queue: TurnQueue,
@@ -77,11 +87,11 @@ impl Context {
         thread: usize,
         hub: Arc<Hub>,
         vhosts: Arc<Vhosts>,
-        files: Arc<FileThreads>,
+        files: Arc<OffloadThreads>,
         limits: &Limits,
     ) -> Self {
         Self {
-            desk: FileDesk::new(files, Arc::clone(&hub), thread),
+            desk: OffloadDesk::new(files, Arc::clone(&hub), thread),
             thread,
             hub,
             vhosts,
@@ -93,6 +103,9 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             tags_bytes: limits.tags_bytes,
             judging: Judging::default(),
+            clients: Clients::default(),
+            limits: Arc::new(limits.clone()),
+            is_draining: false,
             commands: Vec::new(),
             queue: TurnQueue::default(),
         }
@@ -313,6 +326,10 @@ impl Service for Context {
         self.desk.warm((id, number), file, range);
     }
 
+    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool {
+        self.desk.resolve(id, lookup)
+    }
+
     fn rules(&self, session: &Session) -> InboundRules {
         let delivery = self
             .instances
@@ -321,13 +338,38 @@ impl Service for Context {
                 instance.handler.facts().delivery
             });
         InboundRules {
-            role: Role::Server,
+            role: session.role(),
             message_bytes: session.message_bytes(self.message_bytes),
             delivery,
         }
     }
 
+    fn answered(
+        &mut self,
+        session: &mut Session,
+        id: ConnectionId,
+        opened: &Opened,
+    ) -> Result<ExtensionChain, Cow<'static, str>> {
+        self.client_answered(session, id, opened)
+    }
+
+    fn dial_failed(
+        &mut self,
+        session: Session,
+        id: ConnectionId,
+        error: Box<OpeningError>,
+        io: &mut Io,
+    ) {
+        self.dial_ended(session, id, &error, io);
+        self.dial_queued(io);
+    }
+
+    fn called(&mut self, number: u64, io: &mut Io) {
+        self.client_due(number, io);
+    }
+
     fn opened(&mut self, session: &mut Session, port: &mut Port<'_>) {
+        self.client_opened(session);
         let set = &mut self.sets[session.set as usize];
         set.members.push(port.id());
         self.hub.roster(self.thread).enter(port.id(), set.id);
@@ -436,6 +478,8 @@ impl Service for Context {
         for _ in 0..ROUNDS {
             self.round(io);
         }
+        // Some may have been opened, so that it is the turn of others.
+        self.dial_queued(io);
         self.deliver_all(io);
     }
 
@@ -447,6 +491,7 @@ impl Service for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
+        self.forget_clients();
         self.instances.clear();
         self.extensions.clear();
         self.judging.clear();

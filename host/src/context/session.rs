@@ -8,6 +8,7 @@ use crate::{
         broadcast::Set,
         handler::{LearntState, ProtocolFacts, SessionState, ThreadState},
         handshake::Kept,
+        outgoing::Outgoing,
     },
     net::{
         peer::{AddressBytes, Peer},
@@ -15,7 +16,7 @@ use crate::{
         tls::TlsFacts,
         token::ConnectionId,
     },
-    wire::{MessageKind, close_code::REASON_BYTES},
+    wire::{MessageKind, Role, close_code::REASON_BYTES},
 };
 
 /// What is kept of a session while it is open. One in each connection, so it is small.
@@ -56,10 +57,31 @@ impl Session {
         self.kept.get_or_insert_default().peer_name = Some(name);
     }
 
-    /// It is open, or will never be: what was learnt and not taken is freed.
+    /// What is kept of it as a client.
+    pub(crate) fn outgoing(&self) -> Option<&Outgoing> {
+        self.kept.as_ref()?.client.as_deref()
+    }
+
+    pub(crate) fn outgoing_mut(&mut self) -> Option<&mut Outgoing> {
+        self.kept.as_mut()?.client.as_deref_mut()
+    }
+
+    /// Our side of the connection.
+    #[inline]
+    pub(crate) fn role(&self) -> Role {
+        match self.outgoing() {
+            Some(_) => Role::Client,
+            None => Role::Server,
+        }
+    }
+
+    /// It is open, or will never be: what was learnt or given and not taken is freed.
     pub(crate) fn forget_learnt(&mut self) {
         if let Some(kept) = &mut self.kept {
             kept.learnt = None;
+            if let Some(outgoing) = &mut kept.client {
+                outgoing.given = None;
+            }
         }
         self.kept.take_if(|kept| kept.is_empty());
     }
@@ -268,6 +290,30 @@ impl SessionCall<'_, '_> {
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&[u8]> {
         self.session.kept.as_ref()?.tag(name)
+    }
+
+    /// Our side of the connection.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.session.role()
+    }
+
+    /// As a client: the number of the connection.
+    #[must_use]
+    pub fn connect_number(&self) -> Option<u64> {
+        Some(self.session.outgoing()?.number)
+    }
+
+    /// As a client: the URL.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        Some(self.session.outgoing()?.request.url.as_str())
+    }
+
+    /// In `open`: what was given for the session, once.
+    pub fn take_given(&mut self) -> Option<usize> {
+        let given = self.session.outgoing_mut()?.given.take()?;
+        Some(given.take())
     }
 
     /// In `open`: what was learnt of the opening handshake, once.

@@ -19,7 +19,7 @@ use crate::{
         },
         handshake::HandshakeCall,
         hub::{Command, Hub, Operation, SlowPolicy},
-        offload::FileThreads,
+        offload::OffloadThreads,
         origin::AllowedOrigins,
         roster::SetId,
         routes::{CertificateRule, Route, Routes},
@@ -295,7 +295,7 @@ impl Bench {
             0,
             Arc::clone(&hub),
             Arc::new(Vhosts::only(routes)),
-            FileThreads::new(&limits),
+            OffloadThreads::new(&limits),
             &limits,
         );
         let settings = Settings::from(&limits);

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    connection::proxy_choice::ProxyChoice,
     context::{
         peer_names::PeerNames,
         routes::{CertificateRule, Routes},
@@ -26,6 +27,7 @@ pub struct Vhosts {
     asks_for_certificates: bool,
     trusted_proxies: Vec<Network>,
     peer_names: Option<Arc<PeerNames>>,
+    proxies: Arc<ProxyChoice>,
 }
 
 impl Vhosts {
@@ -40,6 +42,7 @@ impl Vhosts {
             asks_for_certificates: false,
             trusted_proxies: Vec::new(),
             peer_names: None,
+            proxies: Arc::default(),
         };
         for (hosts, routes) in others {
             for host in hosts {
@@ -92,6 +95,23 @@ impl Vhosts {
     #[must_use]
     pub fn peer_names(&self) -> Option<&PeerNames> {
         self.peer_names.as_deref()
+    }
+
+    /// The same, where these proxies are asked for connections that we open.
+    #[must_use]
+    pub fn asking(self, proxies: Arc<ProxyChoice>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// See [`Self::asking`].
+    pub(crate) fn proxies(&self) -> &ProxyChoice {
+        &self.proxies
+    }
+
+    /// Whether the protocol instance with this key gets new sessions.
+    pub(crate) fn serves(&self, key: u64) -> bool {
+        let mut all = self.iter().flat_map(|routes| routes.protocols.values());
+        all.any(|route| route.instance == key)
     }
 
     /// The same, where a listener leads to the vhosts of these names only; the first is for requests that name none.

@@ -86,7 +86,7 @@ impl<'a> ConnectionSetup<'a> {
     /// When the operating system does not take the value.
     pub fn set_option(&self, option: SocketOption) -> std::io::Result<bool> {
         let is_inet = self.peer.address().is_some();
-        self.transport.with_socket(|socket: SockRef<'_>| {
+        let set = self.transport.with_socket(|socket: SockRef<'_>| {
             match option {
                 SocketOption::NoDelay(_) | SocketOption::KeepaliveS(_) if !is_inet => {
                     return Ok(false);
@@ -103,7 +103,8 @@ impl<'a> ConnectionSetup<'a> {
                 }
             }
             Ok(true)
-        })
+        });
+        set.unwrap_or(Ok(false))
     }
 
     /// The first request has to come within so many milliseconds, if that is sooner than the limit of all.

@@ -346,6 +346,11 @@ impl<S: Service> EventLoop<S> {
                     self.io.serve_timer(&mut self.service, id, timer);
                     self.service.connection_served(&mut self.io);
                 }
+                Due::Attempt(id) => {
+                    self.io.race(id, true);
+                    self.io.touch(id);
+                }
+                Due::Call(number) => self.service.called(number, &mut self.io),
                 Due::Stop => self.io.stop(),
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {

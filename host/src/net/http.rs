@@ -135,7 +135,7 @@ impl<T, E> Io<T, E> {
         match BodyLength::of(&head) {
             Ok(length) => {
                 let exchange = Exchange::new(&head, length, &self.settings.limits);
-                self.start(id, exchange);
+                self.start_exchange(id, exchange);
                 self.request(service, id, &head)
             }
             Err(error) => {
@@ -174,7 +174,7 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    fn start(&mut self, id: ConnectionId, mut exchange: Exchange) {
+    fn start_exchange(&mut self, id: ConnectionId, mut exchange: Exchange) {
         let is_draining = self.is_draining;
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -368,6 +368,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         let (kept, mut port) = link.http_port(lent)?;
         Some(action(kept, &mut port))
@@ -399,7 +400,7 @@ impl<T, E> Io<T, E> {
         why: &Refused,
     ) {
         self.not_pending(id);
-        self.start(id, Exchange::unread());
+        self.start_exchange(id, Exchange::unread());
         self.with_port(id, |kept, port| {
             let exchange = service.unreadable(why, port);
             *kept = Some(exchange);
@@ -447,13 +448,6 @@ impl<T, E> Io<T, E> {
         }
         // Sessions are told when this connection has been served: they may send, and what is gathered is not theirs.
         self.tell_ended_exchanges(service);
-    }
-
-    /// Whether a connection speaks HTTP.
-    #[inline]
-    pub(super) fn speaks_http(&mut self, id: ConnectionId) -> bool {
-        let link = self.slots.get_mut(id);
-        link.is_some_and(|link| matches!(link.stage, Stage::Http(_)))
     }
 
     /// The next request may come, or the connection ends.

@@ -16,6 +16,8 @@ use crate::{
     connection::{
         buffers::BufferPool,
         deadline::DeadlineName,
+        opening::OpeningError,
+        outbound::KeySource,
         websocket::{CloseReport, ClosedBy, Framed},
         write_queue::SharedBytes,
     },
@@ -27,12 +29,14 @@ use crate::{
         link::{Lent, Link, Open, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
+        masking_keys::MaskingKeys,
         peer::Peer,
         port::Port,
         seats::Seats,
         service::{EndedBy, ExchangeEnd},
         settings::Settings,
         slots::Slots,
+        timer_wheel::TimerKey,
         timers::{Due, Timers},
         token::ConnectionId,
         watcher::Watcher,
@@ -87,6 +91,8 @@ pub struct Io<T, E> {
     /// Stretches of files that are to be read from disk.
     pub(crate) cold: Vec<(ConnectionId, Arc<File>, Range<u64>)>,
     pub(crate) date: DateClock,
+    /// For the frames of those whose client we are.
+    pub(crate) keys: Box<KeySource>,
     /// How many requests of the connection that is being served may still begin in this turn.
     pub(crate) requests_left: u64,
     /// How many steps of TLS handshakes may still be done in this part of the turn.
@@ -102,7 +108,15 @@ pub(crate) struct Ended<T> {
     pub(crate) session: T,
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
-    pub(crate) report: CloseReport,
+    pub(crate) how: HowEnded,
+}
+
+/// How it has ended.
+pub(crate) enum HowEnded {
+    /// It was open.
+    Closed(CloseReport),
+    /// We are its client, and it was never open.
+    NotOpened(Box<OpeningError>),
 }
 
 /// An exchange that has ended.
@@ -137,6 +151,7 @@ pub(crate) enum Delivery {
 impl<T, E> Io<T, E> {
     pub(crate) fn new(watcher: Watcher, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
+        let mut keys = MaskingKeys::new();
         Self {
             watcher,
             listeners: Listeners::default(),
@@ -156,6 +171,7 @@ impl<T, E> Io<T, E> {
             gone: Vec::new(),
             cold: Vec::new(),
             date: DateClock::default(),
+            keys: Box::new(move || keys.next()),
             requests_left: 0,
             handshakes_left: 0,
             tell_unannounced_from: 0,
@@ -174,6 +190,22 @@ impl<T, E> Io<T, E> {
     #[must_use]
     pub fn ids(&self) -> Vec<ConnectionId> {
         self.slots.ids()
+    }
+
+    /// The id that the next connection gets.
+    pub fn next_id(&self) -> Option<ConnectionId> {
+        self.slots.next_id()
+    }
+
+    /// Has the service called after so many milliseconds, with this number.
+    pub fn call_after(&mut self, after_ms: u64, number: u64) -> TimerKey {
+        let at = self.now.saturating_add(after_ms);
+        self.timers.insert(at, Due::Call(number))
+    }
+
+    /// Takes such a call back.
+    pub fn take_back(&mut self, call: TimerKey) {
+        self.timers.cancel(call);
     }
 
     /// What is kept of an open session.
@@ -209,6 +241,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         let (session, mut port) = link.port(lent)?;
         let result = action(session, &mut port);
@@ -314,9 +347,10 @@ impl<T, E> Io<T, E> {
         self.settings = Settings::from(limits);
     }
 
-    /// Accepts nothing more; when the last connection has ended the thread is done.
+    /// Accepts nothing more, and gives up what it has dialled and is not open; when the last connection has ended the thread is done.
     pub fn drain(&mut self) {
         self.is_draining = true;
+        self.give_up_dials();
     }
 
     /// The thread is done, whatever is open.
@@ -337,7 +371,7 @@ impl<T, E> Io<T, E> {
 
     /// The descriptor of the socket under a connection, whatever is spoken over it.
     pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
-        Some(self.slots.get_mut(id)?.transport.descriptor())
+        self.slots.get_mut(id)?.transport.descriptor()
     }
 
     /// Sends what extensions have held back in this turn.
@@ -403,6 +437,7 @@ impl<T, E> Io<T, E> {
                     running.cut_off.get_or_insert_with(|| (ended_by(by), why));
                 }
             }
+            Stage::Dialling(dialling) => dialling.give_up(by, reason),
             Stage::Lingering => {}
         }
         link.wants.hang_up = true;
@@ -454,8 +489,10 @@ impl<T, E> Io<T, E> {
 
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
-        if let Some(link) = self.take_out(id) {
-            self.watcher.forget(link.transport.descriptor());
+        if let Some(link) = self.take_out(id)
+            && let Some(socket) = link.transport.descriptor()
+        {
+            self.watcher.forget(socket);
         }
     }
 
@@ -471,10 +508,28 @@ impl<T, E> Io<T, E> {
         if link.is_watched {
             self.gone.push((id, link.peer));
         }
-        if let Stage::Open(open) = std::mem::replace(&mut link.stage, Stage::Lingering) {
-            self.end_session(id, link.client(), *open);
+        match std::mem::replace(&mut link.stage, Stage::Lingering) {
+            Stage::Open(open) => self.end_session(id, link.client(), *open),
+            Stage::Dialling(dialling) => {
+                let (session, how) = dialling.end(&mut self.timers, &mut self.watcher);
+                self.ended.push(Ended {
+                    session,
+                    id,
+                    peer: link.peer,
+                    how,
+                });
+            }
+            Stage::Http(_) | Stage::Lingering => {}
         }
-        self.leave(link.peer);
+        // One that we have opened was not counted for its address.
+        match link.is_dialled {
+            true => drop(
+                self.shared
+                    .connections
+                    .fetch_sub(1, std::sync::atomic::Ordering::Relaxed),
+            ),
+            false => self.leave(link.peer),
+        }
         self.shared.seats.leave(&mut link.seat);
         Some(link)
     }
@@ -512,7 +567,7 @@ impl<T, E> Io<T, E> {
                 session,
                 id,
                 peer,
-                report,
+                how: HowEnded::Closed(report),
             });
         }
     }

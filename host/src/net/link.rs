@@ -14,11 +14,13 @@ use crate::{
         content::Part,
         deadline::Deadlines,
         exchange::Exchange,
+        outbound::KeySource,
         websocket::WebSocket,
         write_queue::{SharedBytes, WriteQueue},
     },
     net::{
         date_clock::DateClock,
+        dialling::Dialling,
         http_port::{HttpPort, Notes},
         listening::ListenerNumber,
         peer::Peer,
@@ -44,6 +46,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) peer: Peer,
     /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
     pub(crate) asks_for: Option<Box<Peer>>,
+    /// We are its client.
+    pub(crate) is_dialled: bool,
     /// The listener that accepted it.
     pub(crate) listener: ListenerNumber,
     /// At the vhost that it has asked for last.
@@ -66,7 +70,7 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_listed: bool,
     /// It waits in the list of those that were acted on outside their own event.
     pub(crate) is_touched: bool,
-    /// The peer was told that nothing more comes.
+    /// The peer was told that nothing more comes, or is to tell us so.
     pub(crate) is_shut_down: bool,
     /// A proxy has to say first whose connection it is.
     pub(crate) awaits_announcement: bool,
@@ -78,6 +82,8 @@ pub(crate) struct Link<T, E> {
 pub(crate) enum Stage<T, E> {
     /// HTTP: a request is awaited, or one is answered.
     Http(Http<E>),
+    /// We are its client, and it is no WebSocket yet.
+    Dialling(Box<Dialling<T>>),
     /// A WebSocket.
     Open(Box<Open<T>>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
@@ -190,6 +196,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) date: &'a mut DateClock,
     pub(crate) seats: &'a Seats,
+    pub(crate) keys: &'a mut KeySource,
 }
 
 impl<T, E> Link<T, E> {
@@ -198,6 +205,7 @@ impl<T, E> Link<T, E> {
             transport,
             peer,
             asks_for: None,
+            is_dialled: false,
             listener,
             seat: Seat::default(),
             stage: Stage::Http(Http::default()),
@@ -348,7 +356,6 @@ impl<T, E> Link<T, E> {
 
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
-        self.is_shut_down = true;
         self.transport.shut_down();
     }
 
@@ -369,6 +376,7 @@ impl<T, E> Link<T, E> {
             peer,
             now: lent.now,
             sending: open.websocket.sending(),
+            keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
             queue: &self.queue,
             held_back: &mut open.held_back,

@@ -269,7 +269,8 @@ pub(super) fn prepare(socket: &Socket, settings: &InetSettings) -> io::Result<()
     Ok(())
 }
 
-fn keepalive(settings: &InetSettings) -> TcpKeepalive {
+/// How a connection is kept alive.
+pub(crate) fn keepalive(settings: &InetSettings) -> TcpKeepalive {
     let after = settings.keepalive_s;
     let probes = settings
         .keepalive_probes

@@ -1,4 +1,5 @@
-//! Sockets, readiness, deadlines. Knows no URL, no vhost and no plugin; generic over one trait, [`service::Service`].
+//! Sockets, readiness, deadlines. Knows no vhost and no plugin, and of a URL only where it leads; generic over one trait,
+//! [`service::Service`].
 //!
 //! A service thread is an [`EventLoop`](event_loop::EventLoop) over an [`Io`](io::Io) of its own: its poll, its
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
@@ -9,6 +10,9 @@ pub mod adopting;
 mod announced;
 pub mod connection_setup;
 pub(crate) mod date_clock;
+pub mod dial;
+mod dial_steps;
+mod dialling;
 pub mod event_loop;
 mod file_sending;
 mod http;
@@ -16,12 +20,16 @@ pub mod http_port;
 pub mod inherited;
 pub mod interface;
 pub mod io;
+pub mod job_threads;
 mod link;
 pub mod listener;
 pub mod listening;
 pub mod mailbox;
+mod masking_keys;
 pub mod peer;
 pub mod port;
+mod race;
+pub mod resolve;
 pub mod reverse_name;
 pub mod seats;
 mod serve;

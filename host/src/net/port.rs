@@ -7,7 +7,7 @@ use crate::{
     connection::{
         budget::Budget,
         deadline::{DeadlineName, Deadlines},
-        outbound::{Masking, SendError, decode_messages, encode_message},
+        outbound::{KeySource, Masking, SendError, decode_messages, encode_message},
         websocket::{ClosedBy, Framed, FramedAs, Sending, State},
         write_queue::WriteQueue,
     },
@@ -64,6 +64,8 @@ pub struct Port<'a> {
     pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) sending: &'a mut Sending,
+    /// For the frames of a client; a server does not mask.
+    pub(crate) keys: Option<&'a mut KeySource>,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
     pub(crate) held_back: &'a mut WriteQueue,
@@ -100,15 +102,27 @@ impl Port<'_> {
         if self.is_full(payload.len()) {
             return Sent::Full;
         }
-        let sent = self
-            .sending
-            .message(self.out, Masking::None, kind, first, last, payload)
-            .into();
+        let sent = match self.keys {
+            None => self
+                .sending
+                .message(self.out, Masking::None, kind, first, last, payload)
+                .into(),
+            Some(_) => self.send_masked(kind, first, last, payload),
+        };
         // Also when an extension vetoed it: the message is over.
         if !self.held_back.is_empty() && self.is_open() && self.sending.is_between_messages() {
             self.let_go();
         }
         sent
+    }
+
+    // Apart, so that what a server sends stays as short as it can be.
+    #[inline(never)]
+    fn send_masked(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending
+            .message(self.out, mask, kind, first, last, payload)
+            .into()
     }
 
     /// The message has ended: what was broadcast meanwhile comes next.
@@ -129,9 +143,10 @@ impl Port<'_> {
             return self.out.extend_from_slice(frames);
         }
         for (kind, payload) in decode_messages(frames) {
+            let mask = Masking::with(self.keys.as_deref_mut());
             let sent = self
                 .sending
-                .message(self.out, Masking::None, kind, true, true, payload);
+                .message(self.out, mask, kind, true, true, payload);
             // An extension that failed has failed the connection; one may also veto this message and not the next.
             if sent == Err(SendError::Closed) {
                 return;
@@ -144,7 +159,8 @@ impl Port<'_> {
         if self.is_full(payload.len()) {
             return Sent::Full;
         }
-        self.sending.ping(self.out, Masking::None, payload).into()
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending.ping(self.out, mask, payload).into()
     }
 
     /// Sends a pong.
@@ -152,7 +168,8 @@ impl Port<'_> {
         if self.is_full(payload.len()) {
             return Sent::Full;
         }
-        self.sending.pong(self.out, Masking::None, payload).into()
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending.pong(self.out, mask, payload).into()
     }
 
     /// Sends a whole message of somebody else's, who knows nothing of a message that the session has begun.
@@ -219,21 +236,21 @@ impl Port<'_> {
 
     /// Sends what extensions have held back.
     pub(crate) fn flush_extensions(&mut self) {
-        self.sending.flush(self.out, Masking::None);
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending.flush(self.out, mask);
     }
 
     /// Begins the closing handshake. Code 0 sends an empty Close frame.
     pub fn close(&mut self, by: ClosedBy, code: u16, reason: &str) -> Sent {
         let code = (code != 0).then_some(code);
-        self.sending
-            .close(self.out, Masking::None, by, code, reason)
-            .into()
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending.close(self.out, mask, by, code, reason).into()
     }
 
     /// Fails the connection: the Close frame, and nothing more is read.
     pub fn fail(&mut self, code: u16, why: &'static str) {
-        self.sending
-            .fail(self.out, Masking::None, Failure { code, why });
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending.fail(self.out, mask, Failure { code, why });
     }
 
     /// Whether messages still go both ways.

@@ -4,7 +4,10 @@ use std::io;
 
 use crate::{
     connection::{
-        deadline::DeadlineName, inbound::Event, outbound::Masking, websocket::WebSocket,
+        deadline::DeadlineName,
+        inbound::Event,
+        outbound::Masking,
+        websocket::{ClosedBy, WebSocket},
         write_queue::WriteQueue,
     },
     net::{
@@ -25,25 +28,32 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        if self.write_waiting(id) {
+        let phase = self.write_waiting(id);
+        if phase == Phase::Http {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
             self.send_parts(id);
             self.end_if_over(service, id);
         }
+        if phase == Phase::Opening {
+            self.pursue(service, id);
+        }
         self.call_writable(service, id);
         self.read(service, id);
+        if phase == Phase::Opening {
+            self.pursue_secured(id);
+        }
         self.settle(service, id);
     }
 
-    /// Output that waits goes on when the socket has room again. Whether the connection speaks HTTP.
-    fn write_waiting(&mut self, id: ConnectionId) -> bool {
+    /// Output that waits goes on when the socket has room again.
+    fn write_waiting(&mut self, id: ConnectionId) -> Phase {
         let Some(link) = self.slots.get_mut(id) else {
-            return false;
+            return Phase::Frames;
         };
-        let speaks_http = matches!(link.stage, Stage::Http(_));
+        let phase = Phase::at(&link.stage);
         link.note_marks(&self.settings);
         if !link.readiness.writable {
-            return speaks_http;
+            return phase;
         }
         if link.queue.is_empty() {
             if link.transport.has_output()
@@ -51,7 +61,7 @@ impl<T, E> Io<T, E> {
             {
                 self.lose(id, &error);
             }
-            return speaks_http;
+            return phase;
         }
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
@@ -66,7 +76,7 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
-        speaks_http
+        phase
     }
 
     fn call_writable<S: Service<Session = T, Exchange = E>>(
@@ -90,6 +100,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         if let Some((session, mut port)) = link.port(lent)
             && port.is_open()
@@ -136,7 +147,7 @@ impl<T, E> Io<T, E> {
             }
             let room = &mut self.input[HEADROOM..];
             let asked = room.len();
-            let is_shaking = link.transport.is_handshaking();
+            let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
             let read = link.read(room);
             if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
                 return;
@@ -163,7 +174,7 @@ impl<T, E> Io<T, E> {
                     link.readiness.readable = link.transport.has_more();
                     return;
                 }
-                Err(error) if link.transport.is_refused() => {
+                Err(error) if link.transport.is_refused() && !link.is_dialled => {
                     tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
                     self.finish(id);
                     return;
@@ -227,6 +238,13 @@ impl<T, E> Io<T, E> {
         self.handshakes_left = self.settings.limits.tls_handshakes_count.max(1);
     }
 
+    /// What is spoken over a connection.
+    #[inline]
+    fn phase(&mut self, id: ConnectionId) -> Phase {
+        let link = self.slots.get_mut(id);
+        link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
+    }
+
     /// What came behind a pause comes first.
     fn consume_carried<S: Service<Session = T, Exchange = E>>(
         &mut self,
@@ -283,6 +301,9 @@ impl<T, E> Io<T, E> {
             return;
         }
         let why = "out of memory for messages";
+        if self.phase(id) == Phase::Opening {
+            return self.abandon(id, ClosedBy::Host, why);
+        }
         if self
             .with(id, |_, port| port.fail(TRY_AGAIN_LATER, why))
             .is_none()
@@ -298,12 +319,15 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
-        if !self.speaks_http(id) {
-            let consumed = self.consume_frames(service, id, input);
-            self.flush(id);
-            return consumed;
-        }
-        let mut consumed = self.consume_http(service, id, input);
+        let mut consumed = match self.phase(id) {
+            Phase::Frames => {
+                let consumed = self.consume_frames(service, id, input);
+                self.flush(id);
+                return consumed;
+            }
+            Phase::Http => self.consume_http(service, id, input),
+            Phase::Opening => self.consume_answer(service, id, input),
+        };
         consumed += self.consume_frames(service, id, &mut input[consumed..]);
         self.flush(id);
         self.send_parts(id);
@@ -324,6 +348,7 @@ impl<T, E> Io<T, E> {
             settings,
             now,
             out,
+            keys,
             ..
         } = self;
         let Some(link) = slots.get_mut(id) else {
@@ -332,7 +357,7 @@ impl<T, E> Io<T, E> {
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
-            Stage::Http(_) => return 0,
+            Stage::Http(_) | Stage::Dialling(_) => return 0,
             Stage::Lingering => return input.len(),
         };
         link.deadlines.clear(DeadlineName::Pong);
@@ -341,14 +366,16 @@ impl<T, E> Io<T, E> {
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
         let rules = service.rules(&open.session);
+        let mut keys = link.is_dialled.then_some(&mut **keys);
         let mut at = 0;
         link.is_cut_short = true;
         // Nothing is delivered while a send would be refused.
         let room = settings.high_mark.saturating_sub(link.queue.len());
         while !link.wants.paused && !link.wants.hang_up && out.len() < room {
+            let mask = Masking::with(keys.as_deref_mut());
             let turn = open
                 .websocket
-                .next(&rules, buffers, out, Masking::None, &mut input[at..]);
+                .next(&rules, buffers, out, mask, &mut input[at..]);
             at += turn.consumed;
             let mut port = Port {
                 id,
@@ -356,6 +383,7 @@ impl<T, E> Io<T, E> {
                 peer,
                 now: *now,
                 sending: turn.sending,
+                keys: keys.as_deref_mut(),
                 out,
                 queue: &link.queue,
                 held_back: &mut open.held_back,
@@ -389,8 +417,12 @@ impl<T, E> Io<T, E> {
             return;
         };
         link.deadlines.clear(DeadlineName::Request);
+        let websocket = match link.is_dialled {
+            true => WebSocket::client(chain),
+            false => WebSocket::with_extensions(chain),
+        };
         link.stage = Stage::Open(Box::new(Open {
-            websocket: WebSocket::with_extensions(chain),
+            websocket,
             session,
             timers: SessionTimers::default(),
             held_back: WriteQueue::default(),
@@ -404,6 +436,7 @@ impl<T, E> Io<T, E> {
             settings: &self.settings,
             date: &mut self.date,
             seats: &self.shared.seats,
+            keys: &mut *self.keys,
         };
         if let Some((session, mut port)) = link.port(lent) {
             service.opened(session, &mut port);
@@ -435,6 +468,28 @@ impl<T, E> Io<T, E> {
             link.stage = Stage::Lingering;
             link.is_cut_short = false;
             link.deadlines.clear(DeadlineName::Request);
+        }
+    }
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// HTTP.
+    Http,
+    /// What leads to a WebSocket, as its client.
+    Opening,
+    /// Frames, or nothing any more.
+    Frames,
+}
+
+impl Phase {
+    #[inline]
+    fn at<T, E>(stage: &Stage<T, E>) -> Self {
+        match stage {
+            Stage::Http(_) => Self::Http,
+            Stage::Dialling(_) => Self::Opening,
+            Stage::Open(_) | Stage::Lingering => Self::Frames,
         }
     }
 }

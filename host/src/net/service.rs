@@ -3,10 +3,14 @@
 use std::{borrow::Cow, fs::File, ops::Range, sync::Arc};
 
 use crate::{
-    connection::{inbound::InboundRules, websocket::CloseReport},
+    connection::{
+        inbound::InboundRules,
+        opening::{Opened, OpeningError},
+        websocket::CloseReport,
+    },
     net::{
         connection_setup::ConnectionSetup, http_port::HttpPort, io::Io, peer::Peer, port::Port,
-        token::ConnectionId,
+        resolve::Lookup, token::ConnectionId,
     },
     wire::{MessageKind, extension::ExtensionChain, fields::Fields, request_head::RequestHead},
 };
@@ -156,6 +160,45 @@ pub trait Service: Sized {
 
     /// These bytes of a file are to be read from disk off this thread; then [`Io::warmed`] is to be called.
     fn warm(&mut self, id: ConnectionId, number: u32, file: &Arc<File>, range: Range<u64>);
+
+    /// The addresses of a name are to be looked up off this thread; then [`Io::resolved`] is to be called. False when too
+    /// many lookups wait. Only services that dial are asked.
+    fn resolve(&mut self, id: ConnectionId, lookup: Lookup) -> bool {
+        let _ = (id, lookup);
+        false
+    }
+
+    /// A server has taken the opening handshake that [`Io::dial`] began: the last look at its answer. Gives the extensions
+    /// that were agreed on. Only services that dial are asked.
+    ///
+    /// # Errors
+    ///
+    /// Why the answer will not do; `dial_failed` tells it.
+    fn answered(
+        &mut self,
+        session: &mut Self::Session,
+        id: ConnectionId,
+        opened: &Opened,
+    ) -> Result<ExtensionChain, Cow<'static, str>> {
+        let _ = (session, id, opened);
+        Ok(ExtensionChain::default())
+    }
+
+    /// What [`Io::dial`] began was not opened; told exactly once, in place of `opened`.
+    fn dial_failed(
+        &mut self,
+        session: Self::Session,
+        id: ConnectionId,
+        error: Box<OpeningError>,
+        io: &mut Io<Self::Session, Self::Exchange>,
+    ) {
+        let _ = (session, id, error, io);
+    }
+
+    /// The time has come that [`Io::call_after`] was told of.
+    fn called(&mut self, number: u64, io: &mut Io<Self::Session, Self::Exchange>) {
+        let _ = (number, io);
+    }
 
     /// How messages of this session are to be delivered.
     fn rules(&self, session: &Self::Session) -> InboundRules;

@@ -3,10 +3,11 @@
 use crate::{
     connection::{
         deadline::{DeadlineName, Deadlines},
+        opening::OpeningCause,
         websocket::{ClosedBy, State},
     },
     net::{
-        io::Io,
+        io::{HowEnded, Io},
         link::{Link, Pending, Stage},
         port::Wants,
         service::{Refused, Service},
@@ -27,6 +28,7 @@ impl<T, E> Io<T, E> {
                 http.is_half_closed = true;
                 return self.http_half_closed(id);
             }
+            Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Ended),
             Stage::Open(open) => {
                 let state = open.websocket.sending().state();
                 !matches!(state, State::Open | State::CloseSent)
@@ -166,7 +168,11 @@ impl<T, E> Io<T, E> {
             return;
         };
         if matches!(link.stage, Stage::Lingering) && !link.is_shut_down && link.queue.is_empty() {
-            link.shut_down();
+            // A client waits for the server to do that first (RFC 6455 section 7.1.1).
+            if !link.is_dialled {
+                link.shut_down();
+            }
+            link.is_shut_down = true;
             let after = self.settings.limits.close_ms;
             link.deadlines.set(DeadlineName::Close, self.now, after);
             // What the peer still sends is read and thrown away; and its end may have been read already.
@@ -194,7 +200,9 @@ impl<T, E> Io<T, E> {
             return;
         };
         let interest = link.interest(&self.settings);
-        if let Err(error) = foreign.want(link.transport.descriptor(), interest) {
+        if let Some(socket) = link.transport.descriptor()
+            && let Err(error) = foreign.want(socket, interest)
+        {
             self.lose(id, &error);
         }
     }
@@ -261,8 +269,10 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
-        let Stage::Http(http) = &link.stage else {
-            return;
+        let http = match &link.stage {
+            Stage::Http(http) => http,
+            Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Late),
+            Stage::Open(_) | Stage::Lingering => return,
         };
         if link.awaits_announcement {
             let why = "no header of the PROXY protocol within limits.opening_handshake_ms";
@@ -382,7 +392,11 @@ impl<T, E> Io<T, E> {
 
     fn tell_all_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
-            service.closed(ended.session, ended.id, ended.peer, &ended.report, self);
+            let (session, id) = (ended.session, ended.id);
+            match ended.how {
+                HowEnded::Closed(report) => service.closed(session, id, ended.peer, &report, self),
+                HowEnded::NotOpened(error) => service.dial_failed(session, id, error, self),
+            }
         }
         self.tell_ended_exchanges(service);
         self.ask_for_cold(service);

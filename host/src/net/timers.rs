@@ -12,6 +12,10 @@ pub(crate) enum Due {
     Deadline(ConnectionId),
     /// A timer of the session.
     Session(ConnectionId, u64),
+    /// The next address of a connection that is dialled may be tried.
+    Attempt(ConnectionId),
+    /// A call that the service has asked for.
+    Call(u64),
     /// A listener that ran out of descriptors may try again.
     Listener(usize),
     /// The thread is done, whatever is open.

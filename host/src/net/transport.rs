@@ -23,10 +23,12 @@ use crate::net::{
     watcher::Watcher,
 };
 
-/// A socket that was accepted, or TLS over one. Nothing blocks.
+/// A socket, or TLS over one. Nothing blocks.
 ///
 /// What a write does not take is to be given again first, before anything else: TLS may have encrypted it already.
 pub(crate) enum Transport {
+    /// There is none yet.
+    Absent,
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream>),
@@ -36,6 +38,7 @@ pub(crate) enum Transport {
 macro_rules! with {
     ($transport:expr, $socket:ident => $body:expr) => {
         match $transport {
+            Transport::Absent => return Err(io::ErrorKind::WouldBlock.into()),
             Transport::Tcp($socket) => $body,
             Transport::Unix($socket) => $body,
             Transport::Tls($socket) => $body,
@@ -76,6 +79,7 @@ impl Transport {
         count: usize,
     ) -> Result<usize, Errno> {
         match self {
+            Self::Absent => Err(Errno::AGAIN),
             Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Tls(stream) => stream.send_file(file, offset, count),
@@ -85,17 +89,19 @@ impl Transport {
     /// The socket, for whoever gave it.
     pub(crate) fn into_accepted(self) -> AcceptedStream {
         match self {
+            Self::Absent => unreachable!("a connection that was not accepted"),
             Self::Tcp(socket) => AcceptedStream::Tcp(socket.into()),
             Self::Unix(socket) => AcceptedStream::Unix(socket.into()),
             Self::Tls(stream) => stream.into_socket().into_accepted(),
         }
     }
 
-    /// The descriptor of the socket.
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+    /// The descriptor of the socket, if there is one.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Tcp(socket) => socket.as_fd(),
-            Self::Unix(socket) => socket.as_fd(),
+            Self::Absent => None,
+            Self::Tcp(socket) => Some(socket.as_fd()),
+            Self::Unix(socket) => Some(socket.as_fd()),
             Self::Tls(stream) => stream.socket().descriptor(),
         }
     }
@@ -104,6 +110,7 @@ impl Transport {
     pub(crate) fn shut_down(&mut self) {
         // A socket that is gone already has nobody to tell.
         let _ = match self {
+            Self::Absent => Ok(()),
             Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
             Self::Unix(socket) => socket.shutdown(Shutdown::Write),
             Self::Tls(stream) => {
@@ -116,17 +123,18 @@ impl Transport {
     /// The error that the socket has kept.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         match self {
+            Self::Absent => Ok(None),
             Self::Tcp(socket) => socket.take_error(),
             Self::Unix(socket) => socket.take_error(),
             Self::Tls(stream) => stream.socket().take_error(),
         }
     }
 
-    /// The address that it was accepted on, if it has one.
+    /// Its address on this machine, if it has one.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(socket) => socket.local_addr().ok(),
-            Self::Unix(_) => None,
+            Self::Absent | Self::Unix(_) => None,
             Self::Tls(stream) => stream.socket().local_address(),
         }
     }
@@ -135,6 +143,7 @@ impl Transport {
     pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
         let flags = RecvFlags::PEEK;
         let (count, _) = match self {
+            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
             Self::Tcp(socket) => recv(socket, into, flags)?,
             Self::Unix(socket) => recv(socket, into, flags)?,
             Self::Tls(stream) => return stream.socket().peek(into),
@@ -150,13 +159,10 @@ impl Transport {
         }
     }
 
-    /// Does something with the socket itself.
-    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> R {
-        match self {
-            Self::Tcp(socket) => action(SockRef::from(socket)),
-            Self::Unix(socket) => action(SockRef::from(socket)),
-            Self::Tls(stream) => stream.socket().with_socket(action),
-        }
+    /// Does something with the socket itself, if there is one.
+    pub(crate) fn with_socket<R>(&self, action: impl FnOnce(SockRef<'_>) -> R) -> Option<R> {
+        self.descriptor()
+            .map(|socket| action(SockRef::from(&socket)))
     }
 
     /// Has it watched.
@@ -167,6 +173,7 @@ impl Transport {
         interest: Interest,
     ) -> io::Result<()> {
         match self {
+            Self::Absent => Ok(()),
             Self::Tcp(socket) => watcher.add(socket, token, interest),
             Self::Unix(socket) => watcher.add(socket, token, interest),
             Self::Tls(stream) => stream.socket_mut().register(watcher, token, interest),
@@ -176,9 +183,18 @@ impl Transport {
     /// Has it watched no longer, although it is not closed.
     pub(crate) fn deregister(&mut self, watcher: &mut Watcher) {
         match self {
+            Self::Absent => {}
             Self::Tcp(socket) => watcher.remove(socket),
             Self::Unix(socket) => watcher.remove(socket),
             Self::Tls(stream) => stream.socket_mut().deregister(watcher),
+        }
+    }
+
+    /// Has the edges told anew of a socket that is watched already.
+    pub(crate) fn rewatch(&mut self, watcher: &mut Watcher, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => watcher.rewatch(socket, token),
+            _ => Ok(()),
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
 };
 
-use mio::{Interest, Registry, Token, event::Source};
+use mio::{Interest, Registry, Token, event::Source, net::TcpStream};
 
 /// What a loop is to tell of a descriptor. Errors and hang-ups are told whether they were asked for or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl FdInterest {
     pub const NONE: Self = Self {
         readable: false,
         writable: false,
+    };
+    /// Writing alone.
+    pub const WRITABLE: Self = Self {
+        readable: false,
+        writable: true,
     };
     /// Reading alone.
     pub const READABLE: Self = Self {
@@ -91,6 +96,29 @@ impl Watcher {
         match self {
             Self::Poll(registry) => registry.register(socket, token, interest),
             Self::Foreign(foreign) => foreign.add(socket.as_fd(), token),
+        }
+    }
+
+    /// Watches a socket that is being connected: what comes of it is told as room to write.
+    pub(crate) fn add_connecting(
+        &mut self,
+        socket: &mut TcpStream,
+        token: Token,
+    ) -> io::Result<()> {
+        self.add(socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        if let Self::Foreign(foreign) = self {
+            foreign.want(socket.as_fd(), FdInterest::WRITABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Has a poll tell the edges of a socket anew; a foreign loop tells of levels.
+    pub(crate) fn rewatch(&mut self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
+        match self {
+            Self::Poll(registry) => {
+                registry.reregister(socket, token, Interest::READABLE | Interest::WRITABLE)
+            }
+            Self::Foreign(_) => Ok(()),
         }
     }
 

@@ -7,9 +7,9 @@
 use std::{num::NonZeroUsize, ptr, sync::Arc, time::Duration};
 
 use hotsocket_abi::{
-    Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Close, Handshake,
-    HandshakeBlock, MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT, STATUS_NONE,
-    STATUS_OK, Session, SessionBlock, Status,
+    Bytes, CLOSE_BY_DRAIN, CLOSE_BY_HOST, CLOSE_BY_PEER, CLOSE_BY_PROTOCOL, Client, ClientBlock,
+    Close, Handshake, HandshakeBlock, MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_TEXT,
+    STATUS_NONE, STATUS_OK, Session, SessionBlock, Status,
 };
 
 use crate::{
@@ -21,10 +21,13 @@ use crate::{
         },
         handshake::HandshakeCall,
         http_handler::HttpHandler,
+        outgoing::ClientCall,
+        routes::Route,
         session::SessionCall,
     },
     net::service::Delivered,
     plugin::{
+        client_calls::CLIENT_CALLS,
         extension_calls::HookContext,
         handshake_calls::HANDSHAKE_CALLS,
         host_calls::{Services, within},
@@ -44,6 +47,8 @@ pub struct Protocol {
     session: Option<SessionBlock>,
     handshake: Option<HandshakeBlock>,
     http: Option<Http>,
+    client: Option<ClientBlock>,
+    services: Arc<Services>,
 }
 
 impl Protocol {
@@ -66,7 +71,32 @@ impl Protocol {
             facts,
             session: blocks.session,
             handshake: blocks.handshake,
+            client: blocks.client,
+            services: Arc::clone(services),
         })
+    }
+
+    /// Calls a hook of a connection that we open; true where the protocol has nothing to say.
+    fn client_hook(
+        &self,
+        name: &'static str,
+        call: &mut ClientCall<'_>,
+        hook: impl FnOnce(&ClientBlock, *const Client) -> Status,
+    ) -> Result<bool, Fault> {
+        let Some(block) = &self.client else {
+            return Ok(true);
+        };
+        let connection = call.facts().connection;
+        let client = Client {
+            thread: pointer(call.thread.0),
+            context: ptr::from_mut(call).cast(),
+            calls: &CLIENT_CALLS,
+        };
+        match within(connection, || hook(block, &client)) {
+            STATUS_OK => Ok(true),
+            STATUS_NONE => Ok(false),
+            status => outcome(status, name, || std::mem::take(&mut call.fault)).map(|()| false),
+        }
     }
 
     /// Calls a hook of a session with what it needs.
@@ -154,6 +184,38 @@ impl ProtocolHandler for Protocol {
             _ => outcome(status, "handshake", || std::mem::take(&mut call.fault))
                 .map(|()| Verdict::Refused),
         }
+    }
+
+    fn answered(&self, call: &mut ClientCall<'_>) -> Result<bool, Fault> {
+        self.client_hook("answer", call, |block, client| {
+            // SAFETY: see the module; the client is lent for the call.
+            unsafe { (block.answered)(self.instance.pointer(), client) }
+        })
+    }
+
+    fn redirected(&self, call: &mut ClientCall<'_>) -> Result<bool, Fault> {
+        self.client_hook("redirect", call, |block, client| {
+            // SAFETY: as in `answered`.
+            unsafe { (block.redirected)(self.instance.pointer(), client) }
+        })
+    }
+
+    fn connect_failed(&self, call: &mut ClientCall<'_>) -> Result<(), Fault> {
+        let failed = self.client_hook("connect_error", call, |block, client| {
+            // SAFETY: as in `answered`.
+            unsafe { (block.failed)(self.instance.pointer(), client) }
+        });
+        failed.map(|_| ())
+    }
+
+    fn serves(&self, route: &Route) {
+        if let Some(door) = self.instance.door() {
+            door.open(route, Arc::downgrade(&route.handler), &self.services.hub);
+        }
+    }
+
+    fn is_linked(&self) -> bool {
+        self.instance.generation.is_linked
     }
 
     fn forget(&self, learnt: LearntState) -> Result<(), Fault> {

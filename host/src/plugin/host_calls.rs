@@ -12,18 +12,18 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
 };
 
 use hotsocket_abi::{
-    Bytes, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST, Host, HostCalls, LOG_DEBUG,
-    LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
-    MESSAGE_WHOLE, POST_ASK_AGAIN, POST_ASK_WRITABLE, POST_CLOSE, POST_HANG_UP, POST_NOTIFY,
-    POST_PAUSE, POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL,
-    STATUS_NONE, STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
+    Bytes, ConnectRequest, Explain, Given, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST,
+    Host, HostCalls, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING,
+    MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, POST_ASK_AGAIN, POST_ASK_WRITABLE, POST_CLOSE,
+    POST_HANG_UP, POST_NOTIFY, POST_PAUSE, POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP,
+    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
 };
 
 use crate::{
@@ -34,6 +34,7 @@ use crate::{
         roster::SetId,
     },
     net::token::ConnectionId,
+    plugin::connect_calls::{self, Door},
     wire::{MessageKind, close_code},
 };
 
@@ -135,16 +136,30 @@ pub(crate) struct HostContext {
     pub(crate) is_linked: bool,
     /// For an instance: its vhost, its protocol or extension, and the set of its sessions if it is a protocol.
     pub(crate) instance: Option<(Arc<str>, String, Option<SetId>)>,
+    /// For an instance of a protocol with sessions: whether it may open connections.
+    pub(crate) door: Option<Arc<Door>>,
+    /// What plugins see of this.
+    pub(crate) host: OnceLock<Host>,
 }
 
 impl HostContext {
+    /// Of a protocol, what its connections go through.
+    pub(crate) fn door(&self) -> Option<&Door> {
+        self.door.as_deref()
+    }
+
     /// Makes the host that a plugin or an instance is given; it is never freed, see the module.
     pub(crate) fn leak(self) -> &'static Host {
         let context: &'static Self = Box::leak(Box::new(self));
-        Box::leak(Box::new(Host {
-            context: ptr::from_ref(context).cast_mut().cast(),
+        context.host()
+    }
+
+    /// The host that is made of this, which was leaked.
+    fn host(&'static self) -> &'static Host {
+        self.host.get_or_init(|| Host {
+            context: ptr::from_ref(self).cast_mut().cast(),
             calls: &raw const HOST_CALLS,
-        }))
+        })
     }
 }
 
@@ -200,6 +215,8 @@ static HOST_CALLS: HostCalls = HostCalls {
     fact_bytes,
     fail,
     linked_data,
+    connect,
+    give_up,
 };
 
 /// Runs `body` for the context; a panic becomes `panicked`.
@@ -207,9 +224,13 @@ static HOST_CALLS: HostCalls = HostCalls {
 /// # Safety
 ///
 /// `context` must be that of a [`Host`] made by [`HostContext::leak`].
-unsafe fn with<R>(context: *mut c_void, panicked: R, body: impl FnOnce(&HostContext) -> R) -> R {
+unsafe fn with<R>(
+    context: *mut c_void,
+    panicked: R,
+    body: impl FnOnce(&'static HostContext) -> R,
+) -> R {
     // SAFETY: a leaked context is valid for ever and only ever read.
-    let context = unsafe { &*context.cast::<HostContext>() };
+    let context: &'static HostContext = unsafe { &*context.cast::<HostContext>() };
     catch_unwind(AssertUnwindSafe(|| body(context))).unwrap_or(panicked)
 }
 
@@ -437,6 +458,40 @@ unsafe extern "C" fn linked_data(context: *mut c_void, type_id: *const c_void) -
     unsafe { with(context, ptr::null(), body) }
 }
 
+unsafe extern "C" fn connect(
+    context: *mut c_void,
+    request: *const ConnectRequest<'_>,
+    given: *const Given,
+    out: *mut u64,
+    explain: Explain,
+    data: *mut c_void,
+) -> Status {
+    let body = |context: &'static HostContext| {
+        let host = context.host();
+        // SAFETY: the plugin keeps the contract of this call.
+        unsafe { connect_calls::connect(context, host, request, given, out) }
+    };
+    let panicked = Err((STATUS_PANIC, "the host panicked".to_owned()));
+    // SAFETY: see `with`.
+    match unsafe { with(context, panicked, body) } {
+        Ok(()) => STATUS_OK,
+        Err((status, why)) => {
+            // SAFETY: the plugin gives both for this call.
+            unsafe { connect_calls::tell(explain, data, &why) };
+            status
+        }
+    }
+}
+
+unsafe extern "C" fn give_up(context: *mut c_void, connect: u64) -> Status {
+    let body = |context: &HostContext| {
+        context.services.hub.give_up(connect);
+        STATUS_OK
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
 fn status(posted: Result<(), PostError>) -> Status {
     match posted {
         Ok(()) => STATUS_OK,
@@ -488,6 +543,8 @@ mod tests {
             },
             is_linked,
             instance: None,
+            door: None,
+            host: OnceLock::new(),
         };
         let id = TypeId::of::<T>();
         // SAFETY: a host that was just made, and the id of a type of this program.

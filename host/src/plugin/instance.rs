@@ -3,7 +3,12 @@
 //! The safety of every call here rests on the same two facts: the block comes from a library that was checked and is
 //! never unmapped, and the pointers given back were made by the same block and are freed once.
 
-use std::{ffi::c_void, ptr, sync::Arc, time::Duration};
+use std::{
+    ffi::c_void,
+    ptr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use hotsocket_abi::{Bytes, Host, InstanceBlock, PluginBlock, STATUS_OK, STATUS_PANIC, Status};
 
@@ -14,6 +19,7 @@ use crate::{
     },
     plugin::{
         bounded::{self, NoAnswer},
+        connect_calls::Door,
         generation::Generation,
         host_calls::{self, HostContext, Services, take_fault},
     },
@@ -28,6 +34,8 @@ pub(crate) struct Instance {
     host: &'static Host,
     pub(crate) generation: Arc<Generation>,
     finished: Finished,
+    /// Of a protocol with sessions: what its connections go through.
+    door: Option<Arc<Door>>,
 }
 
 /// Where instances go that nobody uses any more: their `destroy` is no work for a service thread.
@@ -72,6 +80,8 @@ pub struct InstancePlan {
     pub options: String,
     /// Where it goes when nobody uses it any more.
     pub finished: Finished,
+    /// Of a protocol with sessions: what its connections go through.
+    pub door: Option<Arc<Door>>,
 }
 
 impl Instance {
@@ -97,6 +107,8 @@ impl Instance {
             label: label.clone(),
             is_linked: plan.generation.is_linked,
             instance: Some((plan.vhost, plan.name.clone(), plan.set)),
+            door: plan.door.clone(),
+            host: OnceLock::new(),
         };
         let host = context.leak();
         host_calls::forget_fault();
@@ -113,6 +125,7 @@ impl Instance {
             host,
             generation: plan.generation,
             finished: plan.finished,
+            door: plan.door,
         })
     }
 
@@ -120,6 +133,11 @@ impl Instance {
     #[inline]
     pub(crate) fn pointer(&self) -> *mut c_void {
         pointer(self.pointer)
+    }
+
+    /// What its connections go through, if it may open any.
+    pub(crate) fn door(&self) -> Option<&Arc<Door>> {
+        self.door.as_ref()
     }
 
     /// Calls a hook that is given the host, on the thread that it belongs to.
@@ -168,6 +186,9 @@ impl Hosted for Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
+        if let Some(door) = &self.door {
+            door.close();
+        }
         (self.finished)(FinishedInstance {
             label: self.label.clone(),
             name: self.name.clone(),
@@ -202,6 +223,8 @@ pub fn start(
         label: generation.label(),
         is_linked: generation.is_linked,
         instance: None,
+        door: None,
+        host: OnceLock::new(),
     };
     let (host, start) = (context.leak(), block.start);
     let started = bounded::run(patience, move || {

@@ -21,6 +21,8 @@ mod bounded;
 // Without files some of it has no use.
 #[cfg_attr(not(feature = "plugin-files"), allow(dead_code))]
 mod catalog;
+mod client_calls;
+pub mod connect_calls;
 #[cfg(feature = "plugin-files")]
 mod elf;
 mod exchange_calls;

@@ -9,11 +9,11 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME, FACT_PROTOCOL,
-    FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_VHOST, MESSAGE_BINARY,
-    MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE,
-    ROLE_SERVER, STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC,
-    SessionCalls, Status,
+    Bytes, FACT_CONNECT, FACT_ENCRYPTED, FACT_ID, FACT_PATH, FACT_PEER_IP, FACT_PEER_NAME,
+    FACT_PROTOCOL, FACT_PROTOCOL_ID, FACT_QUERY, FACT_ROLE, FACT_SUBPROTOCOL, FACT_URL, FACT_VHOST,
+    MESSAGE_BINARY, MESSAGE_FIRST, MESSAGE_LAST, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT,
+    MESSAGE_WHOLE, ROLE_CLIENT, ROLE_SERVER, STATUS_CLOSED, STATUS_ERROR, STATUS_FULL, STATUS_NONE,
+    STATUS_OK, STATUS_PANIC, SessionCalls, Status,
 };
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         host_calls::{add_fault, lend},
         instance::pointer,
     },
-    wire::MessageKind,
+    wire::{MessageKind, Role},
 };
 
 /// The table that every session of every plugin is given.
@@ -45,6 +45,7 @@ pub(crate) static SESSION_CALLS: SessionCalls = SessionCalls {
     field,
     tag,
     take_learnt,
+    take_given,
     fail,
 };
 
@@ -165,7 +166,11 @@ unsafe extern "C" fn cancel_timer(context: *mut c_void, id: u64) -> Status {
 unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) -> Status {
     let body = |call: &mut SessionCall<'_, '_>| match key {
         FACT_ID => Some(call.id().get()),
-        FACT_ROLE => Some(ROLE_SERVER),
+        FACT_ROLE => Some(match call.role() {
+            Role::Server => ROLE_SERVER,
+            Role::Client => ROLE_CLIENT,
+        }),
+        FACT_CONNECT => call.connect_number(),
         FACT_PROTOCOL_ID => Some(u64::from(call.protocol().id)),
         FACT_ENCRYPTED => Some(u64::from(call.is_encrypted())),
         _ => transport_fact(key, call.peer(), call.tls()),
@@ -192,6 +197,7 @@ unsafe extern "C" fn fact_bytes(
             FACT_PEER_IP => call.peer_ip()?,
             FACT_PEER_NAME => call.peer_name()?.as_bytes(),
             FACT_SUBPROTOCOL => call.subprotocol()?.as_bytes(),
+            FACT_URL => call.url()?.as_bytes(),
             FACT_PROTOCOL => call.protocol().name.as_bytes(),
             _ => tls_bytes(key, call.tls())?,
         };
@@ -253,4 +259,10 @@ unsafe extern "C" fn take_learnt(context: *mut c_void) -> *mut c_void {
     // SAFETY: see the module.
     let learnt = unsafe { with(context, None, |call| call.take_learnt()) };
     learnt.map_or(std::ptr::null_mut(), |learnt| pointer(learnt.0.get()))
+}
+
+unsafe extern "C" fn take_given(context: *mut c_void) -> *mut c_void {
+    // SAFETY: see the module.
+    let given = unsafe { with(context, None, |call| call.take_given()) };
+    given.map_or(std::ptr::null_mut(), pointer)
 }

@@ -8,8 +8,8 @@ use std::ffi::c_void;
 use std::sync::Arc;
 
 use hotsocket_abi::{
-    Declaration, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock, InstanceBlock,
-    PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
+    ClientBlock, Declaration, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock,
+    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
 };
 
 use described::{Described, field_name};
@@ -76,6 +76,8 @@ pub struct ProtocolBlocks {
     pub handshake: Option<HandshakeBlock>,
     /// State per exchange, and the hooks of an exchange; none when it does not answer HTTP.
     pub http: Option<HttpBlock>,
+    /// What the protocol has to say of connections that it opens.
+    pub client: Option<ClientBlock>,
 }
 
 /// The blocks of one extension.
@@ -126,6 +128,7 @@ pub(super) fn read_tables(
                 session: read_optional(entry.session)?,
                 handshake: read_optional(entry.handshake)?,
                 http: read_optional(entry.http)?,
+                client: read_optional(entry.client)?,
             })
         },
     )?;

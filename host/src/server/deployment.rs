@@ -11,6 +11,7 @@ use hotsocket_abi::START_LINKED;
 
 use crate::{
     config::{Config, DEFAULT_VHOST, VhostConfig},
+    connection::proxy_choice::ProxyChoice,
     context::{
         hub::{Command, Hub},
         origin::AllowedOrigins,
@@ -57,6 +58,7 @@ pub(crate) struct Deployment {
     pub(super) policies: Policies,
     seats: Arc<Seats>,
     peer_names: Option<Arc<PeerNames>>,
+    proxies: Arc<ProxyChoice>,
     pub(super) last_instance: u64,
     /// The first look at the plugin directory is over.
     is_serving: bool,
@@ -103,6 +105,7 @@ impl Deployment {
         seats: Arc<Seats>,
     ) -> Self {
         let peer_names = peer_names(&config, &services.hub, None);
+        let proxies = proxies(&config);
         Self {
             hub: Arc::clone(&services.hub),
             services,
@@ -116,6 +119,7 @@ impl Deployment {
             policies: Policies::default(),
             seats,
             peer_names,
+            proxies,
             last_instance: 0,
             is_serving: false,
             drains: Vec::new(),
@@ -130,6 +134,7 @@ impl Deployment {
         let vhosts = Vhosts::new(default, others.collect());
         let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
         let vhosts = vhosts.naming(self.peer_names.clone());
+        let vhosts = vhosts.asking(Arc::clone(&self.proxies));
         let scopes = self.scopes.iter();
         Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
             vhosts.scoped(*listener, names)
@@ -255,6 +260,7 @@ impl Deployment {
         let former = std::mem::replace(&mut self.sites, sites);
         self.scopes = scopes;
         self.peer_names = peer_names(&self.config, &self.hub, self.peer_names.take());
+        self.proxies = proxies(&self.config);
         if self.config.limits != running.limits {
             let limits = Arc::new(self.config.limits.clone());
             self.hub.tell_all(&Command::Limits(limits));
@@ -369,6 +375,9 @@ impl Deployment {
             self.policies.tell_missing(self.config.vhosts());
         }
         self.hub.tell_all(&Command::Install(self.vhosts()));
+        for served in self.protocols.values() {
+            served.route.handler.serves(&served.route);
+        }
     }
 
     /// These instances get no new sessions any more.
@@ -503,6 +512,12 @@ impl Installer for Deployment {
             Provided::Policy(name) => self.config.vhosts().any(|vhost| vhost.asks(name)),
         }
     }
+}
+
+/// The proxies for connections that the host opens.
+fn proxies(config: &Config) -> Arc<ProxyChoice> {
+    let variable = |name: &str| std::env::var(name).ok();
+    Arc::new(config.client.proxies(variable))
 }
 
 /// The names of peers, if the config has them looked up. Those of `before` are kept if their bounds are to be the same.

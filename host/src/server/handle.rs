@@ -1,6 +1,7 @@
 //! What is told to a host from other threads.
 
 use std::{
+    any::Any,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -12,11 +13,16 @@ use std::{
 
 use crate::{
     config::ListenAddress,
-    context::hub::{Command, Hub, PostError},
+    context::{
+        client_request::{ClientRequest, ClientRequestError},
+        hub::{Command, Hub, PostError},
+        outgoing::{Connecting, Whose},
+    },
     net::{
         adopting::{Adopt, AdoptError, Adopting, NotAdopted},
         token::ConnectionId,
     },
+    plugin::connect_calls::given,
     server::conductor::Errand,
     wire::close_code::{REASON_BYTES, may_stand_in_frame},
 };
@@ -104,6 +110,51 @@ impl HostHandle {
     pub fn reload(&self) {
         self.send(Errand::Reload);
         self.waker().wake();
+    }
+
+    /// Opens a connection as a client, for the protocol of that name at the default vhost: what comes of it is a session of
+    /// that protocol, on the next service thread in turn. `value` is for a plugin that is linked into the program, whose
+    /// session finds it as if the plugin itself had connected; whose plugin came from a file gets none. It is dropped if nobody
+    /// takes it. Gives the number of the connection, for [`Self::give_up`].
+    ///
+    /// A protocol that is not there is told in the log, since plugins come and go.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; the value is dropped.
+    pub fn connect(
+        &self,
+        protocol: &str,
+        request: ClientRequest,
+        value: Option<Box<dyn Any + Send>>,
+    ) -> Result<u64, ConnectError> {
+        let hub = self.shared.hub.get().ok_or(ConnectError::NotRunning)?;
+        request.check()?;
+        if request.url.scheme().is_secure() {
+            let made = hub.clients().tls(&request.trust);
+            made.map_err(ConnectError::Tls)?;
+        }
+        let seat = hub.clients().seat().ok_or(ConnectError::TooMany)?;
+        let number = hub.clients().number(hub.thread_for_client());
+        let connecting = Connecting {
+            number,
+            whose: Whose::Protocol(protocol.to_owned()),
+            request,
+            given: value.map(given),
+            seat,
+        };
+        match hub.connect(connecting) {
+            Ok(()) => Ok(number),
+            Err(_) => Err(ConnectError::Full),
+        }
+    }
+
+    /// Gives up a connection that is not open yet, by its number: its protocol is told, and it is not tried again. One that
+    /// is open, or has ended, is left alone.
+    pub fn give_up(&self, number: u64) {
+        if let Some(hub) = self.shared.hub.get() {
+            hub.give_up(number);
+        }
     }
 
     /// Makes the turns of all service threads return at once.
@@ -215,6 +266,28 @@ impl HostHandle {
     pub(crate) fn set_usual_drain(&self, within: Duration) {
         *lock(&self.shared.usual_drain) = within;
     }
+}
+
+/// Why a program's connection is not begun.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The host has no service threads yet.
+    #[error("the host has not been built yet: connect through the handle of a host that is there")]
+    NotRunning,
+    /// The request makes no sense.
+    #[error(transparent)]
+    Request(#[from] ClientRequestError),
+    /// There is no way to know the server.
+    #[error("{0}")]
+    Tls(String),
+    /// `limits.client_connections_count`.
+    #[error(
+        "there are as many client connections as there may be: see limits.client_connections_count"
+    )]
+    TooMany,
+    /// `limits.commands_count`.
+    #[error("too much waits for a service thread: see limits.commands_count")]
+    Full,
 }
 
 /// Closes everything, and cuts off what is left after `within`.

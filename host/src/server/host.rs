@@ -323,18 +323,16 @@ impl Host {
     }
 
     fn begun(&mut self) -> Result<&mut ServiceThread, HostError> {
-        let thread = match self.thread.take() {
-            Some(thread) => thread,
-            None if self.workers.len() > 1 => {
+        // It is large: it stays where it is from turn to turn.
+        if self.thread.is_none() {
+            if self.workers.len() > 1 {
                 return Err(HostError::SeveralThreads(self.workers.len()));
             }
-            None => {
-                let worker = self.workers.pop().ok_or(HostError::GivenAway)?;
-                self.begin()?;
-                worker.start()?
-            }
-        };
-        Ok(self.thread.insert(thread))
+            let worker = self.workers.pop().ok_or(HostError::GivenAway)?;
+            self.begin()?;
+            self.thread = Some(worker.start()?);
+        }
+        self.thread.as_mut().ok_or(HostError::GivenAway)
     }
 
     /// The program drives the host: what is to be decided beside it is, on a thread, if there is anything.

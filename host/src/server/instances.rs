@@ -47,6 +47,7 @@ impl Deployment {
             set: Some(set),
             options: vhost.options(&manifest.name),
             finished: Arc::clone(&self.finished),
+            door: blocks.session.map(|_| Arc::default()),
         };
         let protocol = Protocol::create(
             plan,
@@ -84,6 +85,7 @@ impl Deployment {
             set: None,
             options: vhost.extension_options(name),
             finished: Arc::clone(&self.finished),
+            door: None,
         };
         let extension =
             HostedExtension::create(plan, blocks.extension, &self.services, self.patience());

@@ -28,7 +28,7 @@ mod threads;
 mod worker;
 
 pub use builder::HostBuilder;
-pub use handle::{CloseError, HostHandle, Waker};
+pub use handle::{CloseError, ConnectError, HostHandle, Waker};
 pub use host::{Host, HostThread};
 #[cfg(feature = "cli")]
 pub(crate) use listeners::tell;

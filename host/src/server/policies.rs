@@ -115,6 +115,7 @@ impl Deployment {
             set: None,
             options: vhost.policy_options(name),
             finished: Arc::clone(&self.finished),
+            door: None,
         };
         let policy = HostedPolicy::create(plan, blocks.policy, &self.services, self.patience());
         let policy = policy.map_err(|fault| refused(generation, vhost, "policy", name, &fault))?;

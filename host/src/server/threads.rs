@@ -9,7 +9,7 @@ use std::{
 use crate::{
     context::{
         hub::{Command, Hub},
-        offload::FileThreads,
+        offload::OffloadThreads,
         vhosts::Vhosts,
     },
     limits::Limits,
@@ -55,10 +55,12 @@ impl Threads {
             mailboxes.push(Mailbox::new(waker, commands, limits.commands_bytes));
             polls.push(poll);
         }
+        let hub = Hub::new(mailboxes);
+        hub.clients().set_most(limits.client_connections_count);
         Ok(Self {
             polls,
             listeners,
-            hub: Arc::new(Hub::new(mailboxes)),
+            hub: Arc::new(hub),
         })
     }
 
@@ -73,7 +75,7 @@ impl Threads {
         let parts = WorkerParts {
             hub: self.hub,
             vhosts: Arc::clone(vhosts),
-            files: FileThreads::new(limits),
+            files: OffloadThreads::new(limits),
             limits: limits.clone(),
             shared: shared.clone(),
             handle: handle.clone(),

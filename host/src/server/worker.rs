@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    context::{hub::Hub, offload::FileThreads, serving::Context, vhosts::Vhosts},
+    context::{hub::Hub, offload::OffloadThreads, serving::Context, vhosts::Vhosts},
     limits::Limits,
     net::{
         adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
@@ -65,7 +65,7 @@ pub enum HostError {
 pub(crate) struct WorkerParts {
     pub(crate) hub: Arc<Hub>,
     pub(crate) vhosts: Arc<Vhosts>,
-    pub(crate) files: Arc<FileThreads>,
+    pub(crate) files: Arc<OffloadThreads>,
     pub(crate) limits: Limits,
     pub(crate) shared: Shared,
     pub(crate) handle: HostHandle,

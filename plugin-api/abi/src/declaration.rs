@@ -1,8 +1,8 @@
 //! What an opened plugin file hands over: tables that live as long as the file is mapped, which is for ever.
 
 use crate::{
-    ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock, PolicyEntry,
-    SessionBlock,
+    ClientBlock, ExtensionBlock, HandshakeBlock, HttpBlock, InstanceBlock, Layouts, PluginBlock,
+    PolicyEntry, SessionBlock,
 };
 
 /// The one symbol that is looked up, by the name in the stamp. It returns the same static each time and
@@ -53,6 +53,8 @@ pub struct ProtocolEntry {
     /// State per exchange, and the hooks of an exchange; null when it does not answer HTTP. One of `session` and `http`
     /// is there, as the manifest says.
     pub http: *const HttpBlock,
+    /// What the protocol has to say of a connection that it opens, before there is a session; null when it has nothing to say.
+    pub client: *const ClientBlock,
 }
 
 // SAFETY: an entry is part of an immutable static and leads to immutable statics.

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 #[cfg(feature = "layout")]
 use abi_stable::StableAbi;
 
-use crate::{Bytes, Status};
+use crate::{Bytes, ConnectRequest, Explain, Given, Status};
 
 /// A session as a hook sees it. Valid during the hook that it was given to, on its thread only.
 #[repr(C)]
@@ -56,7 +56,8 @@ pub const FACT_APPLICATION_PROTOCOL: u32 = 16;
 /// Fact of a session, bytes: the peer's own certificate in DER; none when it showed none.
 pub const FACT_PEER_CERTIFICATE: u32 = 17;
 /// Fact of a session, number: 1 when that certificate comes from an authority that the host was told to trust, and the
-/// peer holds the key to it; none without TLS.
+/// peer holds the key to it; none without TLS. Of a client session: when the server's certificate was checked, against the
+/// roots or as the one that is pinned.
 pub const FACT_PEER_CHECKED: u32 = 18;
 /// Fact of a session, bytes: the name of the peer's address, which leads back to that address; none when the host looks up no
 /// names, when it has none, and as long as it is not known.
@@ -128,6 +129,8 @@ pub struct SessionCalls {
     /// In `open`: what [`crate::HandshakeBlock::request`] has learnt, once; null when it is nothing. It is the plugin's
     /// own from then on.
     pub take_learnt: unsafe extern "C" fn(context: *mut c_void) -> *mut c_void,
+    /// In `open` of a client session: what the caller of [`HostCalls::connect`] has given, likewise.
+    pub take_given: unsafe extern "C" fn(context: *mut c_void) -> *mut c_void,
     /// Why the hook that is running is about to answer `STATUS_ERROR` or `STATUS_PANIC`. Called again in the same hook it
     /// adds to what was told. Forgotten when the hook answers `STATUS_OK`.
     pub fail: unsafe extern "C" fn(context: *mut c_void, text: Bytes<'_>),
@@ -257,4 +260,24 @@ pub struct HostCalls {
     /// plugin that came from a file, since the ids of types mean something within one program only.
     pub linked_data:
         unsafe extern "C" fn(context: *mut c_void, type_id: *const c_void) -> *const c_void,
+    /// Opens a connection, from any thread: a client session of the instance whose host this is. It lives on the service thread
+    /// whose hook is running, and else on the next one in turn. Before the instance serves, what was asked for waits until it
+    /// does. `out` is the number of the connection, [`crate::FACT_CONNECT`]. What is `given` is the host's from here on,
+    /// which frees it or hands it out by `take_given`; null when it is nothing.
+    ///
+    /// `STATUS_ERROR` for a request that makes no sense; `STATUS_FULL` when `limits.client_connections_count` is reached or too
+    /// much waits for the service thread; `STATUS_CLOSED` when the host is going away or the instance is gone; `STATUS_NONE` on the
+    /// host of a plugin as a whole, and of what has no sessions. With all of these `explain` is told why, and what was given
+    /// stays the plugin's.
+    pub connect: unsafe extern "C" fn(
+        context: *mut c_void,
+        request: *const ConnectRequest<'_>,
+        given: *const Given,
+        out: *mut u64,
+        explain: Explain,
+        data: *mut c_void,
+    ) -> Status,
+    /// Gives up a connection that is not open yet, from any thread; [`crate::ClientBlock::failed`] is told, and no further try
+    /// made. A session that is open already, or has ended, is left alone.
+    pub give_up: unsafe extern "C" fn(context: *mut c_void, connect: u64) -> Status,
 }

@@ -13,6 +13,7 @@ pub const LAYOUT_HASH: u64 = fnv1a(&[
     include_str!("extension.rs"),
     include_str!("handshake.rs"),
     include_str!("http.rs"),
+    include_str!("client.rs"),
     include_str!("policy.rs"),
     include_str!("host.rs"),
 ]);
@@ -52,7 +53,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 13] = [
+pub const LAYOUT_NAMES: [&str; 16] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -64,6 +65,9 @@ pub const LAYOUT_NAMES: [&str; 13] = [
     "HandshakeCalls",
     "HttpBlock",
     "ExchangeCalls",
+    "ClientBlock",
+    "ClientCalls",
+    "ConnectRequest",
     "PolicyBlock",
     "PolicyCalls",
 ];
@@ -93,6 +97,9 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::HandshakeCalls as StableAbi>::LAYOUT,
     <crate::HttpBlock as StableAbi>::LAYOUT,
     <crate::ExchangeCalls as StableAbi>::LAYOUT,
+    <crate::ClientBlock as StableAbi>::LAYOUT,
+    <crate::ClientCalls as StableAbi>::LAYOUT,
+    <crate::ConnectRequest<'static> as StableAbi>::LAYOUT,
     <crate::PolicyBlock as StableAbi>::LAYOUT,
     <crate::PolicyCalls as StableAbi>::LAYOUT,
 ];

@@ -28,10 +28,12 @@
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
 //! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
-//! `http.rs` and `policy.rs` both of these for extensions, opening handshakes, HTTP exchanges and policies; `layout.rs`
-//! how both sides compare the blocks; `linked.rs` how a program hands over a plugin that is linked into it.
+//! `http.rs`, `policy.rs` and `client.rs` both of these for extensions, opening handshakes, HTTP exchanges, policies and
+//! connections that we open; `layout.rs` how both sides compare the blocks; `linked.rs` how a program hands over a plugin
+//! that is linked into it.
 
 mod bytes;
+mod client;
 mod declaration;
 mod extension;
 mod handshake;
@@ -44,6 +46,7 @@ mod policy;
 mod stamp;
 
 pub use bytes::*;
+pub use client::*;
 pub use declaration::*;
 pub use extension::*;
 pub use handshake::*;

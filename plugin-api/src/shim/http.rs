@@ -42,6 +42,7 @@ impl<I: HttpInstance> Alone<I> {
         session: std::ptr::null(),
         handshake: std::ptr::null(),
         http: &block::<Self>(),
+        client: std::ptr::null(),
     };
 }
 

@@ -8,8 +8,8 @@ use std::{
 };
 
 use super::{
-    Inner, Instance, ManifestProtocol, Part, facts::KnownFacts, handshake_calls::CALLS,
-    session::Handshake,
+    Inner, Instance, ManifestProtocol, Part, client::OpenedClient, facts::KnownFacts,
+    handshake_calls::CALLS, session::Handshake,
 };
 use crate::{
     Fields,
@@ -92,6 +92,8 @@ pub(super) struct Accepted {
     /// What the plugin added to the answer.
     pub(super) fields: Vec<(String, Vec<u8>)>,
     pub(super) learnt: Learnt,
+    /// Where it is the plugin that has asked.
+    pub(super) client: Option<OpenedClient>,
 }
 
 /// What the plugin has learnt: given to who takes it, else freed.
@@ -103,6 +105,15 @@ pub(super) struct Learnt {
 }
 
 impl Learnt {
+    pub(super) fn nothing(host: &Rc<Inner>, index: usize, instance: Instance) -> Self {
+        Self {
+            host: Rc::clone(host),
+            index,
+            instance,
+            pointer: Cell::new(ptr::null_mut()),
+        }
+    }
+
     /// Null when it is nothing, or was taken before.
     pub(super) fn take(&self) -> *mut c_void {
         self.pointer.replace(ptr::null_mut())
@@ -170,6 +181,7 @@ pub(super) fn judge(
             handshake,
             fields: Vec::new(),
             learnt: learnt(ptr::null_mut()),
+            client: None,
         });
     };
     let facts = KnownFacts::new(handshake.clone(), name, *id, abi::ROLE_SERVER);
@@ -187,6 +199,7 @@ pub(super) fn judge(
             handshake: opening.agreed(),
             fields: opening.fields.take(),
             learnt: learnt(out),
+            client: None,
         }),
         abi::STATUS_NONE => Err(opening.refused()),
         _ => Err(Refused::failed(&opening.failures.take())),

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::Outgoing;
+use super::{
+    Outgoing,
+    client::{Asked, TestGiven, Waiting},
+};
 use crate::abi::{self, Bytes, Status};
 
 /// What is queued for a session, for all of a protocol, or for an exchange.
@@ -58,6 +61,9 @@ pub(super) struct Shared {
     log: Mutex<Vec<String>>,
     counters: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
+    connects: Mutex<VecDeque<Waiting>>,
+    last_connect: AtomicU64,
+    given_up: Mutex<Vec<u64>>,
 }
 
 /// The context of one host.
@@ -116,6 +122,10 @@ impl Shared {
         lock(&self.posts).pop_front()
     }
 
+    pub(super) fn has_posts(&self) -> bool {
+        !lock(&self.posts).is_empty()
+    }
+
     pub(super) fn now_ms(&self) -> u64 {
         self.now_ms.load(Ordering::Relaxed)
     }
@@ -141,6 +151,14 @@ impl Shared {
         lock(&self.failure).take()
     }
 
+    pub(super) fn take_connects(&self) -> Vec<Waiting> {
+        lock(&self.connects).drain(..).collect()
+    }
+
+    pub(super) fn take_given_up(&self) -> Vec<u64> {
+        mem::take(&mut lock(&self.given_up))
+    }
+
     fn is_open(&self, session: u64) -> bool {
         lock(&self.sessions).iter().any(|(_, id)| *id == session)
     }
@@ -163,6 +181,8 @@ static CALLS: abi::HostCalls = abi::HostCalls {
     fact_bytes,
     fail,
     linked_data,
+    connect,
+    give_up,
 };
 
 /// # Safety
@@ -326,4 +346,47 @@ unsafe extern "C" fn fail(host: *mut c_void, why: Bytes<'_>) {
     let mut failure = lock(&host.shared.failure);
     let before = failure.take().map(|before| before + "; then ");
     *failure = Some(before.unwrap_or_default() + &why);
+}
+
+unsafe extern "C" fn connect(
+    host: *mut c_void,
+    request: *const abi::ConnectRequest<'_>,
+    given: *const abi::Given,
+    out: *mut u64,
+    explain: abi::Explain,
+    data: *mut c_void,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the request.
+    let (host, asked) = unsafe { (context(host), Asked::read(request)) };
+    let refused = match &host.whose {
+        Whose::Protocol(_) => asked.refusal().map(|why| (abi::STATUS_ERROR, why)),
+        _ => Some((
+            abi::STATUS_NONE,
+            "only an instance opens connections".into(),
+        )),
+    };
+    let (None, Whose::Protocol(protocol)) = (&refused, &host.whose) else {
+        let (status, why) = refused.unwrap_or_default();
+        // SAFETY: the plugin gives both for this.
+        unsafe { (explain.0)(data, Bytes::new(why.as_bytes())) };
+        return status;
+    };
+    let number = host.shared.last_connect.fetch_add(1, Ordering::Relaxed) + 1;
+    lock(&host.shared.connects).push_back(Waiting {
+        protocol: protocol.clone(),
+        number,
+        asked,
+        // SAFETY: the plugin gives it away with this call.
+        given: unsafe { TestGiven::new(given) },
+    });
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(number) };
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn give_up(host: *mut c_void, connect: u64) -> Status {
+    // SAFETY: the plugin hands back its host's context.
+    let shared = unsafe { context(host) }.shared;
+    lock(&shared.given_up).push(connect);
+    abi::STATUS_OK
 }

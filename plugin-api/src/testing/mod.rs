@@ -27,6 +27,8 @@
 //! assert_eq!(session.sent(), [Outgoing::text("PSST")]);
 //! ```
 
+mod client;
+mod client_calls;
 mod exchange;
 mod exchange_calls;
 mod exchange_record;
@@ -54,6 +56,7 @@ use std::{
 use serde::Deserialize;
 
 use crate::{StaticPlugin, abi};
+pub use client::{AfterFailure, TestAnswer, TestConnect};
 pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
 use exchange_record::ExchangeRecord;
 pub use extension::{RecordedPiece, Stopped, TestConnection};
@@ -306,6 +309,21 @@ impl TestHost {
         TestExchange::open(&self.inner, index, request)
     }
 
+    /// The connections that the plugin has asked for since the last call, in that order.
+    #[must_use]
+    pub fn connects(&self) -> Vec<TestConnect> {
+        let waiting = self.inner.shared.take_connects().into_iter();
+        waiting
+            .map(|waiting| TestConnect::new(&self.inner, waiting))
+            .collect()
+    }
+
+    /// The numbers of the connections that the plugin has given up since the last call.
+    #[must_use]
+    pub fn given_up(&self) -> Vec<u64> {
+        self.inner.shared.take_given_up()
+    }
+
     /// Moves the clock, stopping at each timer and deadline on the way.
     pub fn advance(&self, by: Duration) {
         let end = self.inner.shared.now_ms() + by.as_millis() as u64;
@@ -555,6 +573,9 @@ impl Inner {
                 }
                 for record in self.exchange_records() {
                     record.settle();
+                }
+                if self.shared.has_posts() {
+                    continue;
                 }
                 return;
             };

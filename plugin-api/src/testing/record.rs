@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Inner, Instance, ManifestProtocol,
+    client::OpenedClient,
     facts::KnownFacts,
     handshake::{Accepted, Learnt, nth},
     host_calls::Post,
@@ -54,6 +55,8 @@ pub(super) struct Record {
     /// Those that the manifest names.
     kept_headers: Vec<(String, Vec<u8>)>,
     pub(super) learnt: Learnt,
+    /// Where we are the client.
+    pub(super) client: Option<OpenedClient>,
     /// None before it is open and after it ended.
     state: Cell<Option<*mut c_void>>,
     inbox: RefCell<VecDeque<Incoming>>,
@@ -135,12 +138,16 @@ impl Record {
     pub(super) fn number(&self, key: u32) -> Option<u64> {
         match key {
             abi::FACT_ID => Some(self.id),
+            abi::FACT_CONNECT => Some(self.client.as_ref()?.number),
             key => self.facts.number(key),
         }
     }
 
     pub(super) fn bytes(&self, key: u32) -> Option<&[u8]> {
-        self.facts.bytes(key)
+        match key {
+            abi::FACT_URL => Some(self.client.as_ref()?.url.as_bytes()),
+            key => self.facts.bytes(key),
+        }
     }
 
     pub(super) fn tag(&self, name: &[u8]) -> Option<&[u8]> {
@@ -156,6 +163,7 @@ impl Record {
             mut handshake,
             fields: answer_fields,
             learnt,
+            client,
         } = accepted;
         let id = host.last_id.get() + 1;
         host.last_id.set(id);
@@ -171,7 +179,11 @@ impl Record {
                 .iter()
                 .any(|kept| kept.eq_ignore_ascii_case(name))
         });
-        let facts = KnownFacts::new(handshake, name, *number, abi::ROLE_SERVER);
+        let role = match client {
+            Some(_) => abi::ROLE_CLIENT,
+            None => abi::ROLE_SERVER,
+        };
+        let facts = KnownFacts::new(handshake, name, *number, role);
         let record = Rc::new(Self {
             id,
             index,
@@ -181,6 +193,7 @@ impl Record {
             answer_fields,
             kept_headers,
             learnt,
+            client,
             state: Cell::default(),
             inbox: RefCell::default(),
             sent: RefCell::default(),
@@ -203,6 +216,9 @@ impl Record {
         // SAFETY: the instance is alive, and the session is ours until the call returns.
         let opened =
             unsafe { (record.block().open)(instance.instance, &raw const session, &raw mut state) };
+        if let Some(client) = &record.client {
+            client.forget();
+        }
         if let Some(failure) = record.learnt.forget() {
             record.failures.borrow_mut().push(failure);
         }

@@ -22,6 +22,7 @@ pub(super) static CALLS: abi::SessionCalls = abi::SessionCalls {
     field,
     tag,
     take_learnt,
+    take_given,
     fail,
 };
 
@@ -165,4 +166,10 @@ unsafe extern "C" fn tag(
     // SAFETY: `out` is the plugin's, to be written.
     unsafe { out.write(Bytes::new(value)) };
     abi::STATUS_OK
+}
+
+unsafe extern "C" fn take_given(context: *mut c_void) -> *mut c_void {
+    // SAFETY: the plugin hands back the session's context.
+    let client = unsafe { record(context) }.client.as_ref();
+    client.map_or(std::ptr::null_mut(), |client| client.kept.take())
 }

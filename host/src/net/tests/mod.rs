@@ -1,5 +1,6 @@
 //! The event loop over loopback sockets, with a service that writes down what it is told.
 
+mod dial;
 mod ending;
 mod flow;
 mod http;

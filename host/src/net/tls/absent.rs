@@ -8,9 +8,12 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::net::{
-    tls::{TlsFacts, TlsFault, TlsSettings},
-    transport::Transport,
+use crate::{
+    net::{
+        tls::{TlsFacts, TlsFault, TlsSettings},
+        transport::Transport,
+    },
+    wire::url_host::Host,
 };
 
 /// There is none.
@@ -82,6 +85,10 @@ impl TlsKeeper {
 /// There is none.
 pub enum PreparedTls {}
 
+/// There is none.
+#[derive(Debug)]
+pub enum ClientTlsConfig {}
+
 /// Knows no suite.
 #[must_use]
 pub fn nearest_suites(_: &str) -> Option<Vec<&'static str>> {
@@ -92,6 +99,10 @@ pub fn nearest_suites(_: &str) -> Option<Vec<&'static str>> {
 pub(crate) enum TlsStream {}
 
 impl TlsStream {
+    pub(crate) fn connect(config: &ClientTlsConfig, _: &Host, _: Transport) -> io::Result<Self> {
+        match *config {}
+    }
+
     pub(crate) fn socket(&self) -> &Transport {
         match *self {}
     }

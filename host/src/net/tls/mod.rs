@@ -1,9 +1,9 @@
 //! TLS under a connection: rustls behind a few small types, so that nothing else of the host knows of it.
 //!
-//! `stream.rs` carries a connection, `choice.rs` says what is spoken with whom, `material.rs` reads certificates and keys,
-//! `judges.rs` what clients are judged by, `keeper.rs` looks whether they have changed, `suites.rs` knows the names of cipher
-//! suites, `validity.rs` until when a certificate holds. A host that is built without the feature `tls` has `absent.rs` in
-//! place of all of them.
+//! `stream.rs` carries a connection, `choice.rs` says what is spoken with whom, `client.rs` how a server is known,
+//! `server_fault.rs` what is wrong with one, `material.rs` reads certificates and keys, `judges.rs` what clients are judged
+//! by, `keeper.rs` looks whether they have changed, `suites.rs` knows the names of cipher suites, `validity.rs` until when a
+//! certificate holds. A host that is built without the feature `tls` has `absent.rs` in place of all of them.
 
 use std::{
     collections::BTreeSet,
@@ -18,11 +18,15 @@ mod absent;
 #[cfg(feature = "tls")]
 mod choice;
 #[cfg(feature = "tls")]
+mod client;
+#[cfg(feature = "tls")]
 mod judges;
 #[cfg(feature = "tls")]
 mod keeper;
 #[cfg(feature = "tls")]
 mod material;
+#[cfg(feature = "tls")]
+mod server_fault;
 #[cfg(feature = "tls")]
 mod stream;
 #[cfg(feature = "tls")]
@@ -35,9 +39,13 @@ mod validity;
 #[cfg(not(feature = "tls"))]
 pub(crate) use absent::TlsStream;
 #[cfg(not(feature = "tls"))]
-pub use absent::{PreparedTls, Tls, TlsKeeper, nearest_suites};
+pub use absent::{ClientTlsConfig, PreparedTls, Tls, TlsKeeper, nearest_suites};
+#[cfg(feature = "tls")]
+pub use client::{ClientTlsConfig, platform_roots, read_roots};
 #[cfg(feature = "tls")]
 pub use keeper::{PreparedTls, Tls, TlsKeeper};
+#[cfg(feature = "tls")]
+pub use rustls::RootCertStore as Roots;
 #[cfg(feature = "tls")]
 pub(crate) use stream::TlsStream;
 #[cfg(feature = "tls")]
@@ -145,15 +153,16 @@ pub struct TlsFacts<'a> {
     pub version: u16,
     /// The name of the cipher suite.
     pub suite: &'static str,
-    /// The name that the client asked for (SNI).
+    /// The name that the client asked for (SNI); its own end tells an address too.
     pub server_name: Option<&'a str>,
     /// Which of [`TlsSettings::named`] the handshake was by, and the client judged; none for what is usual.
     pub chosen: Option<&'a str>,
     /// The protocol that both have named (ALPN).
     pub application_protocol: Option<&'a [u8]>,
-    /// The client's own certificate in DER.
+    /// The peer's own certificate in DER.
     pub peer_certificate: Option<&'a [u8]>,
-    /// That certificate comes from an authority that the host was told to trust, and the client holds its key.
+    /// The peer holds the key of that certificate, which comes from an authority that the host was told to trust; a server
+    /// is also the one that was asked for, or holds the key that was pinned. False where any certificate is accepted.
     pub is_peer_checked: bool,
 }
 

@@ -13,13 +13,17 @@ use std::{
 
 use rustix::io::Errno;
 use rustls::{
-    ProtocolVersion, ServerConnection,
+    ClientConnection, Connection, Error, ProtocolVersion,
+    pki_types::ServerName,
     server::{Accepted, AcceptedAlert, Acceptor},
 };
 
-use crate::net::{
-    tls::{Tls, TlsFacts},
-    transport::Transport,
+use crate::{
+    net::{
+        tls::{ClientTlsConfig, Tls, TlsFacts, server_fault},
+        transport::Transport,
+    },
+    wire::url_host::Host,
 };
 
 /// Plain text that is encrypted for one write.
@@ -34,13 +38,15 @@ const ROUNDS: usize = 16;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 59\r\nConnection: close\r\n\r\nThis port speaks TLS: begin the URL with https or with wss\n";
 
-/// The server's side of a TLS connection.
+/// One side of a TLS connection.
 pub(crate) struct TlsStream {
     /// What carries it: TCP or a unix socket.
     socket: Transport,
     endpoint: Endpoint,
     /// What was chosen by the name that the client asks for; none for what is usual.
     chosen: Option<Arc<str>>,
+    /// What only a client knows.
+    server: Option<Server>,
     /// Bytes that were encrypted and not yet told to be taken.
     owed: usize,
     stage: Stage,
@@ -54,12 +60,20 @@ pub(crate) struct TlsStream {
     is_broken: bool,
 }
 
+/// The server, as its client knows it.
+struct Server {
+    /// Whom we have asked for.
+    name: String,
+    /// It has shown that it is the one that is meant, or else the handshake has failed.
+    is_checked: bool,
+}
+
 /// What rustls has of the connection.
 enum Endpoint {
     /// What the client asks for has not come, so what is spoken with it is not chosen.
     Greeting(Acceptor, Tls),
     /// It is.
-    Speaking(ServerConnection),
+    Speaking(Connection),
 }
 
 /// Where it is in its life.
@@ -78,13 +92,47 @@ enum Stage {
 impl TlsStream {
     /// TLS over a socket of which `prefix` was read already.
     pub(crate) fn new(tls: Tls, socket: Transport, prefix: Vec<u8>) -> Self {
+        let endpoint = Endpoint::Greeting(Acceptor::default(), tls);
+        Self {
+            prefix,
+            ..Self::with(endpoint, socket, Stage::Silent)
+        }
+    }
+
+    /// The client's end, to a server with this name. Its first records wait for [`Self::flush`].
+    pub(crate) fn connect(
+        config: &ClientTlsConfig,
+        host: &Host,
+        socket: Transport,
+    ) -> io::Result<Self> {
+        let name = match host {
+            // The root of DNS is no part of a name that a certificate is for.
+            Host::Name(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+            Host::V4(address) => address.to_string(),
+            Host::V6(address) => address.to_string(),
+        };
+        let server_name = ServerName::try_from(name.clone()).map_err(io::Error::other)?;
+        let mut connection =
+            ClientConnection::new(config.config(), server_name).map_err(io::Error::other)?;
+        connection.set_buffer_limit(Some(BATCH_BYTES));
+        let endpoint = Endpoint::Speaking(connection.into());
+        let mut stream = Self::with(endpoint, socket, Stage::Speaking);
+        stream.server = Some(Server {
+            name,
+            is_checked: config.is_checked(),
+        });
+        Ok(stream)
+    }
+
+    fn with(endpoint: Endpoint, socket: Transport, stage: Stage) -> Self {
         Self {
             socket,
-            endpoint: Endpoint::Greeting(Acceptor::default(), tls),
+            endpoint,
             chosen: None,
+            server: None,
             owed: 0,
-            prefix,
-            stage: Stage::Silent,
+            prefix: Vec::new(),
+            stage,
             has_more: false,
             is_ended: false,
             is_broken: false,
@@ -236,8 +284,15 @@ impl TlsStream {
             return wrong("no greeting");
         };
         match connection.process_new_packets() {
-            Err(error) => wrong(&error.to_string()),
+            Err(error) => wrong(&self.told(&error)),
             Ok(_) => wrong("a record that cannot be read"),
+        }
+    }
+
+    fn told(&self, error: &Error) -> String {
+        match &self.server {
+            None => error.to_string(),
+            Some(server) => server_fault::told(error, &server.name),
         }
     }
 
@@ -353,7 +408,7 @@ impl TlsStream {
             .is_none_or(|spoken| spoken.is_handshaking())
     }
 
-    fn connection(&self) -> Option<&ServerConnection> {
+    fn connection(&self) -> Option<&Connection> {
         match &self.endpoint {
             Endpoint::Greeting(..) => None,
             Endpoint::Speaking(connection) => Some(connection),
@@ -378,25 +433,31 @@ impl TlsStream {
                 _ => 0x0304,
             },
             suite: suite.suite().as_str().unwrap_or("unknown"),
-            server_name: connection.server_name(),
+            server_name: match (connection, &self.server) {
+                (Connection::Server(connection), _) => connection.server_name(),
+                (Connection::Client(_), server) => server.as_ref().map(|server| &*server.name),
+            },
             chosen: self.chosen.as_deref(),
             application_protocol: connection.alpn_protocol(),
             peer_certificate: peer_certificate.map(AsRef::as_ref),
-            // The handshake has failed with any other.
-            is_peer_checked: peer_certificate.is_some(),
+            // The handshake of a server has failed with any other.
+            is_peer_checked: match &self.server {
+                None => peer_certificate.is_some(),
+                Some(server) => server.is_checked,
+            },
         })
     }
 }
 
 /// A connection whose client has said what it asks for, and what was chosen by it; or what it is told that cannot have one.
-type Begun = Result<(ServerConnection, Option<Arc<str>>), (rustls::Error, AcceptedAlert)>;
+type Begun = Result<(Connection, Option<Arc<str>>), (Error, AcceptedAlert)>;
 
 /// Goes on with what is spoken with whoever asks for this.
 fn begin(accepted: Accepted, tls: &Tls) -> Begun {
     let chosen = tls.choose(accepted.client_hello().server_name());
     let mut connection = accepted.into_connection(chosen.config)?;
     connection.set_buffer_limit(Some(BATCH_BYTES));
-    Ok((connection, chosen.name))
+    Ok((connection.into(), chosen.name))
 }
 
 fn wrong(what: &str) -> io::Error {

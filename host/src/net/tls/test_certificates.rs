@@ -47,7 +47,16 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.serial_number = Some(SerialNumber::from(serial));
         let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
+        (self.sign_params(params, &key), key)
+    }
+
+    /// A certificate for this key.
+    pub(crate) fn sign_params(
+        &self,
+        params: CertificateParams,
+        key: &KeyPair,
+    ) -> rcgen::Certificate {
+        params.signed_by(key, &self.issuer).unwrap()
     }
 
     /// What a client shows for itself.

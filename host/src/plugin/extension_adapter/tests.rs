@@ -161,6 +161,7 @@ fn plan(
         set,
         options: options.into(),
         finished: Arc::new(|instance| instance.destroy(PATIENCE)),
+        door: None,
     }
 }
 

@@ -51,6 +51,7 @@ fn declare(instance: Vec<usize>, session: Vec<usize>, count: usize) -> &'static 
         session: session.leak().as_ptr().cast(),
         handshake: std::ptr::null(),
         http: std::ptr::null(),
+        client: std::ptr::null(),
     };
     Box::leak(Box::new(Declaration {
         size: size_of::<Declaration>(),
@@ -127,6 +128,7 @@ fn sessions_and_http_are_there_as_the_manifest_says() {
             session: block(session, self::block::<SessionBlock>()).cast(),
             handshake: std::ptr::null(),
             http: block(http, self::block::<HttpBlock>()).cast(),
+            client: std::ptr::null(),
         }));
         let text = format!(r#"{{"plugin":"p","version":"1","protocols":[{{"name":"a"{said}}}]}}"#);
         let manifest = Manifest::parse(text.as_bytes()).unwrap();

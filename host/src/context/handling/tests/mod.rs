@@ -25,7 +25,7 @@ use crate::{
         http_handler::HttpFacts,
         hub::{Command, Hub, PostError},
         mounts::{Mount, MountKind, Mounts},
-        offload::FileThreads,
+        offload::OffloadThreads,
         origin::AllowedOrigins,
         routes::Routes,
         session::SessionCall,
@@ -360,7 +360,7 @@ impl Bench {
         let routes = Arc::new(routes(1, &handler));
         let listeners = listener::bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into(), 1).unwrap();
         let address = listeners[0].local_address().unwrap();
-        let files = FileThreads::new(&limits);
+        let files = OffloadThreads::new(&limits);
         let vhosts = Arc::new(Vhosts::only(routes));
         let context = Context::new(0, Arc::clone(&hub), vhosts, files, &limits);
         let settings = Settings::from(&limits);

@@ -1,0 +1,324 @@
+//! Opening connections: from the plain C of a request to [`ClientRequest`], and to the service thread that is to have it.
+
+use std::{
+    any::Any,
+    ffi::{OsStr, c_void},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+    ptr,
+    sync::{Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use hotsocket_abi::{
+    Bytes, CONNECT_DOWNGRADE, CONNECT_FOREVER, CONNECT_USUAL, ConnectRequest, Explain,
+    Given as Lent, Host, PROXIES_GIVEN, PROXIES_NONE, PROXIES_USUAL, STATUS_CLOSED, STATUS_ERROR,
+    STATUS_FULL, STATUS_NONE, STATUS_OK, Status, TLS_PINNED, TLS_SELF_SIGNED, TLS_VERIFIED,
+};
+
+use crate::{
+    context::{
+        client_request::{ClientRequest, ServerTrust},
+        handler::ProtocolHandler,
+        hub::Hub,
+        outgoing::{Connecting, Given, Whose},
+        roster::SetId,
+        routes::Route,
+    },
+    plugin::{host_calls::HostContext, instance::pointer},
+};
+
+/// Whether an instance may open connections: before it serves they wait, and when it is gone there are none.
+#[derive(Debug, Default)]
+pub struct Door(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// It does not serve yet.
+    Waiting(Vec<Connecting>),
+    Open(Whose),
+    Closed,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Waiting(Vec::new())
+    }
+}
+
+impl Door {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Only whole values are put there.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The instance serves: what waited is begun.
+    pub(crate) fn open(&self, route: &Route, handler: Weak<dyn ProtocolHandler>, hub: &Hub) {
+        let (key, set): (u64, SetId) = (route.instance, route.set);
+        let mut state = self.lock();
+        if !matches!(*state, State::Waiting(_)) {
+            return;
+        }
+        let whose = Whose::Instance { key, handler, set };
+        let before = std::mem::replace(&mut *state, State::Open(whose.clone()));
+        drop(state);
+        if let State::Waiting(waiting) = before {
+            for connecting in waiting {
+                let whose = whose.clone();
+                if let Err(connecting) = hub.connect(Connecting {
+                    whose,
+                    ..connecting
+                }) {
+                    tracing::warn!(target: "hotsocket::plugin", url = %connecting.request.url,
+                        "nothing is connected: too much waits for the service thread; see limits.commands_count");
+                }
+            }
+        }
+    }
+
+    /// The instance is gone.
+    pub(crate) fn close(&self) {
+        let before = std::mem::replace(&mut *self.lock(), State::Closed);
+        // Outside of the lock: what was given is the plugin's to free.
+        drop(before);
+    }
+}
+
+/// Why nothing is opened.
+struct Refused(Status, String);
+
+impl Refused {
+    fn request(why: impl ToString) -> Self {
+        Self(STATUS_ERROR, why.to_string())
+    }
+}
+
+/// Opens a connection for the instance of `context`, whose number goes to `out`.
+///
+/// # Safety
+///
+/// The contract of [`hotsocket_abi::HostCalls::connect`].
+pub(crate) unsafe fn connect(
+    context: &HostContext,
+    host: *const Host,
+    request: *const ConnectRequest<'_>,
+    given: *const Lent,
+    out: *mut u64,
+) -> Result<(), (Status, String)> {
+    // SAFETY: as the caller promises.
+    let asked = unsafe { begin(context, host, request, given) };
+    match asked {
+        Ok(number) => {
+            // SAFETY: the plugin gives a place for one number.
+            unsafe { out.write(number) };
+            Ok(())
+        }
+        Err(Refused(status, why)) => Err((status, why)),
+    }
+}
+
+unsafe fn begin(
+    context: &HostContext,
+    host: *const Host,
+    request: *const ConnectRequest<'_>,
+    given: *const Lent,
+) -> Result<u64, Refused> {
+    let Some(door) = context.door() else {
+        let why = "only an instance of a protocol with sessions opens connections: use the host that it was given";
+        return Err(Refused(STATUS_NONE, why.to_owned()));
+    };
+    // SAFETY: as the caller promises.
+    let request = unsafe { read(request) }?;
+    let hub = &context.services.hub;
+    if request.url.scheme().is_secure() {
+        let made = hub.clients().tls(&request.trust);
+        made.map_err(Refused::request)?;
+    }
+    let full = |limit: &str| Refused(STATUS_FULL, format!("limits.{limit} is reached"));
+    let seat = hub.clients().seat();
+    let seat = seat.ok_or_else(|| full("client_connections_count"))?;
+    let number = hub.clients().number(hub.thread_for_client());
+    let mut state = door.lock();
+    let whose = match &*state {
+        State::Open(whose) => whose.clone(),
+        State::Waiting(_) => Whose::Protocol(String::new()),
+        State::Closed => {
+            let why = "the instance is gone, and opens nothing any more";
+            return Err(Refused(STATUS_CLOSED, why.to_owned()));
+        }
+    };
+    let connecting = Connecting {
+        number,
+        whose,
+        request,
+        // SAFETY: as the caller promises.
+        given: unsafe { take(given, host) },
+        seat,
+    };
+    if let State::Waiting(waiting) = &mut *state {
+        waiting.push(connecting);
+        return Ok(number);
+    }
+    drop(state);
+    match hub.connect(connecting) {
+        Ok(()) => Ok(number),
+        Err(connecting) => {
+            // It stays the plugin's.
+            let _ = connecting.given.map(Given::take);
+            Err(full("commands_count"))
+        }
+    }
+}
+
+/// What was given, the host's from now on.
+///
+/// # Safety
+///
+/// Null, or a value of the plugin's with what frees it, which may be called once from any thread.
+unsafe fn take(given: *const Lent, host: *const Host) -> Option<Given> {
+    // SAFETY: as the caller promises.
+    let given = unsafe { given.as_ref() }.filter(|given| !given.value.is_null())?;
+    let (free, host) = (given.free, host.expose_provenance());
+    let value = given.value.expose_provenance();
+    Some(Given::new(value, move |value| {
+        let host = ptr::with_exposed_provenance(host);
+        // SAFETY: the value that came with this function, which nobody has taken; the host is valid for ever.
+        let status = unsafe { (free.0)(pointer(value), host) };
+        if status != STATUS_OK {
+            tracing::error!(target: "hotsocket::plugin", status, text = crate::plugin::host_calls::take_fault(),
+                "what a plugin has given to a connection could not be freed");
+        }
+    }))
+}
+
+/// What a program gives to a plugin that is linked into it: as the plugin itself would have it.
+pub(crate) fn given(value: Box<dyn Any + Send>) -> Given {
+    // A box around the box: what crosses is one word.
+    let word = Box::into_raw(Box::new(value)).expose_provenance();
+    let free = |word| {
+        let value = ptr::with_exposed_provenance_mut::<Box<dyn Any + Send>>(word);
+        // SAFETY: the word of a box that was given away here, which nobody has taken.
+        drop(unsafe { Box::from_raw(value) });
+    };
+    Given::new(word, free).of_program()
+}
+
+/// What is asked for.
+///
+/// # Safety
+///
+/// A request that is lent for this call, or null.
+unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refused> {
+    // SAFETY: as the caller promises.
+    let size = unsafe { request.cast::<usize>().as_ref() };
+    if size.is_none_or(|size| *size < size_of::<ConnectRequest<'_>>()) {
+        return Err(Refused::request(
+            "the request has another size than this host knows",
+        ));
+    }
+    // SAFETY: as the caller promises, and it is at least as long as the one we know.
+    let raw = unsafe { &*request };
+    // SAFETY: all of it is lent for this call.
+    let (url, host, origin, proxy) = unsafe {
+        (
+            words(raw.url, "the URL")?,
+            words(raw.host, "the host")?,
+            words(raw.origin, "the origin")?,
+            words(raw.proxy, "the proxy")?,
+        )
+    };
+    let mut asked = ClientRequest::to(url).map_err(Refused::request)?;
+    if !host.is_empty() {
+        asked = asked.host(host);
+    }
+    if !origin.is_empty() {
+        asked = asked.origin(origin);
+    }
+    for at in 0..raw.subprotocol_count {
+        // SAFETY: the request says that so many stand there.
+        let name = unsafe { words(raw.subprotocols.add(at).read(), "a subprotocol") }?;
+        asked = asked.subprotocol(name);
+    }
+    for at in 0..raw.field_count {
+        // SAFETY: as above.
+        let (name, value) = unsafe {
+            let field = raw.fields.add(at).read();
+            (
+                words(field.name, "the name of a field")?,
+                field.value.as_slice(),
+            )
+        };
+        asked = asked.field(name, value).map_err(Refused::request)?;
+    }
+    asked = asked.trust(match raw.tls {
+        // SAFETY: lent for this call.
+        TLS_VERIFIED => match unsafe { raw.roots.as_slice() } {
+            [] => ServerTrust::Verified,
+            roots => ServerTrust::Roots(PathBuf::from(OsStr::from_bytes(roots))),
+        },
+        TLS_SELF_SIGNED => ServerTrust::AcceptSelfSigned,
+        // SAFETY: lent for this call.
+        TLS_PINNED => match unsafe { raw.pin.as_slice() }.try_into() {
+            Ok(pin) => ServerTrust::Pinned(pin),
+            Err(_) => {
+                return Err(Refused::request(
+                    "a pinned key is given by the 32 bytes of its SHA-256",
+                ));
+            }
+        },
+        other => {
+            return Err(Refused::request(format!(
+                "this host knows no TLS kind {other}"
+            )));
+        }
+    });
+    asked = match raw.proxies {
+        PROXIES_USUAL => asked,
+        PROXIES_NONE => asked.without_proxy(),
+        PROXIES_GIVEN => asked.proxy(proxy).map_err(Refused::request)?,
+        other => {
+            return Err(Refused::request(format!(
+                "this host knows no proxy kind {other}"
+            )));
+        }
+    };
+    let number = |number| (number != CONNECT_USUAL).then_some(number);
+    asked = asked.allowing_downgrade(raw.flags & CONNECT_DOWNGRADE != 0);
+    asked.within_ms = number(raw.within_ms);
+    asked.redirects = number(raw.redirects);
+    asked.retries = (raw.retries != CONNECT_FOREVER).then_some(raw.retries);
+    asked.retry_first_ms = number(raw.retry_first_ms);
+    asked.retry_most_ms = number(raw.retry_most_ms);
+    asked.check().map_err(Refused::request)?;
+    Ok(asked)
+}
+
+/// # Safety
+///
+/// The bytes are lent for `'a`.
+unsafe fn words<'a>(bytes: Bytes<'a>, what: &str) -> Result<&'a str, Refused> {
+    // SAFETY: as the caller promises.
+    let bytes = unsafe { bytes.as_slice() };
+    str::from_utf8(bytes).map_err(|_| Refused::request(format!("{what} is not UTF-8")))
+}
+
+/// The same for a request in the place of another.
+///
+/// # Safety
+///
+/// As [`read`].
+pub(crate) unsafe fn read_request(
+    request: *const ConnectRequest<'_>,
+) -> Result<ClientRequest, String> {
+    // SAFETY: as the caller promises.
+    unsafe { read(request) }.map_err(|Refused(_, why)| why)
+}
+
+/// Tells a plugin what is wrong.
+///
+/// # Safety
+///
+/// The plugin gives a function and the data it wants, for the time of this call.
+pub(crate) unsafe fn tell(explain: Explain, data: *mut c_void, why: &str) {
+    // SAFETY: as the caller promises.
+    unsafe { (explain.0)(data, Bytes::new(why.as_bytes())) }
+}
