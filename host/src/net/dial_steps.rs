@@ -1,5 +1,6 @@
 //! The steps of a connection that we open: addresses, the race of their sockets, and what
-//! [`Opening`](crate::connection::opening::Opening) says from there on.
+//! [`Opening`](crate::connection::opening::Opening) says from there on. What serving calls here is apart (`cold`), so that
+//! the path of a message stays as short as it is without.
 
 use std::{borrow::Cow, io, net::SocketAddr, path::Path};
 
@@ -26,6 +27,7 @@ use crate::{
 
 impl<T, E> Io<T, E> {
     /// Goes on before there is something to read.
+    #[cold]
     pub(super) fn pursue<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
@@ -222,6 +224,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Sends the opening handshake once TLS is agreed on.
+    #[cold]
     pub(super) fn pursue_secured(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -238,6 +241,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Reads what the proxy or the server says; gives how much of it is done with.
+    #[cold]
     pub(super) fn consume_answer<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
