@@ -4,6 +4,7 @@ use std::{
     any::Any,
     ffi::{OsStr, c_void},
     os::unix::ffi::OsStrExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     ptr,
     sync::{Mutex, MutexGuard, PoisonError, Weak},
@@ -197,7 +198,11 @@ pub(crate) fn given(value: Box<dyn Any + Send>) -> Given {
     let free = |word| {
         let value = ptr::with_exposed_provenance_mut::<Box<dyn Any + Send>>(word);
         // SAFETY: the word of a box that was given away here, which nobody has taken.
-        drop(unsafe { Box::from_raw(value) });
+        let value = unsafe { Box::from_raw(value) };
+        if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+            tracing::error!(target: "hotsocket::plugin",
+                "what the program has given to a connection panicked when it was dropped");
+        }
     };
     Given::new(word, free).of_program()
 }
