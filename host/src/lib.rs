@@ -169,6 +169,8 @@ mod version;
 pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
+#[cfg(feature = "tls")]
+pub use context::client_request::GivenTls;
 pub use context::client_request::{ClientRequest, ClientRequestError, ServerTrust};
 pub use context::files::{BadFileName, EmbeddedFiles, FileSource, FilesMount};
 pub use hotsocket_abi::StaticPlugin;

@@ -218,37 +218,17 @@ fn a_stream_that_is_not_connected_is_refused() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Instant};
+    use std::{io::Write, sync::Arc, time::Instant};
 
-    use hotsocket::{Adopt, HostConfig, net::tls::TlsSettings};
-    use rcgen::{CertificateParams, KeyPair};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, pki_types::ServerName};
+    use hotsocket::Adopt;
+    use rustls::{ClientConnection, pki_types::ServerName};
 
     use super::accepted;
     use crate::{
-        DEADLINE, anywhere, builder,
+        DEADLINE, builder,
         peer::{Peer, request, turn},
+        secured::secured,
     };
-
-    /// A config whose listener speaks TLS, and what a client goes by that trusts its certificate.
-    fn secured(directory: &Path) -> (HostConfig, ClientConfig) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        let (cert_path, key_path) = (directory.join("cert.pem"), directory.join("key.pem"));
-        fs::write(&cert_path, certificate.pem()).unwrap();
-        fs::write(&key_path, key.serialize_pem()).unwrap();
-        fs::set_permissions(&key_path, fs::Permissions::from_mode(0o600)).unwrap();
-        let config = HostConfig {
-            listen: vec![anywhere().into()],
-            tls: Some(TlsSettings::new(cert_path, key_path)),
-            ..HostConfig::default()
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).unwrap();
-        let client = ClientConfig::builder().with_root_certificates(roots);
-        (config, client.with_no_client_auth())
-    }
 
     #[test]
     fn seed_2_13_under_tls_what_was_read_already_is_the_beginning_of_the_handshake() {

@@ -15,6 +15,8 @@ mod hanging_up;
 mod peer;
 mod probe;
 mod schedules;
+#[cfg(feature = "tls")]
+mod secured;
 mod sink;
 mod threads;
 

@@ -2,7 +2,11 @@
 //! told before anything is connected.
 
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
+#[cfg(feature = "tls")]
+use crate::net::tls::ClientTlsConfig;
 use crate::{
     connection::{
         opening::{Opening, OpeningRequest},
@@ -42,11 +46,39 @@ pub enum ServerTrust {
     Verified,
     /// By one of the authorities in this PEM file.
     Roots(PathBuf),
+    /// By one of those in this PEM file, or one that the platform trusts.
+    MoreRoots(PathBuf),
     /// By the SHA-256 of its key, the SubjectPublicKeyInfo of its certificate.
     Pinned([u8; 32]),
     /// Not at all: any certificate does.
     AcceptSelfSigned,
+    /// As the program says by a configuration of its own.
+    #[cfg(feature = "tls")]
+    Given(GivenTls),
 }
+
+/// What a program brings of TLS: all that rustls can be told, such as a certificate of the client.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub struct GivenTls(pub(crate) Arc<ClientTlsConfig>);
+
+#[cfg(feature = "tls")]
+impl From<Arc<ClientTlsConfig>> for GivenTls {
+    fn from(config: Arc<ClientTlsConfig>) -> Self {
+        Self(config)
+    }
+}
+
+/// The same one, not one that says the same.
+#[cfg(feature = "tls")]
+impl PartialEq for GivenTls {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Eq for GivenTls {}
 
 /// Which proxy is asked for a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -105,8 +105,13 @@ fn make(trust: &ServerTrust) -> Result<Arc<ClientTlsConfig>, String> {
             let mut roots = Roots::empty();
             read_roots(&mut roots, file).and_then(|()| ClientTlsConfig::trusting(roots))
         }
+        ServerTrust::MoreRoots(file) => platform_roots().and_then(|mut roots| {
+            read_roots(&mut roots, file)?;
+            ClientTlsConfig::trusting(roots)
+        }),
         ServerTrust::Pinned(key) => ClientTlsConfig::pinned(*key),
         ServerTrust::AcceptSelfSigned => ClientTlsConfig::accepting_self_signed(),
+        ServerTrust::Given(given) => Ok(Arc::clone(&given.0)),
     };
     made.map_err(|fault| fault.to_string())
 }
