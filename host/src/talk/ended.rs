@@ -60,10 +60,7 @@ impl Ended {
         let client = error.client();
         let (stage, mend) = match error.stage() {
             ConnectStage::Resolve => ("resolve", "look at the name in the URL"),
-            ConnectStage::Connect => (
-                "connect",
-                "see that the server runs there and that its port can be reached",
-            ),
+            ConnectStage::Connect => ("connect", "see that its port can be reached from here"),
             ConnectStage::Proxy => (
                 "proxy",
                 "look at --proxy, or at http_proxy, https_proxy, all_proxy and no_proxy",
