@@ -11,7 +11,7 @@
 //!
 //! `HOTSOCKET_RELOADS=200` makes the test of reloads under load a long one, which prints its times with
 //! `--nocapture`; `UPDATE_SNAPSHOTS=1` writes the files of `tests/snapshots` anew. Needed beside a Rust toolchain:
-//! `strip`, and a hard limit of at least 12,000 open files (`ulimit -Hn`).
+//! `strip`, `setpriv` where they run as root, and a hard limit of at least 12,000 open files (`ulimit -Hn`).
 
 mod bounds;
 mod client;

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("httparse", "wire"),
     ("httpdate", "wire"),
     ("mime_guess", "context"),
+    ("zip", "context"),
     ("libloading", "plugin"),
     ("abi_stable", "plugin"),
     ("notify", "plugin"),

@@ -65,11 +65,66 @@
 //!
 //! With several service threads the program may drive each: [`Host::workers`].
 //!
+//! A loop that has to watch every descriptor itself is told of each by a [`FdSink`], and tells the host what it has seen:
+//!
+//! ```
+//! use std::{io, net::{SocketAddr, TcpStream}, os::fd::{AsRawFd, BorrowedFd, RawFd}, sync::mpsc::{Sender, channel}, time::Duration};
+//!
+//! use hotsocket::{FdInterest, FdReadiness, FdSink, Host};
+//!
+//! /// Tells the loop what to watch for; nothing any more for what is removed.
+//! struct ToLoop(Sender<(RawFd, Option<FdInterest>)>);
+//!
+//! impl FdSink for ToLoop {
+//!     fn add(&mut self, fd: BorrowedFd<'_>, interest: FdInterest) -> io::Result<()> {
+//!         self.0.send((fd.as_raw_fd(), Some(interest))).map_err(io::Error::other)
+//!     }
+//!     fn modify(&mut self, fd: BorrowedFd<'_>, _: FdInterest, new: FdInterest) -> io::Result<()> {
+//!         self.add(fd, new)
+//!     }
+//!     fn remove(&mut self, fd: BorrowedFd<'_>) {
+//!         let _ = self.0.send((fd.as_raw_fd(), None));
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
+//! let (told, watched) = channel();
+//! let mut host = Host::builder()
+//!     .listen(anywhere)
+//!     .plugin(echo::plugin())
+//!     .fd_sink(move |_thread| ToLoop(told.clone()))
+//!     .build()?;
+//! host.turn(Some(Duration::ZERO))?;
+//! assert_eq!(watched.try_iter().count(), 2, "the waker and the listener");
+//!
+//! // The loop waits for what it was told of, no longer than `host.timeout()`, and tells what it has seen.
+//! let readable = FdReadiness { readable: true, ..FdReadiness::default() };
+//! assert!(!host.service_fd(io::stdin().as_raw_fd(), readable), "that one is not the host's");
+//! host.turn(Some(Duration::ZERO))?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/foreign-loops` has whole programs: plain `poll`, tokio and calloop.
+//!
+//! # Connections of the program
+//!
+//! [`Host::adopt`] takes a stream in that the program has accepted, as if a listener had, and
+//! [`Host::adopt_with_prefix`] one of which something was read already; a [`HostHandle`] does so from any thread. Every
+//! connection has a [`ConnectionId`], by which [`HostHandle::close`] and [`HostHandle::abort`] end it.
+//!
 //! # Plugins of the program
 //!
 //! A protocol of the program's own is written as any plugin is, with the crate `hotsocket-plugin`, and given to
 //! [`HostBuilder::plugin`]. What it shares with the rest of the program it asks its host for, by type:
 //! [`HostBuilder::data`].
+//!
+//! # Files of the program
+//!
+//! A mount serves the files of a directory or of a zip archive, or [`EmbeddedFiles`], which are part of the program, or
+//! those of a [`FileSource`] of its own; ranges, conditions and media types are the same for all. See
+//! [`FilesMount`](FilesMount::of).
 //!
 //! # Features
 //!
@@ -77,6 +132,7 @@
 //!
 //! * `plugin-files`: plugins from files, replaced while they serve.
 //! * `tls`: TLS on listeners, by rustls.
+//! * `zip`: mounts that serve a zip archive.
 //! * `cli`: the `hotsocket` command; takes `plugin-files` along.
 //!
 //! # The floors
@@ -114,11 +170,17 @@ pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
 pub use context::client_request::{ClientRequest, ClientRequestError, ServerTrust};
+pub use context::files::{BadFileName, EmbeddedFiles, FileSource, FilesMount};
 pub use hotsocket_abi::StaticPlugin;
-pub use net::{event_loop::Turned, token::ConnectionId};
+pub use net::{
+    adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
+    event_loop::Turned,
+    token::ConnectionId,
+    watcher::{FdInterest, FdReadiness, FdSink},
+};
 pub use server::{
-    ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread, StartError,
-    Waker, Worker, serve,
+    CloseError, ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread,
+    StartError, Waker, Worker, serve,
 };
 pub use version::{Version, version};
 

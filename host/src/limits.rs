@@ -133,6 +133,11 @@ limits! {
     file_threads_count = 4;
     /// Requests for such files that wait for one of these threads. Above it: 503.
     file_jobs_count = 1024;
+    /// Entries of one zip archive that a mount serves. One with more is refused.
+    zip_entries_count = 65_536;
+    /// What is deflated in one such archive, in bytes when it is inflated, and so the most memory that it ever takes. An
+    /// archive with more is refused; what is stored in it does not count.
+    zip_inflated_bytes = 256 << 20;
     /// Timers that one session or exchange may have set. One more answers *full*.
     session_timers_count = 64;
 
@@ -192,6 +197,8 @@ limits! {
 
     /// One request on the control socket, in bytes. A longer one is refused.
     control_request_bytes = 64 << 10;
+    /// A message that is published over the control socket, in bytes. A longer one is refused.
+    publish_message_bytes = 1 << 20;
     /// How long a client of the control socket may take to send its request, in milliseconds.
     control_request_ms = 5_000;
 }

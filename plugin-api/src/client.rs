@@ -656,6 +656,10 @@ pub enum ConnectStage {
 
 /// What follows from a connection that could not be opened.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one of them per failure, which is looked at where it was made"
+)]
 pub enum Next {
     /// What the request says of further tries, for a failure that may pass.
     Usual,

@@ -117,6 +117,80 @@ impl Host {
     ///
     /// Certificates of authorities that a request names are read from disk by the first one that names them.
     ///
+    /// ```standalone_crate
+    /// use hotsocket_plugin::{prelude::*, testing::{Outgoing, TestAnswer, TestHost}};
+    ///
+    /// /// Has each session listen to a feed.
+    /// struct Feeds;
+    ///
+    /// enum Listener {
+    ///     /// Who asked for it.
+    ///     Peer,
+    ///     /// The feed, and whom to tell.
+    ///     Feed(SessionHandle),
+    /// }
+    ///
+    /// impl Instance for Feeds {
+    ///     type Session = Listener;
+    ///     type Options = NoOptions;
+    ///     type Thread = ();
+    ///
+    ///     fn new(_host: &Host, NoOptions {}: NoOptions) -> Result<Self, PluginError> {
+    ///         Ok(Self)
+    ///     }
+    ///
+    ///     fn thread(&self, _host: &Host) {}
+    ///
+    ///     fn open(&self, session: &mut Session) -> Result<Listener, PluginError> {
+    ///         if let Some(peer) = session.given() {
+    ///             return Ok(Listener::Feed(peer));
+    ///         }
+    ///         let request = ClientRequest::to("wss://feed.example.org/ticks").subprotocol("ticks");
+    ///         session.host().connect(request, session.handle())?;
+    ///         Ok(Listener::Peer)
+    ///     }
+    ///
+    ///     fn on_answer(&self, answer: &Client) -> Result<(), PluginError> {
+    ///         match answer.subprotocol() {
+    ///             Some(_) => Ok(()),
+    ///             None => Err(PluginError::new("this is no feed of ticks")),
+    ///         }
+    ///     }
+    ///
+    ///     fn on_connect_error(&self, error: &mut ConnectError) -> Next {
+    ///         if let Some(peer) = error.client().given::<SessionHandle>() {
+    ///             let _ = peer.send(error.reason());
+    ///         }
+    ///         Next::GiveUp
+    ///     }
+    /// }
+    ///
+    /// impl Protocol for Listener {
+    ///     const NAME: &'static str = "feeds";
+    ///
+    ///     fn on_message(&mut self, _session: &mut Session, message: Message<'_>) {
+    ///         if let Self::Feed(peer) = self {
+    ///             let _ = peer.send(message);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// export_plugin!(Feeds);
+    ///
+    /// let host = TestHost::new(plugin());
+    /// let peer = host.open("feeds");
+    /// let connect = host.connects().pop().expect("it connects");
+    /// assert_eq!(connect.url(), "wss://feed.example.org/ticks");
+    /// let feed = connect.accept_with(TestAnswer::new(101).choosing("ticks")).unwrap();
+    /// feed.receive("1 up");
+    /// assert_eq!(peer.sent(), [Outgoing::text("1 up")]);
+    ///
+    /// let other = host.open("feeds");
+    /// let connect = host.connects().pop().expect("it connects");
+    /// let _ = connect.refuse(TestAnswer::new(404));
+    /// assert_eq!(other.sent(), [Outgoing::text("the server answered with status 404")]);
+    /// ```
+    ///
     /// # Errors
     ///
     /// What is wrong with the request, or that nothing more is opened; `value` is dropped.

@@ -24,7 +24,8 @@ pub enum Verdict {
     /// Nothing against it.
     Allow,
     /// Not known yet. [`PolicyRequest::ask_again`] gave a handle by which any thread has the hook called again, for the
-    /// same request; until then nothing more of the connection is read. After `limits.verdict_ms` of the host the
+    /// same request; until then nothing more of the connection is read, and fields that were added are not kept: they are
+    /// added again beside the verdict. After `limits.verdict_ms` of the host the
     /// request is answered with 503, and the connection ends. When a plugin or the config is replaced meanwhile, all
     /// policies of the vhost are asked anew at once, this one too if it is still one of them.
     Later,
@@ -283,7 +284,9 @@ impl PolicyRequest {
         self.raw.words(abi::FACT_VHOST).unwrap_or_default()
     }
 
-    /// The address of the client: the peer, or whom a trusted proxy asks for. None on a unix socket.
+    /// The address of the client: the peer, or whom a trusted proxy asks for. None on a unix socket; and where a trusted
+    /// proxy has sent it for somebody whom it does not name, or not so that it can be believed, which a client can bring
+    /// about: so whoever goes by addresses refuses that.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.raw.peer()

@@ -23,6 +23,7 @@ fn seed_7_1_a_plugin_opens_a_connection_to_a_server_and_talks_to_it() {
 fn seed_7_2_subprotocols_are_offered_and_the_one_that_the_server_chooses_is_told() {
     let liar = Liar::new();
     let mut caller = Caller::start();
+    let mut open = Vec::new();
     for (offered, chosen) in [
         (&["chat", "echo"][..], Some("echo")),
         (&["chat"], None),
@@ -36,6 +37,7 @@ fn seed_7_2_subprotocols_are_offered_and_the_one_that_the_server_chooses_is_told
         asked.open(&field.unwrap_or_default());
         let told = caller.told();
         assert!(told.ends_with(&format!("{chosen:?} None None")), "{told}");
+        open.push(asked);
     }
     caller.connect(&json!({"url": liar.url("/a"), "subprotocols": ["chat"]}));
     liar.accept().open("Sec-WebSocket-Protocol: other\r\n");
@@ -92,7 +94,7 @@ fn seed_7_5_a_request_says_host_origin_fields_and_times_and_what_is_wrong_with_i
     }
     let told = caller.told();
     assert!(told.starts_with("error Handshake None 1 true"), "{told}");
-    assert!(told.ends_with("no answer in time"), "{told}");
+    assert!(told.contains("no answer in time"), "{told}");
     for (order, said) in [
         (json!({"url": "nowhere"}), "nowhere"),
         (json!({"url": "ws://h", "fields": {"Host": "x"}}), "Host"),

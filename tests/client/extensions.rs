@@ -25,7 +25,9 @@ fn seed_8_4_an_extension_is_offered_confirmed_and_used_as_client() {
     let mut asked = liar.accept();
     let offer = asked.field("Sec-WebSocket-Extensions").expect("an offer");
     assert!(offer.starts_with("permessage-deflate"), "{offer}");
-    asked.open("Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    asked.open(
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n",
+    );
     assert!(caller.told().starts_with("open Client"));
     let mut head = [0];
     std::io::Read::read_exact(&mut asked.stream, &mut head).expect("a frame");

@@ -14,13 +14,13 @@ use crate::support::plugins::{echo, plugin};
 use crate::support::{Frame, RawPeer, Server, Setup};
 
 /// A host whose plugin connects as it is told, and the session that tells it.
-struct Caller {
+pub(crate) struct Caller {
     server: Server,
-    boss: RawPeer,
+    pub(crate) boss: RawPeer,
 }
 
 impl Caller {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::of(Setup::new().plugin(&plugin("caller")))
     }
 
@@ -31,7 +31,7 @@ impl Caller {
     }
 
     /// Has it connect, and gives the number of the connection.
-    fn connect(&mut self, order: &Value) -> u64 {
+    pub(crate) fn connect(&mut self, order: &Value) -> u64 {
         self.boss.text(&order.to_string());
         let told = self.told();
         let number = told.strip_prefix("connecting ");
@@ -40,13 +40,13 @@ impl Caller {
     }
 
     /// What it reports next.
-    fn told(&mut self) -> String {
+    pub(crate) fn told(&mut self) -> String {
         let frame = self.boss.frame();
         assert_eq!(frame, Frame::text(&frame.as_text()));
         frame.as_text()
     }
 
-    fn expect(&mut self, told: &str) {
+    pub(crate) fn expect(&mut self, told: &str) {
         assert_eq!(self.told(), told);
     }
 

@@ -2,11 +2,14 @@
 
 use serde_json::json;
 
-use super::{Caller, liar::Liar};
+use super::{
+    Caller,
+    liar::{Asked, Liar},
+};
 use crate::support::plugins::plugin;
 use crate::support::{Config, Setup};
 
-fn tunnel(liar: &Liar, caller: &mut Caller, to: &str) {
+fn tunnel(liar: &Liar, caller: &mut Caller, to: &str) -> Asked {
     let mut asked = liar.accept();
     let begin = format!("CONNECT {to} HTTP/1.1\r\n");
     assert!(asked.head.starts_with(&begin), "{}", asked.head);
@@ -14,6 +17,7 @@ fn tunnel(liar: &Liar, caller: &mut Caller, to: &str) {
     asked.next_head();
     asked.open("");
     assert!(caller.told().starts_with("open Client"));
+    asked
 }
 
 #[test]
@@ -24,12 +28,12 @@ fn seed_7_13_a_proxy_is_asked_for_a_tunnel_by_request_by_environment_and_by_conf
 
     let mut caller = Caller::of(setup());
     caller.connect(&json!({"url": "ws://server.example/", "proxy": address}));
-    tunnel(&liar, &mut caller, "server.example:80");
+    let _open = tunnel(&liar, &mut caller, "server.example:80");
 
     let environment = setup().environment("http_proxy", &*address);
     let mut caller = Caller::of(environment.environment("no_proxy", "direct.invalid"));
     caller.connect(&json!({"url": "ws://server.example:81/"}));
-    tunnel(&liar, &mut caller, "server.example:81");
+    let _open = tunnel(&liar, &mut caller, "server.example:81");
     for order in [
         json!({"url": "ws://direct.invalid/"}),
         json!({"url": "ws://other.invalid/", "no_proxy": true}),
@@ -45,7 +49,7 @@ fn seed_7_13_a_proxy_is_asked_for_a_tunnel_by_request_by_environment_and_by_conf
         .environment("http_proxy", "other.invalid:1");
     let mut caller = Caller::of(other);
     caller.connect(&json!({"url": "ws://server.example/"}));
-    tunnel(&liar, &mut caller, "server.example:80");
+    let _open = tunnel(&liar, &mut caller, "server.example:80");
     caller.connect(&json!({"url": "ws://direct.invalid/"}));
     assert!(caller.told().starts_with("error Resolve"));
 }

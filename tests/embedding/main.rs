@@ -3,13 +3,19 @@
 //! `probe` is such a plugin, `peer` a client on the thread that drives the host, and `alone` runs a test in a process of
 //! its own, where what a host takes of it can be counted.
 
+mod adopting;
 mod alone;
 mod building;
+mod connecting;
 mod driving;
 mod ending;
+mod files;
 mod foreign;
+mod hanging_up;
 mod peer;
 mod probe;
+mod schedules;
+mod sink;
 mod threads;
 
 use std::{

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hotsocket::Host;
+use hotsocket::{ConnectionId, Host};
 
 use crate::DEADLINE;
 
@@ -24,12 +24,13 @@ pub(crate) struct Peer {
 impl Peer {
     /// Opens a session at the path `target`; `turn` lets the host serve.
     pub(crate) fn open(address: SocketAddr, target: &str, turn: &mut dyn FnMut()) -> Self {
-        let mut stream = TcpStream::connect(address).expect("it is listened there");
-        let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).unwrap();
+        let stream = TcpStream::connect(address).expect("it is listened there");
+        (&stream).write_all(request(target).as_bytes()).unwrap();
+        Self::answered(stream, turn)
+    }
+
+    /// The session that was asked for over this stream.
+    pub(crate) fn answered(stream: TcpStream, turn: &mut dyn FnMut()) -> Self {
         stream.set_nonblocking(true).unwrap();
         let mut peer = Self {
             stream,
@@ -79,6 +80,12 @@ impl Peer {
         self.ask(text, &mut || turn(host))
     }
 
+    /// The id of its session.
+    pub(crate) fn id_of(&mut self, host: &mut Host) -> ConnectionId {
+        let number = self.ask_of(host, "id").parse().unwrap();
+        ConnectionId::from_number(number).unwrap()
+    }
+
     /// Reads until `found` says where something ends.
     fn until(&mut self, turn: &mut dyn FnMut(), found: impl Fn(&[u8]) -> Option<usize>) -> usize {
         let began = Instant::now();
@@ -96,6 +103,14 @@ impl Peer {
             }
         }
     }
+}
+
+/// An opening handshake.
+pub(crate) fn request(target: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
 }
 
 /// Lets a host serve what there is, or what comes soon.

@@ -8,14 +8,21 @@ use std::sync::{
 use hotsocket_plugin::prelude::*;
 use serde::Deserialize;
 
+use crate::schedules::Chance;
+
 /// What the program and its plugin have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Code, reason, and whether the end was clean, of each session that has ended.
     pub(crate) closed: Mutex<Vec<(u16, String, bool)>>,
+    /// What servers have said to sessions that are clients.
+    pub(crate) heard: Mutex<Vec<String>>,
     /// Instances that were freed.
     pub(crate) freed: AtomicUsize,
 }
+
+/// What is sent for `flood`: more than a socket takes at once.
+pub(crate) const FLOOD_BYTES: usize = 8 << 20;
 
 /// A type that no program gives.
 struct Unknown;
@@ -59,7 +66,10 @@ impl Instance for Probe {
 
     fn thread(&self, _host: &Host) {}
 
-    fn open(&self, _session: &mut Session) -> Result<Asked, PluginError> {
+    fn open(&self, session: &mut Session) -> Result<Asked, PluginError> {
+        if let Some(text) = session.given::<String>() {
+            session.text(text);
+        }
         Ok(Asked {
             seen: self.seen.clone(),
             greeting: self.greeting.clone(),
@@ -79,8 +89,19 @@ impl Protocol for Asked {
     const NAME: &'static str = "probe";
 
     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+        if session.role() == Role::Client {
+            if let (Some(seen), Message::Text(text)) = (&self.seen, message) {
+                seen.heard.lock().unwrap().push(text.to_owned());
+            }
+            session.close(1000, "heard");
+            return;
+        }
+        if message.as_text() == Some("pause") {
+            return session.pause();
+        }
         match message.as_text() {
             Some("id") => session.text(session.id().get().to_string()),
+            Some("flood") => session.binary(vec![0; FLOOD_BYTES]),
             Some("greeting") => session.text(&self.greeting),
             _ => session.send(message),
         };
@@ -94,4 +115,5 @@ impl Protocol for Asked {
     }
 }
 
-export_plugin!(Probe);
+// A program has one export for each package: another test's protocol comes along.
+export_plugin!(Probe, Chance);

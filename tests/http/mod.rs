@@ -1,6 +1,7 @@
 //! What a client of HTTP sees.
 
 pub(crate) mod answer;
+mod archives;
 mod bodies;
 mod clients;
 mod failing_handlers;

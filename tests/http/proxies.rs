@@ -41,7 +41,8 @@ fn a_handler_and_the_access_log_are_told_the_client_of_each_request() {
         ("X-Forwarded-For: 192.0.2.1, 10.0.0.7\r\n", "192.0.2.1"),
         ("", "127.0.0.1"),
         ("Forwarded: for=\"[2001:db8::1]:80\"\r\n", "[2001:db8::1]"),
-        ("X-Forwarded-For: nobody, 192.0.2.1\r\n", "127.0.0.1"),
+        ("X-Forwarded-For: nobody, 192.0.2.1\r\n", "192.0.2.1"),
+        ("X-Forwarded-For: 192.0.2.1, nobody\r\n", "127.0.0.1"),
     ];
     for (fields, client) in asked {
         assert_eq!(told(&mut proxy, fields), client, "{fields}");

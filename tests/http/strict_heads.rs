@@ -112,6 +112,8 @@ fn a_request_of_http_1_1_names_exactly_one_host() {
         "Host: a/b\r\n",
         "Host: a, b\r\n",
         "Host: user@a\r\n",
+        "Host: a:80:90\r\n",
+        "Host: [a.example]\r\n",
     ] {
         let head = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         expect_refused(&site, head, 400);

@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::frame::TEXT;
 use crate::support::lines::LogLine;
 use crate::support::plugins::{echo, plugin};
 use crate::support::process::eventually;
 use crate::support::server::{hotsocket, output_of};
-use crate::support::{DEADLINE, Server, Setup};
+use crate::support::{DEADLINE, DeflatePeer, Server, Setup};
 
 fn list(server: &Server) -> Vec<Value> {
     let output = server.command(["plugin", "list", "--json"]);
@@ -44,6 +45,36 @@ fn plugin_list_tells_name_version_generation_state_sessions_and_file() {
     for part in ["echo", "serving", "fixture-two-protocols"] {
         assert!(told.contains(part), "{told}");
     }
+}
+
+#[test]
+fn plugin_list_tells_what_plugins_count_over_all_their_generations() {
+    let server = Server::with([&echo(), &plugin("permessage_deflate")]);
+    let counted = |made: u64| {
+        let mut peer = DeflatePeer::open(server.address(), "/echo", "permessage-deflate");
+        peer.echo(TEXT, &b"counted ".repeat(1000));
+        let rows = list(&server);
+        let of = |name: &str| {
+            let own = rows.iter().filter(|row| row["name"] == name);
+            own.map(|row| row["counters"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(of("echo"), [json!({})]);
+        for counters in of("permessage-deflate") {
+            assert_eq!(counters["compressors_made"], made, "{rows:?}");
+        }
+        peer
+    };
+    let _first = counted(1);
+    let reloaded = server.command(["plugin", "reload", "permessage-deflate"]);
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    let _second = counted(2);
+    let table = server.command(["plugin", "list"]);
+    let told = String::from_utf8_lossy(&table.stdout);
+    let line = told
+        .lines()
+        .find(|line| line.contains(" compressors_made "));
+    let words: Vec<_> = line.expect("it is shown").split_whitespace().collect();
+    assert_eq!(words, ["permessage-deflate", "compressors_made", "2"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::plugins::echo;
 use crate::support::process::eventually;
-use crate::support::{Config, DEADLINE, RawPeer, Server, Setup};
+use crate::support::{Config, DEADLINE, Frame, RawPeer, Server, Setup};
 
 const ANY: &str = "127.0.0.1:0";
 
@@ -185,4 +185,23 @@ fn flags_stand_above_a_changed_config() {
     server.await_log(mark, |line| line.mentions("the config is applied"));
     assert_echoes(server.address());
     assert_eq!(server.output().since(0).len(), 1);
+}
+
+#[test]
+fn a_host_that_drains_takes_no_other_config() {
+    let draining = |listen: &[&str]| config(listen).limit("drain_host_ms", 600_000);
+    let setup = Setup::new().plugin(&echo()).config(&draining(&[ANY]));
+    let mut server = setup.listens_by_config(1).start();
+    let mut session = server.open("/echo");
+    let mark = server.log().mark();
+    server.signal(Signal::TERM);
+    session.expect_close(1001);
+    reload(&server, &draining(&[ANY, ANY]));
+    server.await_log(mark, |line| line.mentions("config is"));
+    let told = server.logged(mark, |line| line.mentions("the host is ending"));
+    assert_eq!(told.len(), 1);
+    let lines = server.output().since(0).len();
+    assert_eq!(lines, 1, "nobody is told to connect elsewhere");
+    session.frames(&[Frame::close(1001, "")]);
+    assert!(server.wait_exit().success());
 }

@@ -310,6 +310,69 @@ fn seed_1_13_what_the_host_makes_belongs_to_that_user_and_goes_with_the_host() {
 }
 
 #[test]
+fn the_log_file_is_opened_by_that_user_and_not_by_root() {
+    let user = User::nobody();
+    if !geteuid().is_root() {
+        return assert_barred(&user);
+    }
+    let setup = setup(&user);
+    let place = place_of(&setup);
+    // Whoever may write to the directory can have root write elsewhere, or nowhere.
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let roots = elsewhere.path().join("roots");
+    fs::write(&roots, "").expect("ours");
+    std::os::unix::fs::symlink(&roots, place.join("linked.log")).expect("ours");
+    let config = |file: &str| as_user(&user).key("log", json!({"file": file}));
+    let refused = setup.config(&config("linked.log")).run();
+    assert!(
+        text(&refused.stderr).contains("log.file: "),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert_eq!(fs::read_to_string(&roots).expect("ours"), "");
+
+    let setup = self::setup(&user);
+    let place = place_of(&setup);
+    let mut server = setup.config(&config("own.log")).start();
+    server.assert_echoes();
+    server.signal(Signal::TERM);
+    assert!(server.wait_exit().success());
+    let found = fs::metadata(place.join("own.log")).expect("the host has made it");
+    assert_eq!((found.uid(), found.gid()), (user.id, user.group));
+    let lines = fs::read_to_string(place.join("own.log")).expect("ours");
+    assert!(lines.contains("plugin installed"), "{lines}");
+}
+
+#[test]
+fn capabilities_of_a_service_manager_are_given_up_with_a_log_file_too() {
+    let user = User::nobody();
+    if !geteuid().is_root() {
+        return assert_barred(&user);
+    }
+    let place = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o777)).expect("ours");
+    let program = place.path().join("hotsocket");
+    fs::copy(hotsocket().get_program(), &program).expect("it can be copied");
+    // It gets as far as the control socket.
+    let config = json!({"listen": [], "run_as": {"user": user.name}, "log": {"file": "host.log"},
+        "control": "missing/control.sock"});
+    fs::write(place.path().join("c.json"), config.to_string()).expect("ours");
+    let mut command = Command::new("setpriv");
+    let (id, group) = (user.id.to_string(), user.group.to_string());
+    command.args(["--reuid", &id, "--regid", &group, "--clear-groups"]);
+    let port = "+net_bind_service";
+    command.args(["--inh-caps", port, "--ambient-caps", port]);
+    command.arg(program).args(["serve", "--config", "c.json"]);
+    let output = output_of({
+        command.current_dir(place.path());
+        command
+    });
+    let said = text(&output.stderr);
+    assert!(said.contains("missing/control.sock"), "{said}");
+    assert!(!said.contains("has kept"), "{said}");
+}
+
+#[test]
 fn seed_1_13_without_a_place_the_control_socket_is_where_that_user_looks() {
     let user = User::nobody();
     if !geteuid().is_root() {

@@ -44,6 +44,12 @@ fn a_policy_says_later_what_it_thinks_of_a_request() {
     release(&server, "k", "allow");
     let answer = peer.response();
     assert_eq!((answer.status, answer.field("x-late")), (200, Some("k")));
+    // The fields that it has added with its last answer count, and not those that it has added with the ones before.
+    let asked = answer
+        .head
+        .lines()
+        .filter(|line| line.to_lowercase().starts_with("x-asked:"));
+    assert_eq!(asked.count(), 1, "{answer:?}");
     // The connection is as good as before.
     assert_eq!(peer.request("GET", "/plain", &[]).status, 200);
 }
@@ -138,6 +144,45 @@ fn a_request_without_a_verdict_in_time_is_answered_503_and_the_connection_ends()
 }
 
 #[test]
+fn a_request_without_a_verdict_in_time_is_one_of_its_own_vhost_and_client() {
+    let policies = json!([{"policy": "gatekeeper"}]);
+    let log = |name: &str| json!({"file": name, "format": "json"});
+    let config = config(json!([]))
+        .limit("verdict_ms", 300)
+        .key("trusted_proxies", json!(["127.0.0.0/8"]))
+        .key("access_log", log("default.log"))
+        .key(
+            "vhosts",
+            json!({"one": {"hosts": ["one.example"], "policies": policies, "access_log": log("one.log"),
+                "security_headers": true, "mounts": {"/": {"status": 200, "text": "one"}}}}),
+        );
+    let mut server = setup().config(&config).start();
+    let mut peer = server.connect();
+    let fields = [
+        ("X-Gate", "gatekeeper=later"),
+        ("X-Key", "slow"),
+        ("X-Forwarded-For", "192.0.2.1"),
+    ];
+    let answer = peer.request("GET", "http://one.example/slow", &fields);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.field("x-content-type-options"), Some("nosniff"));
+    server.signal(Signal::TERM);
+    assert!(server.wait_exit().success());
+    let lines = |name| fs::read_to_string(server.directory().join(name)).expect("it is written");
+    assert_eq!(lines("default.log"), "");
+    let line: serde_json::Value = serde_json::from_str(&lines("one.log")).expect("one line");
+    assert_eq!(line["peer"], "192.0.2.1", "{line}");
+    assert_eq!(line["target"], "http://one.example/slow", "{line}");
+    assert_eq!(
+        line["rule"], "policy gatekeeper: no verdict within limits.verdict_ms",
+        "{line}"
+    );
+    let duration = line["duration_ms"].as_f64().expect("a number");
+    // From when it was first looked at; the clock of deadlines is that of the turn.
+    assert!(duration >= 250.0, "{line}");
+}
+
+#[test]
 fn a_peer_that_leaves_meanwhile_takes_its_request_with_it() {
     let server = server(json!(["gatekeeper"]));
     let half_closed = waiting(&server, "half");
@@ -205,6 +250,26 @@ fn a_request_that_waits_is_judged_by_the_plugin_that_took_the_place_of_its_polic
     let answer = peer.response();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.field("x-asked"), Some("gatekeeper 00000002"));
+}
+
+#[test]
+fn a_request_that_waits_is_over_when_nothing_is_served_by_its_connection_any_more() {
+    let inside = json!({"inside": {"policies": ["gatekeeper"]}});
+    let leads = json!({"address": "127.0.0.1:0", "vhosts": ["inside"]});
+    let before = config(json!([]))
+        .key("listen", json!(["127.0.0.1:0", leads]))
+        .key("vhosts", inside);
+    let after = config(json!([])).key("listen", json!(["127.0.0.1:0"]));
+    let server = setup().listens_by_config(2).config(&before).start();
+    let mut peer = RawPeer::connect(server.addresses()[1]);
+    peer.bytes(head("GET", "left", "").as_bytes());
+    await_waiting(&server, 0, "left");
+    fs::write(server.config_file(), after.text()).expect("our own file");
+    server.signal(Signal::HUP);
+    assert_eq!(peer.response().status, 421);
+    // The connection stays, and keeps nothing of it.
+    assert_eq!(release(&server, "left", "allow"), "Err(Stale)");
+    assert_eq!(peer.request("GET", "/", &[]).status, 421);
 }
 
 #[test]

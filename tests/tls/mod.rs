@@ -2,6 +2,7 @@
 
 mod announced;
 mod authority;
+mod client_sessions;
 mod clients;
 mod files;
 mod half_made;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use super::client_args::{ClientArgs, EXIT_STATUSES};
 use crate::config::{ListenAddress, Overrides, parse_address, parse_level, parse_threads};
+use crate::context::hub::SlowPolicy;
 
 /// A WebSocket and HTTP server whose protocols are plugins, swapped under live connections.
 #[derive(Clone, Debug, PartialEq, Parser)]
@@ -47,6 +48,8 @@ pub enum Command {
         #[arg(long, value_name = "PATH")]
         control: Option<PathBuf>,
     },
+    /// Send what comes from standard input to all sessions of a protocol
+    Publish(PublishArgs),
     /// Show the log levels of a running host, or change one
     Log(LogArgs),
     /// Print the versions of the program and of its plugin ABI
@@ -159,6 +162,40 @@ pub enum PluginCommand {
         #[arg(long, value_name = "PATH")]
         control: Option<PathBuf>,
     },
+}
+
+/// What `publish` takes.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+pub struct PublishArgs {
+    /// The protocol whose sessions get the message
+    #[arg(long, value_name = "NAME")]
+    pub protocol: String,
+    /// The vhost that they are on [default: the default one]
+    #[arg(long, value_name = "NAME")]
+    pub vhost: Option<String>,
+    /// Send binary messages instead of text
+    #[arg(long)]
+    pub binary: bool,
+    /// Each line is a message of its own, sent as it comes, without its line feed
+    #[arg(long)]
+    pub line: bool,
+    /// What becomes of sessions that do not keep up: left out, or closed with 1013 [default: close]
+    #[arg(long, value_name = "drop|close", value_parser = slow_word)]
+    pub slow: Option<SlowPolicy>,
+    /// Give the bytes to the plugin for each session (`on_notify`), which decides what to send
+    #[arg(long, conflicts_with_all = ["binary", "slow"])]
+    pub notify: bool,
+    /// The control socket of the host; not needed for the only live one
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+fn slow_word(word: &str) -> Result<SlowPolicy, String> {
+    match word {
+        "drop" => Ok(SlowPolicy::Drop),
+        "close" => Ok(SlowPolicy::Close),
+        _ => Err("write `drop` or `close`".to_owned()),
+    }
 }
 
 /// What `log` takes.

@@ -175,7 +175,7 @@ fn tell_unusable(config: &Config) -> usize {
 fn find_unusable(vhost: &VhostConfig, limits: &Limits, errors: &mut Vec<Box<dyn Error>>) {
     for mount in vhost.mounts.iter() {
         if let MountKind::Files(files) = &mount.kind
-            && let Err(error) = open_files(mount, files)
+            && let Err(error) = open_files(mount, files, limits)
         {
             errors.push(error.into());
         }

@@ -1,5 +1,6 @@
 //! Starts a host, or asks a running one.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,9 +11,9 @@ use serde_json::{Map, Value};
 use super::args::{LogArgs, ServeArgs};
 use super::signals::{self, Signal};
 use super::{Done, print};
-use crate::config::{self, Config, ConfigError, Overrides};
+use crate::config::{self, Config, ConfigError, LogConfig, Overrides};
 use crate::control::{Answer, Client, ClientError, ControlRequest};
-use crate::logging::{self, LogControl};
+use crate::logging::{self, LogControl, escaped};
 use crate::net::inherited::Inherited;
 use crate::server::{self, Host, StartError};
 
@@ -26,12 +27,22 @@ pub(super) fn serve(mut args: ServeArgs) -> Done {
     let config = read()?;
     // Before there is a thread that could read the environment meanwhile.
     let inherited = Inherited::take().map_err(StartError::from)?;
-    let log = logging::init(&config.log, &config.limits)?;
+    let log = logging::init(&log_at_first(&config), &config.limits)?;
     let served = run(config, &log, inherited, read);
     if !log.finish(LAST_LINES) {
         print::warning("the last lines of `log.file` could not be written; look at its disk");
     }
     served
+}
+
+/// The log until the host is who it is to be: the file of one that gives up root is opened by whom it becomes, in whose
+/// directory root would follow any link, and the thread that writes it would keep what is given up.
+fn log_at_first(config: &Config) -> LogConfig {
+    let file = config.log.file.clone();
+    LogConfig {
+        file: file.filter(|_| config.run_as.is_none()),
+        ..config.log.clone()
+    }
 }
 
 /// Runs a host that signals drain and reload.
@@ -42,6 +53,7 @@ fn run(
     read: impl FnMut() -> Result<Config, ConfigError> + Send + 'static,
 ) -> Done {
     raise_open_files();
+    let (own_log, limits) = (config.log.clone(), config.limits.clone());
     let host = Host::builder()
         .config(config)
         .log(log.clone())
@@ -50,6 +62,7 @@ fn run(
         .announce(server::tell);
     let handle = host.handle();
     let bound = host.bind()?;
+    log.install(log.prepare(&own_log, &limits)?);
     // Not before: until then there is one thread, which gives up its privileges.
     signals::listen(move |signal| match signal {
         Signal::Drain => handle.drain(None),
@@ -82,7 +95,7 @@ pub(super) fn plugin_list(json: bool, control: Option<PathBuf>) -> Done {
     print::line(&if json {
         plugins.to_string()
     } else {
-        plugin_table(&plugins)
+        plugin_table(&plugins) + &counter_table(&plugins)
     });
     Ok(())
 }
@@ -119,6 +132,29 @@ pub(super) fn plugin_table(plugins: &Value) -> String {
         &headings.iter().map(String::as_str).collect::<Vec<_>>(),
         &rows,
     )
+}
+
+/// Below an empty line what plugins count, one line per counter; nothing when there is none.
+pub(super) fn counter_table(plugins: &Value) -> String {
+    // Each generation tells what all count together.
+    let by_plugin: BTreeMap<String, &Value> = plugins
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|plugin| (print::cell(&plugin["name"]), &plugin["counters"]))
+        .collect();
+    let rows: Vec<Vec<String>> = by_plugin
+        .iter()
+        .flat_map(|(plugin, counters)| {
+            let counters = counters.as_object().into_iter().flatten();
+            counters.map(|(name, value)| vec![plugin.clone(), escaped(name), print::cell(value)])
+        })
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let table = print::table(&["PLUGIN", "COUNTER", "VALUE"], &rows);
+    format!("\n\n{table}")
 }
 
 /// `plugin reload`.
@@ -227,7 +263,7 @@ struct Refused {
 }
 
 /// Asks the host at `control`, at `HOTSOCKET_CONTROL`, or the only live one.
-fn ask(
+pub(super) fn ask(
     control: Option<PathBuf>,
     request: &ControlRequest,
 ) -> Result<Map<String, Value>, Box<dyn std::error::Error>> {

@@ -12,9 +12,10 @@ mod check;
 mod client_args;
 mod commands;
 mod print;
+mod publish;
 pub mod signals;
 
-pub use args::{Args, Command, LogArgs, PluginCommand, ServeArgs};
+pub use args::{Args, Command, LogArgs, PluginCommand, PublishArgs, ServeArgs};
 pub use check::{Inspect, Inspected};
 pub use client_args::{ClientArgs, TrustArgs};
 pub use print::{line, tell};
@@ -43,6 +44,7 @@ pub fn run(inspect: Inspect, talk: Talk) -> ExitCode {
             control,
         }) => commands::plugin_reload(name, force, control),
         Command::Connections { json, control } => commands::connections(json, control),
+        Command::Publish(args) => publish::publish(args),
         Command::Log(args) => commands::log(args),
         Command::Version { json } => {
             commands::version(json);

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::args::{Args, Command, LogArgs, PluginCommand, ServeArgs};
 use super::{check, commands, exit_code, print};
 use crate::config::Overrides;
+use crate::context::hub::SlowPolicy;
 use crate::control::ClientError;
 
 fn typed(line: &str) -> Result<Command, String> {
@@ -121,6 +122,38 @@ echo        1.0.0    1           draining  12                     p/libecho.so
 ch\\u{1b}at  2        10          serving   0         chat, forms  c.so          init: no room"
     );
     assert_eq!(print::table(&["A", "B"], &[]), "A  B");
+    assert_eq!(commands::counter_table(&plugins), "");
+}
+
+#[test]
+fn counters_are_listed_once_for_all_generations() {
+    let counters = json!({"a\u{1b}": 1, "seen": 12});
+    let plugins = json!([
+        {"name": "echo", "generation": 1, "counters": counters},
+        {"name": "echo", "generation": 2, "counters": counters},
+        {"name": null, "counters": {}},
+    ]);
+    assert_eq!(
+        commands::counter_table(&plugins),
+        "\n\nPLUGIN  COUNTER  VALUE\necho    a\\u{1b}  1\necho    seen     12"
+    );
+}
+
+#[test]
+fn publish_takes_a_protocol_and_how_to_send() {
+    let Ok(Command::Publish(args)) = typed("publish --protocol chat --vhost v --line --slow drop")
+    else {
+        panic!("it is understood");
+    };
+    assert_eq!(
+        (&*args.protocol, args.vhost.as_deref()),
+        ("chat", Some("v"))
+    );
+    assert!(args.line && !args.binary && args.slow == Some(SlowPolicy::Drop));
+    assert!(typed("publish").unwrap_err().contains("--protocol"));
+    let wrong = typed("publish --protocol chat --slow wait").unwrap_err();
+    assert!(wrong.contains("write `drop` or `close`"), "{wrong}");
+    assert!(typed("publish --protocol chat --notify --binary").is_err());
 }
 
 #[test]

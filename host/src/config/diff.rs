@@ -72,6 +72,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
+        ("control_group", running.control_group != new.control_group),
         ("run_as", !is_same_user(running, new)),
         (
             "limits.buffered_total_bytes",
@@ -104,6 +105,10 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (
             "limits.control_request_bytes",
             was.control_request_bytes != is.control_request_bytes,
+        ),
+        (
+            "limits.publish_message_bytes",
+            was.publish_message_bytes != is.publish_message_bytes,
         ),
         (
             "limits.control_request_ms",

@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) plugins: Option<String>,
     pub(super) threads: Option<Located<u64>>,
     pub(super) control: Option<String>,
+    pub(super) control_group: Option<Located<String>>,
     pub(super) trusted_proxies: Vec<Located<String>>,
     pub(super) run_as: WrittenRunAs,
     pub(super) reverse_names: bool,
@@ -61,6 +62,7 @@ const KEYS: &[&str] = &[
     "plugins",
     "threads",
     "control",
+    "control_group",
     "trusted_proxies",
     "run_as",
     "reverse_names",
@@ -112,6 +114,9 @@ fn file(value: &Value<'_>, reader: &Reader<'_>) -> File {
             "plugins" => file.plugins = reader.path(value, "plugins", "./plugins"),
             "threads" => file.threads = reader.whole(value, "threads"),
             "control" => file.control = reader.path(value, "control", "/run/hotsocket.sock"),
+            "control_group" => {
+                file.control_group = reader.string(value, "control_group", "hotsocket");
+            }
             "trusted_proxies" => {
                 file.trusted_proxies = reader.strings(value, "trusted_proxies", "10.0.0.0/8");
             }

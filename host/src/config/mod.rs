@@ -21,6 +21,7 @@ use crate::wire::host_pattern::HostPattern;
 use crate::wire::network::Network;
 
 mod client;
+mod control;
 mod diff;
 mod error;
 mod file;
@@ -47,7 +48,6 @@ pub use level::{UnknownLevel, parse_level};
 pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
 pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
-#[cfg(feature = "cli")]
 pub(crate) use reader::meant;
 pub use resolve::{load, resolve};
 pub use run_as::RunAs;
@@ -69,6 +69,8 @@ pub struct Config {
     pub threads: usize,
     /// The control socket; nobody can ask the host anything from outside without.
     pub control: Option<ControlPlace>,
+    /// The id of a group whose members may publish over it, and look; nobody but the user of the host and root without.
+    pub control_group: Option<u32>,
     /// Peers that are believed when they say whom they ask for.
     pub trusted_proxies: Vec<Network>,
     /// Whom the host becomes once it has bound its listeners and read its keys, if anybody.
@@ -115,6 +117,7 @@ impl Default for Config {
             plugins: None,
             threads: 1,
             control: None,
+            control_group: None,
             reverse_names: false,
             client: ClientConfig::default(),
             trusted_proxies: Vec::new(),

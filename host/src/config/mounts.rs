@@ -8,7 +8,7 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
 
 use super::reader::{Located, Reader};
-use crate::context::files::FilesMount;
+use crate::context::files::{FilesFrom, FilesMount};
 use crate::context::mounts::{BadPoint, Mount, MountKind, Mounts, check_point};
 use crate::context::redirect::{BadTarget, DEFAULT_STATUS, Redirect, STATUSES};
 use crate::wire::fields::{BadField, Fields, check, is_token};
@@ -25,11 +25,12 @@ pub(super) fn www(root: PathBuf) -> Mount<FilesMount> {
 type Properties<'v> = Vec<(Located<&'v str>, &'v Value<'v>)>;
 
 /// The keys of which each mount has one; `status` also belongs to `redirect`.
-const KINDS: &[&str] = &["files", "redirect", "protocol", "status"];
+const KINDS: &[&str] = &["files", "zip", "redirect", "protocol", "status"];
 
 /// All keys of all mounts, for one of which nobody knows its kind.
 const KEYS: &[&str] = &[
     "files",
+    "zip",
     "redirect",
     "protocol",
     "status",
@@ -128,7 +129,8 @@ fn mount(
         extra = fields(properties.remove(at).1, reader);
     }
     let kind = match *kinds.as_slice() {
-        ["files"] => MountKind::Files(files(&properties, reader)?),
+        ["files"] => MountKind::Files(files(&properties, DIRECTORY_KEYS, reader)?),
+        ["zip"] => MountKind::Files(files(&properties, ARCHIVE_KEYS, reader)?),
         ["redirect"] => MountKind::Redirect(redirect(&properties, reader)?),
         ["protocol"] => protocol(&properties, reader)?,
         ["status"] => status(&properties, reader)?,
@@ -161,7 +163,7 @@ fn refuse_kindless(
         .peekable();
     if unknown.peek().is_none() {
         let cause = format!("the mount `{}` does not say what answers", point.value);
-        let mend = "write one of `files`, `redirect`, `protocol` and `status`";
+        let mend = "write one of `files`, `zip`, `redirect`, `protocol` and `status`";
         reader.refuse(range, cause, mend);
     }
     for (key, _) in unknown {
@@ -169,31 +171,63 @@ fn refuse_kindless(
     }
 }
 
-fn files(properties: &Properties<'_>, reader: &Reader<'_>) -> Option<FilesMount> {
-    const KEYS: &[&str] = &[
-        "files",
-        "index",
-        "types",
-        "cache_control",
-        "precompressed",
-        "follow_links",
-        "fields",
-    ];
+/// The keys of a mount of the files of a directory.
+const DIRECTORY_KEYS: &[&str] = &[
+    "files",
+    "index",
+    "types",
+    "cache_control",
+    "precompressed",
+    "follow_links",
+    "fields",
+];
+
+/// The keys of a mount of a zip archive.
+const ARCHIVE_KEYS: &[&str] = &[
+    "zip",
+    "index",
+    "types",
+    "cache_control",
+    "precompressed",
+    "fields",
+];
+
+fn files(properties: &Properties<'_>, keys: &[&str], reader: &Reader<'_>) -> Option<FilesMount> {
     let mut files = FilesMount::new("");
-    let mut root = None;
+    let mut from = None;
     for (key, value) in properties {
         match key.value {
-            "files" => root = reader.path(value, "files", "www"),
+            unknown if !keys.contains(&unknown) => reader.refuse_key(key, keys),
+            "files" => {
+                let path = reader.path(value, "files", "www");
+                from = path.map(|path| FilesFrom::Directory(reader.beside(&path)));
+            }
+            "zip" => from = archive(key, value, reader),
             "index" => files.index = index(value, reader),
             "types" => files.types = types(value, reader),
             "cache_control" => files.cache_control = cache_control(value, reader),
             "precompressed" => files.precompressed = reader.flag(value, key.value).unwrap_or(true),
             "follow_links" => files.follow_links = reader.flag(value, key.value).unwrap_or(false),
-            _ => reader.refuse_key(key, KEYS),
+            // `fields` was taken out before.
+            _ => {}
         }
     }
-    files.root = reader.beside(&root?);
+    files.from = from?;
     Some(files)
+}
+
+#[cfg(feature = "zip")]
+fn archive(_: &Located<&str>, value: &Value<'_>, reader: &Reader<'_>) -> Option<FilesFrom> {
+    let path = reader.path(value, "zip", "site.zip")?;
+    Some(FilesFrom::Zip(reader.beside(&path)))
+}
+
+#[cfg(not(feature = "zip"))]
+fn archive(key: &Located<&str>, _: &Value<'_>, reader: &Reader<'_>) -> Option<FilesFrom> {
+    let cause = "this host was built without zip archives";
+    let mend = "build it with the feature `zip`, or unpack the archive and write `files`";
+    reader.refuse(key.range, cause, mend);
+    None
 }
 
 fn index(value: &Value<'_>, reader: &Reader<'_>) -> Vec<String> {

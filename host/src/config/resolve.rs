@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
+use super::control;
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
 use super::listen::ListenAddress;
@@ -109,6 +110,11 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
         .chain(vhosts.iter().map(|vhost| vhost.name.as_str()))
         .collect();
     let run_as = run_as::resolve(written.run_as, overrides, reader);
+    let place = overrides.control.clone();
+    let place = place.or_else(|| written.control.map(|path| directory.join(path)));
+    let control_group = written.control_group;
+    let control_group =
+        control_group.and_then(|group| control::group(&group, place.is_some(), reader));
     let mut listen = listen(written.listen, overrides);
     if let Some(run_as) = &run_as {
         for listener in &mut listen {
@@ -133,13 +139,8 @@ fn assemble(written: File, directory: &Path, overrides: &Overrides, reader: &Rea
             .threads
             .or(threads)
             .unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get)),
-        control: Some(
-            overrides
-                .control
-                .clone()
-                .or_else(|| written.control.map(|path| directory.join(path)))
-                .map_or(ControlPlace::Usual, ControlPlace::At),
-        ),
+        control: Some(place.map_or(ControlPlace::Usual, ControlPlace::At)),
+        control_group,
         reverse_names: written.reverse_names,
         client: written.client,
         trusted_proxies: networks(&written.trusted_proxies, reader),

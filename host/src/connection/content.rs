@@ -1,5 +1,6 @@
 //! An answer whose content may be a file: what the floors above hand down to be sent.
 
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +12,13 @@ use crate::wire::fields::Fields;
 pub enum Part {
     /// Bytes in memory.
     Bytes(Vec<u8>),
+    /// Bytes in memory that others may be sent too. If they are fewer than the range, the connection ends early.
+    Shared {
+        /// The bytes.
+        bytes: ContentBytes,
+        /// Which of them.
+        range: Range<u64>,
+    },
     /// Bytes of a file, to be read when there is room for them. If it has become shorter, the connection ends early.
     File {
         /// A regular file.
@@ -18,6 +26,40 @@ pub enum Part {
         /// Which bytes of it.
         range: Range<u64>,
     },
+}
+
+/// Bytes that nobody changes, and that several answers send at once. Held until the last of them has left.
+#[derive(Clone)]
+pub struct ContentBytes(Arc<dyn AsRef<[u8]> + Send + Sync>);
+
+impl ContentBytes {
+    /// Bytes of the program.
+    #[must_use]
+    pub fn of(bytes: &'static [u8]) -> Self {
+        Self(Arc::new(bytes))
+    }
+
+    /// Those in the given range, if there are so many.
+    #[must_use]
+    pub fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(range.start).ok()?;
+        let end = usize::try_from(range.end).ok()?;
+        (*self.0).as_ref().get(start..end)
+    }
+}
+
+impl<T: AsRef<[u8]> + Send + Sync + 'static> From<Arc<T>> for ContentBytes {
+    fn from(bytes: Arc<T>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for ContentBytes {
+    /// Not what they are: there may be many.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = (*self.0).as_ref().len();
+        write!(out, "ContentBytes({count} bytes)")
+    }
 }
 
 /// A whole answer, but for what only the sender knows: status line, Date, Server, Connection, and Content-Length, which
@@ -38,7 +80,9 @@ impl Part {
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { range, .. } => range.end.saturating_sub(range.start),
+            Self::Shared { range, .. } | Self::File { range, .. } => {
+                range.end.saturating_sub(range.start)
+            }
         }
     }
 

@@ -6,11 +6,22 @@ use crate::{
     net::peer::Peer,
     wire::{
         forwarded::{self, Node},
-        header_list::Malformed,
         network::Network,
         request_head::RequestHead,
     },
 };
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// The peer of the transport, for itself.
+    Itself,
+    /// A proxy, for this client.
+    For(Peer),
+    /// A proxy, for somebody whom it does not name, or not so that it can be believed. Clients can bring that about, so
+    /// nothing may be allowed for what the proxy itself may do.
+    ForNobodyKnown,
+}
 
 /// What a field says of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,25 +33,31 @@ enum Said {
     Client(SocketAddr),
 }
 
-/// The client that `peer` asks for, when it is a proxy of these networks and says so. Where both fields are there they
-/// have to agree: many a proxy writes one of them only, and passes on whatever a client has written in the other.
-pub(super) fn client(head: &RequestHead<'_>, peer: Peer, trusted: &[Network]) -> Option<Peer> {
+/// Whom `peer` asks for, when it is a proxy of these networks. Where both fields are there they have to agree: many a
+/// proxy writes one of them only, and passes on whatever a client has written in the other.
+pub(super) fn asks(head: &RequestHead<'_>, peer: Peer, trusted: &[Network]) -> Asks {
     // Without trusted proxies nothing is looked at.
     if trusted.is_empty() || !is_trusted(trusted, peer) {
-        return None;
+        return Asks::Itself;
     }
     let standard = told(head, "Forwarded", trusted, |value, each| {
-        forwarded::forwarded(value, &mut |node| each(node))
+        // Where an element of it ends is not known any more once one is malformed.
+        let read = forwarded::forwarded(value, &mut |node| each(node));
+        read.unwrap_or_else(|_| each(Node::Hidden));
     });
     let older = told(head, "X-Forwarded-For", trusted, |value, each| {
-        forwarded::x_forwarded_for(value, &mut |node| each(node))
+        forwarded::x_forwarded_for(value, &mut |node| each(node));
     });
-    let client = match (standard, older) {
-        (Said::Client(client), Said::Nothing) | (Said::Nothing, Said::Client(client)) => client,
-        (Said::Client(client), Said::Client(other)) if client.ip() == other.ip() => client,
-        _ => return None,
-    };
-    Some(Peer::Inet(client))
+    match (standard, older) {
+        (Said::Nothing, Said::Nothing) => Asks::Itself,
+        (Said::Client(client), Said::Nothing) | (Said::Nothing, Said::Client(client)) => {
+            Asks::For(client.into())
+        }
+        (Said::Client(client), Said::Client(other)) if client.ip() == other.ip() => {
+            Asks::For(client.into())
+        }
+        _ => Asks::ForNobodyKnown,
+    }
 }
 
 /// Whether `peer` is in one of these networks.
@@ -58,17 +75,14 @@ fn told(
     head: &RequestHead<'_>,
     name: &str,
     trusted: &[Network],
-    read: impl Fn(&[u8], &mut dyn FnMut(Node)) -> Result<(), Malformed>,
+    read: impl Fn(&[u8], &mut dyn FnMut(Node)),
 ) -> Said {
     let mut nearest = None;
     for value in head.fields(name) {
-        let read = read(value, &mut |node| match node {
+        read(value, &mut |node| match node {
             Node::Address(address) if nearest.is_some() && is_within(trusted, address.ip()) => {}
             _ => nearest = Some(node),
         });
-        if read.is_err() {
-            return Said::Nobody;
-        }
     }
     match nearest {
         None => Said::Nothing,
@@ -94,7 +108,11 @@ mod tests {
         };
         let peer = Peer::Inet(peer.parse().unwrap());
         let trusted = [Network::parse("10.0.0.0/8").unwrap()];
-        client(&head, peer, &trusted).unwrap_or(peer).to_string()
+        match super::asks(&head, peer, &trusted) {
+            Asks::Itself => peer.to_string(),
+            Asks::For(client) => client.to_string(),
+            Asks::ForNobodyKnown => "?".to_owned(),
+        }
     }
 
     #[test]
@@ -128,14 +146,30 @@ mod tests {
     fn what_is_malformed_hidden_or_contradicted_is_not_believed() {
         for fields in [
             "X-Forwarded-For: 192.0.2.1, nobody\r\n",
-            "X-Forwarded-For: nobody\r\nX-Forwarded-For: 192.0.2.1\r\n",
+            "X-Forwarded-For: 192.0.2.1, nobody, 10.0.0.2\r\n",
+            "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: nobody\r\n",
+            "Forwarded: nobody, for=192.0.2.1\r\n",
+            "Forwarded: for=192.0.2.1, for=\"10.0.0.2\r\n",
             "X-Forwarded-For: 192.0.2.1, unknown\r\n",
             "X-Forwarded-For: 192.0.2.1, unknown, 10.0.0.2\r\n",
             "Forwarded: for=nobody\r\nX-Forwarded-For: 192.0.2.1\r\n",
             "Forwarded: for=_hidden\r\n",
             "Forwarded: for=6.6.6.6\r\nX-Forwarded-For: 192.0.2.1\r\n",
         ] {
-            assert_eq!(asks(fields), "10.0.0.1:1", "{fields}");
+            assert_eq!(asks(fields), "?", "{fields}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_has_written_before_what_its_proxy_added_changes_nothing() {
+        for fields in [
+            "X-Forwarded-For: nobody, 192.0.2.1\r\n",
+            "X-Forwarded-For: , unknown,\"10.0.0.1, 192.0.2.1, 10.0.0.2\r\n",
+            "X-Forwarded-For: nobody\r\nX-Forwarded-For: 192.0.2.1\r\n",
+            "Forwarded: nobody\r\nForwarded: for=192.0.2.1\r\n",
+            "Forwarded: for=\"10.0.0.3\r\nForwarded: for=192.0.2.1, for=10.0.0.2\r\n",
+        ] {
+            assert_eq!(asks(fields), "192.0.2.1:0", "{fields}");
         }
     }
 

@@ -44,6 +44,15 @@ impl Context {
             Command::Exchange(id, number, operation) => {
                 self.operate_exchange((id, number), &operation, io);
             }
+            Command::CloseOne(id, code, reason) => {
+                self.deliver_all(io);
+                // One that closes already goes on as it began.
+                io.with(id, |_, port| port.close(ClosedBy::Host, code, &reason));
+            }
+            Command::Abort(id) => {
+                io.hang_up(id, ClosedBy::Host, "the program ended the connection");
+            }
+            Command::Adopt(adopting) => adopting.settle(|adopt| io.adopt(self, adopt)),
             Command::File(id, number, answer) => {
                 io.with_exchange(id, number, |exchange, port| match exchange.handled() {
                     Some(handled) => handled.give_file(port, *answer),
@@ -86,10 +95,9 @@ impl Context {
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
-            Command::Connect(connecting) => {
-                // Nobody else has it: it was posted to one thread.
-                if let Some(connecting) = Arc::into_inner(connecting) {
-                    self.connect(connecting, io);
+            Command::Connect(slot) => {
+                if let Some(connecting) = slot.take() {
+                    self.connect(*connecting, io);
                 }
             }
             Command::GiveUp(number) => {

@@ -559,9 +559,10 @@ impl Context {
     pub(super) fn give_up_clients(&mut self, keys: Option<&[u64]>, why: &str, io: &mut Io) {
         let numbers: Vec<_> = self.clients.places.keys().copied().collect();
         for number in numbers {
-            let session = match &self.clients.places[&number] {
-                Place::Queued(session) | Place::Waiting(session, _) => Some(session.instance),
-                Place::Dialled { id, .. } => {
+            let session = match self.clients.places.get(&number) {
+                None => None,
+                Some(Place::Queued(session) | Place::Waiting(session, _)) => Some(session.instance),
+                Some(Place::Dialled { id, .. }) => {
                     io.dialled_session(*id).map(|session| session.instance)
                 }
             };

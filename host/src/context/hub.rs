@@ -9,17 +9,19 @@ use std::{
 };
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::content::FileAnswer,
     context::{
         client_share::{ClientShare, thread_of},
-        outgoing::Connecting,
+        outgoing::{ConnectSlot, Connecting},
         roster::{Roster, SetId},
         vhosts::Vhosts,
     },
     limits::Limits,
     net::{
+        adopting::{AdoptError, Adopting},
         listening::ListenChange,
         mailbox::{Mailbox, MailboxFull, Weight},
         token::ConnectionId,
@@ -53,11 +55,13 @@ pub enum Operation {
 }
 
 /// What a broadcast does with a session that is above its high mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SlowPolicy {
     /// Leaves this message out for it.
     Drop,
     /// Closes it with 1013.
+    #[default]
     Close,
 }
 
@@ -72,6 +76,12 @@ pub enum Command {
     All(SetId, Operation),
     /// A frame, ready to be sent, for all sessions of a set.
     Broadcast(SetId, Arc<[u8]>, SlowPolicy),
+    /// The program closes a session.
+    CloseOne(ConnectionId, u16, Arc<str>),
+    /// The program ends a connection, whatever is spoken over it.
+    Abort(ConnectionId),
+    /// The program has accepted a stream.
+    Adopt(Arc<Adopting>),
     /// The answer of an exchange was made out of files.
     File(ConnectionId, u32, Box<FileAnswer>),
     /// A stretch of a file that an exchange is answered with is in memory now, or cannot be read.
@@ -89,7 +99,7 @@ pub enum Command {
     /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
     /// A connection is to be opened.
-    Connect(Arc<Connecting>),
+    Connect(Arc<ConnectSlot>),
     /// Nobody wants a connection any more that is not open, by its number.
     GiveUp(u64),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
@@ -105,6 +115,8 @@ impl Weight for Command {
         else {
             return match self {
                 Self::Broadcast(_, frame, _) => frame.len() as u64,
+                Self::CloseOne(_, _, reason) => reason.len() as u64,
+                Self::Adopt(adopting) => adopting.prefix_bytes(),
                 _ => 0,
             };
         };
@@ -218,14 +230,14 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`PostError::Full`] when too much waits for its service thread, and what was to be opened.
-    pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), (PostError, Connecting)> {
+    /// What was to be opened, when too much waits for its service thread.
+    pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), Box<Connecting>> {
         let thread = thread_of(connecting.number);
-        let connecting = Arc::new(connecting);
-        let queued = self.queue(thread, Command::Connect(Arc::clone(&connecting)));
-        match (queued, Arc::into_inner(connecting)) {
-            (Err(error), Some(connecting)) => Err((error, connecting)),
-            _ => Ok(()),
+        let slot = Arc::new(ConnectSlot::new(connecting));
+        let queued = self.queue(thread, Command::Connect(Arc::clone(&slot)));
+        match queued {
+            Ok(()) => Ok(()),
+            Err(_) => slot.take().map_or(Ok(()), Err),
         }
     }
 
@@ -265,6 +277,39 @@ impl Hub {
             return Err(PostError::Stale);
         }
         self.queue(id.thread(), Command::Exchange(id, number, operation))
+    }
+
+    /// Closes a session for the program, as [`Self::post`].
+    pub(crate) fn close(&self, id: ConnectionId, code: u16, reason: &str) -> Result<(), PostError> {
+        let thread = self.threads.get(id.thread()).ok_or(PostError::Stale)?;
+        if !thread.roster.holds(id) {
+            return Err(PostError::Stale);
+        }
+        self.queue(id.thread(), Command::CloseOne(id, code, reason.into()))
+    }
+
+    /// Ends a connection for the program. Nothing happens when it has ended.
+    pub(crate) fn abort(&self, id: ConnectionId) -> Result<(), PostError> {
+        if id.thread() >= self.threads.len() {
+            return Err(PostError::Stale);
+        }
+        self.queue(id.thread(), Command::Abort(id))
+    }
+
+    /// Gives a stream to a service thread, which tells what has become of it.
+    pub(crate) fn adopt(&self, thread: usize, adopting: Adopting) {
+        let adopting = Arc::new(adopting);
+        let queued = self.queue(thread, Command::Adopt(Arc::clone(&adopting)));
+        if queued.is_err() {
+            adopting.refuse(AdoptError::Busy);
+        }
+    }
+
+    /// A service thread has ended, or never begins: what it was told is dropped, and what it is told.
+    pub(crate) fn close_thread(&self, thread: usize) {
+        if let Some(thread) = self.threads.get(thread) {
+            thread.mailbox.close();
+        }
     }
 
     /// Does something with all sessions of a set. From any thread.

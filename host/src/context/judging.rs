@@ -1,4 +1,4 @@
-//! The say of policies: on a connection from its beginning to its end, and on each request before anything else has one.
+//! The say of policies on each request before anything else has one; `admission.rs` has what they say of connections.
 //!
 //! A vhost without policies pays a look at an empty list. What is kept of a connection or of a request that is being
 //! judged lies in tables of the service thread, so that all others keep nothing of it.
@@ -7,6 +7,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     context::{
+        admission::Watched,
+        client::{self, Asks},
+        exchange::Exchange,
         handler::Fault,
         handshake::{self, HandshakeCall, Refused},
         instances::{Instances, report},
@@ -14,12 +17,13 @@ use crate::{
         roster::SetId,
         routes::Routes,
         serving::{Context, Io},
+        site::Site,
         tags::Tags,
+        told::Told,
     },
     net::{
-        connection_setup::ConnectionSetup,
         http_port::{Content, HttpPort},
-        peer::Peer,
+        service,
         token::ConnectionId,
     },
     wire::{fields::Fields, request_head::RequestHead},
@@ -31,20 +35,11 @@ const REFUSED: u16 = 403;
 /// What the policies of a service thread know.
 #[derive(Default)]
 pub(super) struct Judging {
-    instances: Instances<dyn PolicyHandler>,
+    pub(super) instances: Instances<dyn PolicyHandler>,
     /// Connections that policies were told of, or have said something of.
-    connections: HashMap<ConnectionId, Watched>,
+    pub(super) connections: HashMap<ConnectionId, Watched>,
     /// Requests that a policy takes its time with.
     pending: HashMap<ConnectionId, Judged>,
-}
-
-/// What is kept of a connection.
-#[derive(Default)]
-struct Watched {
-    /// The instances that were told of it, and are to be told of its end.
-    told: Vec<u32>,
-    tags: Arc<Tags>,
-    message_bytes: Option<u64>,
 }
 
 /// How far a request has come.
@@ -54,6 +49,8 @@ struct Judged {
     /// So many policies have allowed it.
     passed: usize,
     granted: Granted,
+    /// What the access log is to tell of it, if there is one.
+    told: Option<Box<Told>>,
 }
 
 /// What policies that allow a request have said of it.
@@ -75,124 +72,6 @@ pub(super) enum Ruling {
 }
 
 impl Context {
-    /// Tells the policies of a new connection, and asks them whether it may stay.
-    pub(super) fn welcome(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
-        // Where nothing is served any more requests are told so.
-        let Some(routes) = self.vhosts.default_of(setup.listener()).cloned() else {
-            return true;
-        };
-        if routes.policies.is_empty() {
-            return true;
-        }
-        setup.watch();
-        let mut watched = Watched::default();
-        let mut is_welcome = true;
-        for route in &*routes.policies {
-            match self.judging.enter(route) {
-                Some(at) => watched.told.push(at),
-                // One that is not there refuses all requests, and says so.
-                None => is_welcome &= route.handler.is_none(),
-            }
-        }
-        let created: Hook = |policy, call| policy.created(call).map(|()| true);
-        for at in watched.told.clone() {
-            is_welcome &=
-                self.ask_of_setup(&routes, setup, &mut watched, (at, Which::Bare), created);
-        }
-        let hooks: [(Which, Hook); 2] = [
-            (Which::Bare, |policy, call| policy.accept(call)),
-            (Which::Setup, |policy, call| policy.connection(call)),
-        ];
-        for (which, hook) in hooks {
-            for at in watched.told.clone() {
-                is_welcome = is_welcome
-                    && self.ask_of_setup(&routes, setup, &mut watched, (at, which), hook);
-            }
-        }
-        self.judging.connections.insert(setup.id(), watched);
-        if !is_welcome {
-            tracing::debug!(target: "hotsocket::context", peer = %setup.peer(),
-                "connection refused by a policy");
-        }
-        is_welcome
-    }
-
-    /// Asks the policies of the vhost that was asked for with TLS about the certificate that was shown.
-    pub(super) fn certified(&mut self, setup: &mut ConnectionSetup<'_>) -> bool {
-        let Some(tls) = setup.tls().filter(|tls| tls.peer_certificate.is_some()) else {
-            return true;
-        };
-        let name = tls.server_name.unwrap_or_default();
-        let Some(routes) = self.vhosts.find(setup.listener(), name).cloned() else {
-            return true;
-        };
-        if routes.policies.is_empty() {
-            return true;
-        }
-        let before = self.judging.connections.remove(&setup.id());
-        let mut watched = before.unwrap_or_default();
-        let is_welcome = routes.policies.iter().all(|route| {
-            let Some(at) = self.judging.enter(route) else {
-                return false;
-            };
-            let which = (at, Which::Secured);
-            let hook: Hook = |policy, call| policy.certificate(call);
-            let allows = self.ask_of_setup(&routes, setup, &mut watched, which, hook);
-            self.judging.instances.leave(at);
-            allows
-        });
-        setup.watch();
-        self.judging.connections.insert(setup.id(), watched);
-        if !is_welcome {
-            tracing::debug!(target: "hotsocket::context", peer = %setup.peer(),
-                "connection refused by a policy for its certificate");
-        }
-        is_welcome
-    }
-
-    /// Calls a hook that concerns a whole connection. One that fails refuses.
-    fn ask_of_setup(
-        &self,
-        routes: &Routes,
-        setup: &mut ConnectionSetup<'_>,
-        watched: &mut Watched,
-        (at, which): (u32, Which),
-        hook: Hook,
-    ) -> bool {
-        let Some(instance) = self.judging.instances.get(at) else {
-            return false;
-        };
-        let Watched {
-            tags,
-            message_bytes,
-            ..
-        } = watched;
-        let mut call = PolicyCall {
-            id: setup.id(),
-            peer: setup.peer(),
-            vhost: &routes.vhost,
-            tls: setup.tls(),
-            is_encrypted: setup.is_encrypted(),
-            is_trusted_proxy: self.vhosts.trusts(setup.peer()),
-            local: setup.local(),
-            subject: match which {
-                Which::Bare => Subject::Bare,
-                Which::Setup => Subject::Setup(setup, message_bytes),
-                Which::Secured => Subject::Secured,
-            },
-            tags,
-            tags_bytes: self.tags_bytes,
-            thread: instance.thread,
-            fault: String::new(),
-            ip: None,
-            local_text: String::new(),
-        };
-        hook(&*instance.handler, &mut call).unwrap_or_else(|fault| {
-            report(&*instance.handler, &fault);
-            false
-        })
-    }
-
     /// Asks the policies of its vhost about a request, from where they were left.
     pub(super) fn rule(
         &mut self,
@@ -215,6 +94,7 @@ impl Context {
             number: port.number(),
             passed: 0,
             granted: self.judging.granted(id),
+            told: None,
         });
         // Before a policy is asked: another thread of it may know before it has said that it does not.
         let number = SetId(judged.number);
@@ -223,10 +103,13 @@ impl Context {
             let Some(route) = routes.policies.get(judged.passed) else {
                 break Ruling::Granted(judged.granted);
             };
+            let before = judged.granted.fields.clone();
             match self.ask_of_request(route, &mut judged, head, is_handshake, port) {
                 Some(Verdict::Allowed) => judged.passed += 1,
                 Some(Verdict::Refused) => break Ruling::Refused,
                 Some(Verdict::Pending) => {
+                    // It adds them again when it knows.
+                    judged.granted.fields = before;
                     self.judging.pending.insert(id, judged);
                     port.watch();
                     return Ruling::Pending;
@@ -255,6 +138,7 @@ impl Context {
             judged.routes.site.refuse(port, 503, text);
             return Some(Verdict::Refused);
         }
+        let asks = client::asks(head, port.transport_peer(), self.vhosts.trusted_proxies());
         let at = self.judging.enter(route)?;
         let instance = self.judging.instances.get(at)?;
         let Granted { tags, fields, .. } = &mut judged.granted;
@@ -273,6 +157,7 @@ impl Context {
             tls: port.tls(),
             is_encrypted: port.is_encrypted(),
             is_trusted_proxy: self.vhosts.trusts(port.transport_peer()),
+            is_peer_hidden: asks == Asks::ForNobodyKnown,
             local: port.local(),
             subject: Subject::Request(&mut request),
             tags,
@@ -337,58 +222,55 @@ impl Context {
 
     /// No policy has to say anything more of the request that it took its time with.
     pub(super) fn give_up_judging(&mut self, id: ConnectionId) {
-        if self.judging.take_pending(id).is_some() {
-            self.hub.exchanges(self.thread).leave(id);
+        self.take_judged(id);
+    }
+
+    fn take_judged(&mut self, id: ConnectionId) -> Option<Judged> {
+        let judged = self.judging.take_pending(id)?;
+        self.hub.exchanges(self.thread).leave(id);
+        Some(judged)
+    }
+
+    /// What the access log is to tell of a request, from when it was first looked at.
+    pub(super) fn told(&mut self, head: &RequestHead<'_>, port: &HttpPort<'_>) -> Box<Told> {
+        let known = self.judging.pending.get_mut(&port.id());
+        let known = known.filter(|judged| judged.number == port.number());
+        let told = known.and_then(|judged| judged.told.take());
+        told.unwrap_or_else(|| Told::of(head).into())
+    }
+
+    /// Keeps that for a request that a policy takes its time with.
+    pub(super) fn keep_told(&mut self, id: ConnectionId, told: Option<Box<Told>>) {
+        if let Some(judged) = self.judging.pending.get_mut(&id) {
+            judged.told = told;
         }
     }
 
-    /// Tells the policies that were told of a connection that it is over.
-    pub(super) fn part(&mut self, id: ConnectionId, peer: Peer) {
-        self.give_up_judging(id);
-        let Some(mut watched) = self.judging.connections.remove(&id) else {
-            return;
-        };
-        for at in watched.told {
-            if let Some(instance) = self.judging.instances.get(at) {
-                let mut call = PolicyCall {
-                    id,
-                    peer,
-                    vhost: "",
-                    subject: Subject::Bare,
-                    tls: None,
-                    is_encrypted: false,
-                    is_trusted_proxy: self.vhosts.trusts(peer),
-                    local: None,
-                    tags: &mut watched.tags,
-                    tags_bytes: 0,
-                    thread: instance.thread,
-                    fault: String::new(),
-                    ip: None,
-                    local_text: String::new(),
-                };
-                if let Err(fault) = instance.handler.destroyed(&mut call) {
-                    report(&*instance.handler, &fault);
-                }
-            }
-            self.judging.instances.leave(at);
+    /// Refuses the request that a policy takes its time with, if there is one: it is one of its vhost and its client.
+    pub(super) fn overrule(
+        &mut self,
+        why: &service::Refused,
+        port: &mut HttpPort<'_>,
+    ) -> Option<Exchange> {
+        let Judged {
+            routes,
+            passed,
+            told,
+            ..
+        } = self.take_judged(port.id())?;
+        routes.site.complete(port);
+        if let Some(policy) = routes.policies.get(passed) {
+            port.note_rule(format!("policy {}: {}", policy.name, why.why));
         }
+        Site::refuse(&routes.site, port, why.status, why.why.clone());
+        let exchange = Exchange::answered(&routes.site);
+        Some(Exchange { told, ..exchange })
     }
-}
-
-/// A hook that concerns a whole connection.
-type Hook = fn(&dyn PolicyHandler, &mut PolicyCall<'_, '_>) -> Result<bool, Fault>;
-
-/// Which part of a connection's life a hook is about.
-#[derive(Clone, Copy)]
-enum Which {
-    Bare,
-    Setup,
-    Secured,
 }
 
 impl Judging {
     /// Counts a call in. None when the policy is not there, or cannot work on this thread.
-    fn enter(&mut self, route: &PolicyRoute) -> Option<u32> {
+    pub(super) fn enter(&mut self, route: &PolicyRoute) -> Option<u32> {
         let entered = self
             .instances
             .enter(route.instance, route.handler.as_ref()?);

@@ -3,6 +3,7 @@
 //! A service thread has a [`Context`](serving::Context): it answers requests, binds sessions to protocols, and calls
 //! their hooks; or has a protocol answer them, each as an exchange of its own. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
+mod admission;
 mod broadcast;
 mod client;
 pub mod client_request;

@@ -11,6 +11,7 @@ use crate::{
         files::{FilesError, FilesMount, FilesRoot},
         redirect::Redirect,
     },
+    limits::Limits,
     wire::fields::Fields,
 };
 
@@ -35,7 +36,7 @@ pub struct Mount<F> {
 /// What answers the requests below a mountpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountKind<F> {
-    /// The files of a directory.
+    /// Files.
     Files(F),
     /// Another address.
     Redirect(Redirect),
@@ -79,6 +80,18 @@ pub enum BadPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("dot segments or empty segments of the path lead to another mount")]
 pub struct Unclear;
+
+impl Mounts<FilesMount> {
+    /// Adds a mount of files without further fields, in place of the one that has its point. Where [`check_point`] would
+    /// refuse the point, nobody reaches them.
+    pub fn put_files(&mut self, point: &str, files: FilesMount) {
+        self.put(Mount {
+            point: point.into(),
+            kind: MountKind::Files(files),
+            fields: Arc::default(),
+        });
+    }
+}
 
 impl<F> Default for Mounts<F> {
     fn default() -> Self {
@@ -188,7 +201,7 @@ pub struct UnopenedMount {
     pub error: FilesError,
 }
 
-/// Opens the directory of a mount, for [`Mounts::try_map`]. May wait for a disk.
+/// Opens where the files of a mount come from, for [`Mounts::try_map`]. May wait for a disk.
 ///
 /// # Errors
 ///
@@ -196,8 +209,9 @@ pub struct UnopenedMount {
 pub fn open_files(
     mount: &Mount<FilesMount>,
     files: &FilesMount,
+    limits: &Limits,
 ) -> Result<Arc<FilesRoot>, UnopenedMount> {
-    let opened = files.clone().open();
+    let opened = files.clone().open(limits);
     opened.map(Arc::new).map_err(|error| UnopenedMount {
         point: Arc::clone(&mount.point),
         error,

@@ -1,7 +1,10 @@
 //! A connection that we open as a client, from the request for it to its end: what is kept of it, and what the hooks of its
 //! protocol may ask before it is a session.
 
-use std::{fmt, mem, sync::Weak};
+use std::{
+    fmt, mem,
+    sync::{Mutex, PoisonError, Weak},
+};
 
 use crate::{
     connection::{client_redirect::Redirects, opening::OpeningError},
@@ -22,6 +25,21 @@ pub struct Connecting {
     pub(crate) request: ClientRequest,
     pub(crate) given: Option<Given>,
     pub(crate) seat: ClientSeat,
+}
+
+/// The same in a command, which can be cloned: the first who takes it has it.
+#[derive(Debug)]
+pub struct ConnectSlot(Mutex<Option<Box<Connecting>>>);
+
+impl ConnectSlot {
+    pub(crate) fn new(connecting: Connecting) -> Self {
+        Self(Mutex::new(Some(Box::new(connecting))))
+    }
+
+    pub(crate) fn take(&self) -> Option<Box<Connecting>> {
+        // Nothing in here can panic halfway through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Whose session it is to be.

@@ -111,6 +111,8 @@ pub struct PolicyCall<'a, 's> {
     pub(super) tls: Option<TlsFacts<'a>>,
     pub(super) is_encrypted: bool,
     pub(super) is_trusted_proxy: bool,
+    /// It asks for somebody whom it does not name, or not so that it can be believed.
+    pub(super) is_peer_hidden: bool,
     pub(super) local: Option<SocketAddr>,
     pub(super) tags: &'a mut Arc<Tags>,
     /// `limits.tags_bytes`.
@@ -185,9 +187,15 @@ impl PolicyCall<'_, '_> {
         self.peer
     }
 
-    /// The peer's IP address in network order, 4 or 16 bytes; none on a unix socket.
+    /// Its address and port; none on a unix socket, and when a trusted proxy asks for somebody whom it does not name.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer.address().filter(|_| !self.is_peer_hidden)
+    }
+
+    /// The IP address of the same in network order, 4 or 16 bytes.
     pub fn peer_ip(&mut self) -> Option<&[u8]> {
-        let address = self.peer.address()?;
+        let address = self.peer_address()?;
         let bytes = self.ip.insert(AddressBytes::of(address.ip()));
         Some(bytes.as_slice())
     }

@@ -10,7 +10,7 @@ use crate::{
     },
     context::{
         broadcast::Set,
-        client,
+        client::{self, Asks},
         connecting::Clients,
         exchange::{Doing, Exchange},
         handler::{ExtensionHandler, ProtocolHandler},
@@ -207,25 +207,33 @@ impl Service for Context {
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) -> Answer<Session, Exchange> {
-        let client = client::client(head, port.transport_peer(), self.vhosts.trusted_proxies());
-        port.asks_for(client);
+        let asks = client::asks(head, port.transport_peer(), self.vhosts.trusted_proxies());
+        port.asks_for(match asks {
+            Asks::For(client) => Some(client),
+            Asks::Itself | Asks::ForNobodyKnown => None,
+        });
         port.note_peer_name(self.peer_name(port));
         let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+            self.give_up_judging(port.id());
             return Answer::Exchange(serve_nowhere(port));
         };
         let routes = Arc::clone(routes);
         routes.site.complete(port);
         let log = routes.site.access_log.as_ref();
-        let told = log.map(|_| Box::new(Told::of(head)));
+        let told = log.map(|_| self.told(head, port));
         let misdirection = self.vhosts.misdirection(&routes, port);
         if let Some(why) = misdirection {
+            self.give_up_judging(port.id());
             routes.site.refuse(port, 421, why);
             let exchange = Exchange::answered(&routes.site);
             return Answer::Exchange(Exchange { told, ..exchange });
         }
         match self.answer(&routes, head, port) {
             Answer::Exchange(exchange) => Answer::Exchange(Exchange { told, ..exchange }),
-            Answer::Pending => Answer::Pending,
+            Answer::Pending => {
+                self.keep_told(port.id(), told);
+                Answer::Pending
+            }
             upgrade => {
                 if let (Some(log), Some(told)) = (log, told) {
                     let peer_name = port.peer_name().cloned();
@@ -245,9 +253,11 @@ impl Service for Context {
     }
 
     fn unreadable(&mut self, why: &Refused, port: &mut HttpPort<'_>) -> Exchange {
+        if let Some(exchange) = self.overrule(why, port) {
+            return exchange;
+        }
         // What a request before it said is over.
         port.asks_for(None);
-        self.give_up_judging(port.id());
         let Some(routes) = self.vhosts.default_of(port.listener()) else {
             return serve_nowhere(port);
         };

@@ -81,10 +81,14 @@ impl Client {
     }
 
     fn exchange(&mut self, request: &ControlRequest) -> io::Result<Answer> {
-        self.transport
-            .write_all(format!("{}\n", serde_json::to_string(request)?).as_bytes())?;
+        let request = format!("{}\n", serde_json::to_string(request)?);
+        let written = self.transport.write_all(request.as_bytes());
         let mut line = String::new();
         BufReader::new(&self.transport).read_line(&mut line)?;
+        // A host that has refused a request does not read the rest of it, but its answer is there.
+        if line.is_empty() {
+            written?;
+        }
         let answer = Answer::from_json(serde_json::from_str(&line)?);
         answer.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "this is no answer of a host"))
     }

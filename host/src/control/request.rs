@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::publication::Publication;
+
 /// Something asked of a running host; written as one line, `{"command":"plugin-list"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub enum ControlRequest {
     },
     /// How many connections there are and may be, in all and by vhost, as `connections`.
     Connections {},
+    /// Sends a message to all sessions of a protocol on a vhost; tells how many there were, as `published`.
+    Publish(Publication),
     /// The levels of the log, as `log`.
     LogLevels {},
     /// Sets one level of the log.

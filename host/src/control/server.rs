@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,12 +14,16 @@ use std::time::{Duration, Instant};
 use rustix::net::{Shutdown, shutdown};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::peer::{self, Standing};
 use super::place::{self, PlaceError};
 use super::request::{Answer, ControlRequest, Reply};
 use crate::limits::Limits;
 
 /// Clients that wait while one is served; more are refused by the system.
 const WAITING_CLIENTS: i32 = 16;
+
+/// A byte of a message takes at most so many in a request: `\\u0000`.
+const ESCAPED: u64 = 6;
 
 /// The host has so long to answer; a plugin's init may be slow, but a client must not wait for ever.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -41,6 +45,19 @@ pub enum ControlError {
     NoSocket {
         /// What lies there.
         path: PathBuf,
+    },
+    /// It cannot be given to the group.
+    #[error(
+        "the control socket {path} cannot be given to group {group} (`control_group`); let the user of the host (that of \
+         `run_as`, if there is one) be a member of it, or leave the key out"
+    )]
+    Group {
+        /// Its path.
+        path: PathBuf,
+        /// The id of the group.
+        group: u32,
+        /// What the system said.
+        source: io::Error,
     },
     /// The system refused.
     #[error("cannot open the control socket {path}; {}", mend(source))]
@@ -75,14 +92,16 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Listens at `path`, or at the usual place. Each request is handed to `handle` on the thread of the socket, with
-    /// the way back; the next one is read when it was answered.
+    /// Listens at `path`, or at the usual place, for this user, root and the members of `group`. Each request that may be
+    /// asked is handed to `handle` on the thread of the socket, with the way back; the next one is read when it was
+    /// answered.
     ///
     /// # Errors
     ///
     /// When the socket cannot be opened, or another host is live there.
     pub fn start(
         path: Option<&Path>,
+        group: Option<u32>,
         limits: &Limits,
         handle: impl FnMut(ControlRequest, Reply) + Send + 'static,
     ) -> Result<Self, ControlError> {
@@ -99,13 +118,18 @@ impl ControlServer {
             path: path.clone(),
             source,
         };
-        let listener = listen(&path).map_err(refused)?;
+        let socket = bind(&path).map_err(refused)?;
+        open_to(&path, group)?;
+        socket.listen(WAITING_CLIENTS).map_err(refused)?;
+        let listener: UnixListener = OwnedFd::from(socket).into();
         let file = identity(&path).map_err(refused)?;
         let kept = listener.as_fd().try_clone_to_owned().map_err(refused)?;
         let ending = Arc::new(AtomicBool::new(false));
         let mut server = Serving {
             handle,
+            group,
             request_bytes: limits.control_request_bytes,
+            published_bytes: limits.publish_message_bytes.saturating_mul(ESCAPED),
             request_time: Duration::from_millis(limits.control_request_ms),
             ending: Arc::clone(&ending),
         };
@@ -147,13 +171,31 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
-/// The file gets its mode before anybody can connect.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn bind(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    socket.listen(WAITING_CLIENTS)?;
-    Ok(OwnedFd::from(socket).into())
+    Ok(socket)
+}
+
+/// Opens the file of a socket to those who may connect; nobody can until it listens.
+fn open_to(path: &Path, group: Option<u32>) -> Result<(), ControlError> {
+    if let Some(group) = group
+        && let Err(source) = lchown(path, None, Some(group))
+    {
+        let _ = fs::remove_file(path);
+        return Err(ControlError::Group {
+            path: path.to_owned(),
+            group,
+            source,
+        });
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|source| {
+        ControlError::Refused {
+            path: path.to_owned(),
+            source,
+        }
+    })
 }
 
 /// Removes what a dead host left at `path`.
@@ -200,7 +242,10 @@ pub(super) fn sweep(directory: &Path) {
 
 struct Serving<H> {
     handle: H,
+    group: Option<u32>,
     request_bytes: u64,
+    /// What a message may take in a request, beside the rest.
+    published_bytes: u64,
     request_time: Duration,
     ending: Arc<AtomicBool>,
 }
@@ -226,16 +271,32 @@ impl<H: FnMut(ControlRequest, Reply)> Serving<H> {
 
     /// One request, one answer.
     fn serve(&mut self, mut client: UnixStream) -> io::Result<()> {
-        let answer = match read_line(&mut client, self.request_bytes, self.request_time)? {
-            Ok(line) => self.answer(&line),
-            Err(answer) => answer,
+        let (standing, user) = peer::standing(&client, self.group)?;
+        let answer = match standing {
+            // Not even read, so that nobody waits for a stranger.
+            Standing::Stranger => {
+                tracing::info!(user, "somebody else was refused at the control socket");
+                refuse_stranger(user)
+            }
+            _ => {
+                let most = self.request_bytes.saturating_add(self.published_bytes);
+                match read_line(&mut client, most, self.request_time)? {
+                    Ok(line) => self.answer(&line, standing),
+                    Err(answer) => answer,
+                }
+            }
         };
         client.set_write_timeout(Some(self.request_time.max(Duration::from_millis(1))))?;
         client.write_all(format!("{}\n", answer.to_json()).as_bytes())
     }
 
-    fn answer(&mut self, line: &[u8]) -> Answer {
-        let request = match serde_json::from_slice(line) {
+    fn answer(&mut self, line: &[u8], standing: Standing) -> Answer {
+        let request = serde_json::from_slice(line);
+        let is_message = matches!(request, Ok(ControlRequest::Publish(_)));
+        if line.len() as u64 > self.request_bytes && !is_message {
+            return refuse_long();
+        }
+        let request = match request {
             Ok(request) => request,
             Err(error) => {
                 return Answer::refused(
@@ -244,6 +305,9 @@ impl<H: FnMut(ControlRequest, Reply)> Serving<H> {
                 );
             }
         };
+        if !standing.may(&request) {
+            return refuse_member();
+        }
         let (reply, answer) = Reply::new();
         (self.handle)(request, reply);
         let begun = Instant::now();
@@ -264,6 +328,27 @@ impl<H: FnMut(ControlRequest, Reply)> Serving<H> {
             }
         }
     }
+}
+
+fn refuse_stranger(user: u32) -> Answer {
+    Answer::refused(
+        format!("user {user} may not ask this host for anything"),
+        "ask as the user of the host, as root, or as a member of the `control_group` in its config",
+    )
+}
+
+fn refuse_member() -> Answer {
+    Answer::refused(
+        "members of the `control_group` may publish and look, and change nothing",
+        "ask as the user of the host, or as root",
+    )
+}
+
+fn refuse_long() -> Answer {
+    Answer::refused(
+        "the request is too long",
+        "see limits.control_request_bytes, and limits.publish_message_bytes for messages",
+    )
 }
 
 /// The bytes up to the first line end, or why they are refused. The whole line has to come within `time`.
@@ -297,10 +382,7 @@ fn read_line(
         let end = piece[..count].iter().position(|&byte| byte == b'\n');
         line.extend_from_slice(&piece[..end.unwrap_or(count)]);
         if line.len() as u64 > bytes {
-            return Ok(Err(Answer::refused(
-                "the request is too long",
-                "see limits.control_request_bytes",
-            )));
+            return Ok(Err(refuse_long()));
         }
         if end.is_some() {
             return Ok(Ok(line));

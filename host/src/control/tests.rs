@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::place::{self, PlaceError};
 use super::{
-    Answer, Client, ClientError, ControlError, ControlRequest, ControlServer, Reply, live_hosts,
+    Answer, Client, ClientError, ControlError, ControlRequest, ControlServer, Publication, Reply,
+    live_hosts,
 };
 use crate::limits::Limits;
 
@@ -22,6 +23,7 @@ fn conduct(request: ControlRequest, reply: Reply) {
         }
         ControlRequest::PluginReload { .. } => drop(reply),
         ControlRequest::Connections {}
+        | ControlRequest::Publish(_)
         | ControlRequest::LogLevels {}
         | ControlRequest::LogLevel { .. } => reply.done(),
     }
@@ -32,7 +34,7 @@ fn start(path: &Path) -> ControlServer {
 }
 
 fn start_with(path: &Path, limits: &Limits) -> ControlServer {
-    ControlServer::start(Some(path), limits, conduct).unwrap()
+    ControlServer::start(Some(path), None, limits, conduct).unwrap()
 }
 
 fn directory() -> (tempfile::TempDir, PathBuf) {
@@ -144,6 +146,7 @@ fn a_request_that_is_too_long_is_refused() {
         &path,
         &Limits {
             control_request_bytes: 10,
+            publish_message_bytes: 0,
             ..Limits::default()
         },
     );
@@ -174,7 +177,7 @@ fn a_client_that_says_nothing_holds_nobody_up_for_ever() {
 fn a_host_that_ends_does_not_wait_for_an_answer() {
     let (_directory, path) = directory();
     let (sender, held) = mpsc::channel();
-    let server = ControlServer::start(Some(&path), &Limits::default(), move |_, reply| {
+    let server = ControlServer::start(Some(&path), None, &Limits::default(), move |_, reply| {
         sender.send(reply).unwrap()
     });
     let client = Client::connect(Some(&path)).unwrap();
@@ -203,11 +206,45 @@ fn the_socket_is_for_its_owner_and_goes_with_its_host() {
 }
 
 #[test]
+fn a_socket_with_a_group_is_open_to_it_and_to_nobody_else() {
+    let (_directory, path) = directory();
+    let group = rustix::process::getegid().as_raw();
+    let _server = ControlServer::start(Some(&path), Some(group), &Limits::default(), conduct);
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.mode() & 0o777, found.gid()), (0o660, group));
+}
+
+#[test]
+fn only_messages_may_be_longer_than_other_requests() {
+    let (_directory, path) = directory();
+    let limits = Limits {
+        control_request_bytes: 200,
+        publish_message_bytes: 100,
+        ..Limits::default()
+    };
+    let _server = start_with(&path, &limits);
+    let message = Publication::default().with_text("\0".repeat(100));
+    let done = ask(&path, &ControlRequest::Publish(message.clone()));
+    assert!(matches!(done, Answer::Done(_)), "{done:?}");
+    let reload = ControlRequest::PluginReload {
+        name: "x".repeat(300),
+        force: true,
+    };
+    let too_long = |answer: Answer| match answer {
+        Answer::Refused { error, .. } => error == "the request is too long",
+        Answer::Done(_) => false,
+    };
+    assert!(too_long(ask(&path, &reload)));
+    let message = message.with_text("\0".repeat(200_000));
+    assert!(too_long(ask(&path, &ControlRequest::Publish(message))));
+}
+
+#[test]
 fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let (_directory, path) = directory();
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let _server = start(&path);
-    let second = ControlServer::start(Some(&path), &Limits::default(), conduct).unwrap_err();
+    let second = ControlServer::start(Some(&path), None, &Limits::default(), conduct).unwrap_err();
     assert!(matches!(&second, ControlError::Live { path: live } if *live == path));
     assert!(second.to_string().contains(path.to_str().unwrap()));
     assert!(matches!(
@@ -233,7 +270,7 @@ fn a_host_leaves_the_file_of_another_alone() {
 fn what_is_no_socket_is_left_alone() {
     let (_directory, path) = directory();
     fs::write(&path, "mine").unwrap();
-    let error = ControlServer::start(Some(&path), &Limits::default(), conduct).unwrap_err();
+    let error = ControlServer::start(Some(&path), None, &Limits::default(), conduct).unwrap_err();
     assert!(matches!(error, ControlError::NoSocket { .. }));
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }

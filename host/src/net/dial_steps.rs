@@ -1,9 +1,10 @@
 //! The steps of a connection that we open: addresses, the race of their sockets, and what
-//! [`Opening`](crate::connection::opening::Opening) says from there on.
+//! [`Opening`](crate::connection::opening::Opening) says from there on. What serving calls here is apart (`cold`), so that
+//! the path of a message stays as short as it is without.
 
-use std::{borrow::Cow, net::SocketAddr, path::Path};
+use std::{borrow::Cow, io, net::SocketAddr, path::Path};
 
-use mio::net::UnixStream;
+use mio::{Interest, net::UnixStream};
 
 use crate::{
     connection::opening::{Opened, OpeningCause, OpeningError, Stage as OpeningStage, Step},
@@ -26,6 +27,7 @@ use crate::{
 
 impl<T, E> Io<T, E> {
     /// Goes on before there is something to read.
+    #[cold]
     pub(super) fn pursue<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
@@ -85,7 +87,15 @@ impl<T, E> Io<T, E> {
             dialling.place = Place::Racing(Race::new(&[], 0));
         }
         match UnixStream::connect(path) {
-            Ok(stream) => self.reach(id, Transport::Unix(stream), Peer::Unix),
+            Ok(stream) => {
+                let mut transport = Transport::Unix(stream);
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                let added = transport.register(&mut self.watcher, id.token(), interest);
+                match added {
+                    Ok(()) => self.reach(id, transport, Peer::Unix),
+                    Err(error) => self.unwatched(id, &error),
+                }
+            }
             Err(error) => {
                 let told = format!(
                     "unix:{}: {error}; does the server run, and may we write to its socket?",
@@ -108,13 +118,13 @@ impl<T, E> Io<T, E> {
         let Place::Racing(race) = &mut dialling.place else {
             return;
         };
-        let (winner, has_failed) = race.look();
+        let (winner, has_failed) = race.look(&mut self.watcher);
         if let Some((address, stream)) = winner {
-            dialling.stop_racing(&mut self.timers);
+            dialling.stop_racing(&mut self.timers, &mut self.watcher);
             return self.reach(id, Transport::Tcp(stream), address.into());
         }
         if is_due || has_failed || race.is_idle() {
-            race.begin_next(&self.registry, id.token());
+            race.begin_next(&mut self.watcher, id.token());
             if let Some(key) = race.timer.take() {
                 self.timers.cancel(key);
             }
@@ -134,7 +144,6 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
-        let is_watched = matches!(transport, Transport::Tcp(_));
         link.transport = transport;
         link.peer = peer;
         if let Some(address) = peer.address() {
@@ -149,18 +158,22 @@ impl<T, E> Io<T, E> {
             writable: true,
             ..Readiness::default()
         };
-        let watched = link.transport.watch(&self.registry, id.token(), is_watched);
+        let watched = link.transport.rewatch(&mut self.watcher, id.token());
         let Stage::Dialling(dialling) = &mut link.stage else {
             return;
         };
         if let Err(error) = watched {
-            let told = format!("the socket cannot be watched: {error}");
-            return self.fail_dial(id, OpeningCause::Transport(told));
+            return self.unwatched(id, &error);
         }
         dialling.place = Place::Reached;
         let step = dialling.opening.connected(&mut self.out);
         self.follow(id, step);
         self.flush(id);
+    }
+
+    fn unwatched(&mut self, id: ConnectionId, error: &io::Error) {
+        let told = format!("the socket cannot be watched: {error}");
+        self.fail_dial(id, OpeningCause::Transport(told));
     }
 
     /// Does what a step says; gives the answer of a server that has taken the handshake.
@@ -211,6 +224,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Sends the opening handshake once TLS is agreed on.
+    #[cold]
     pub(super) fn pursue_secured(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
             return;
@@ -227,6 +241,7 @@ impl<T, E> Io<T, E> {
     }
 
     /// Reads what the proxy or the server says; gives how much of it is done with.
+    #[cold]
     pub(super) fn consume_answer<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,

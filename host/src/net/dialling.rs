@@ -24,6 +24,7 @@ use crate::{
         timers::Timers,
         token::ConnectionId,
         transport::Transport,
+        watcher::Watcher,
     },
 };
 
@@ -85,17 +86,18 @@ impl<T> Dialling<T> {
         });
     }
 
-    pub(super) fn stop_racing(&mut self, timers: &mut Timers) {
-        if let Place::Racing(race) = &mut self.place
-            && let Some(key) = race.timer.take()
-        {
-            timers.cancel(key);
+    pub(super) fn stop_racing(&mut self, timers: &mut Timers, watcher: &mut Watcher) {
+        if let Place::Racing(race) = &mut self.place {
+            race.give_up(watcher);
+            if let Some(key) = race.timer.take() {
+                timers.cancel(key);
+            }
         }
     }
 
     /// The session, and why it was not opened.
-    pub(crate) fn end(mut self, timers: &mut Timers) -> (T, HowEnded) {
-        self.stop_racing(timers);
+    pub(crate) fn end(mut self, timers: &mut Timers, watcher: &mut Watcher) -> (T, HowEnded) {
+        self.stop_racing(timers, watcher);
         let stage = self.stage();
         let error = self.error.unwrap_or_else(|| {
             let cause = OpeningCause::GivenUp("the connection was given up".to_owned());
@@ -163,11 +165,14 @@ impl<T, E> Io<T, E> {
         if dialling.error.is_some() {
             return false;
         }
-        dialling.stop_racing(&mut self.timers);
+        dialling.stop_racing(&mut self.timers, &mut self.watcher);
         dialling.opening = opening;
         dialling.tls = tls;
         dialling.place = Place::Start(target);
         dialling.number = dialling.number.wrapping_add(1);
+        if let Some(socket) = link.transport.descriptor() {
+            self.watcher.forget(socket);
+        }
         link.transport = Transport::Absent;
         link.peer = nobody();
         self.buffers.budget().give(link.queue.len() as u64);

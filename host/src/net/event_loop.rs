@@ -2,14 +2,15 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, RawFd},
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, Waker, event::Event};
+use mio::{Events, Poll, Token, event::Event};
 
-use crate::connection::{deadline::DeadlineName, websocket::ClosedBy};
+use crate::connection::websocket::ClosedBy;
 use crate::net::{
+    adopting::{Adopt, AdoptError, NotAdopted},
     announced::UNTRUSTED,
     io::{Io, Shared},
     link::Link,
@@ -19,6 +20,8 @@ use crate::net::{
     settings::Settings,
     timers::Due,
     token::{ConnectionId, WAKER, listener_index},
+    waker::{WakeEvent, Waker},
+    watcher::{FdInterest, FdReadiness, FdSink, Foreign, Watcher},
 };
 
 /// Events taken from the poll at a time.
@@ -37,20 +40,32 @@ pub enum Turned {
 
 /// One service thread. Its connections never leave it.
 pub struct EventLoop<S: Service> {
-    poll: Poll,
-    events: Events,
+    source: Source,
     pub(crate) io: Io<S::Session, S::Exchange>,
     pub(crate) service: S,
     began: Instant,
     /// The service has more to do at once.
     is_pressed: bool,
+    /// The poll may have more to tell than it did.
+    is_full: bool,
     /// Lists that are emptied while they may be added to.
     spare: Vec<ConnectionId>,
 }
 
-/// The poll of a service thread, before there is a service: its waker is needed first.
-pub struct Loop {
-    poll: Poll,
+/// Where readiness comes from.
+enum Source {
+    /// A poll of the thread's own, and what it tells of.
+    Poll(Poll, Events),
+    /// A loop of the program, which tells by [`EventLoop::service_fd`]; only wakes come in between.
+    Foreign(WakeEvent),
+}
+
+/// What a service thread waits with, before there is a service: its waker is needed first.
+pub struct Loop(Waits);
+
+enum Waits {
+    Poll(Poll),
+    Foreign(Box<dyn FdSink>, WakeEvent),
 }
 
 impl Loop {
@@ -60,7 +75,16 @@ impl Loop {
     ///
     /// When the operating system has no more descriptors.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { poll: Poll::new()? })
+        Ok(Self(Waits::Poll(Poll::new()?)))
+    }
+
+    /// A loop of the program, which is told of every descriptor.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no more descriptors.
+    pub fn foreign(sink: Box<dyn FdSink>) -> io::Result<Self> {
+        Ok(Self(Waits::Foreign(sink, WakeEvent::new()?)))
     }
 
     /// What wakes it from other threads. To be made once.
@@ -69,21 +93,54 @@ impl Loop {
     ///
     /// When the operating system has no more descriptors.
     pub fn waker(&self) -> io::Result<Waker> {
-        Waker::new(self.poll.registry(), WAKER)
+        match &self.0 {
+            Waits::Poll(poll) => Ok(Waker::Poll(mio::Waker::new(poll.registry(), WAKER)?)),
+            Waits::Foreign(_, event) => Ok(Waker::Event(event.clone())),
+        }
+    }
+}
+
+impl Loop {
+    /// Whether a loop of the program waits.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.0, Waits::Foreign(..))
+    }
+
+    /// The two ends of it: what tells a service thread, and where its sockets are registered.
+    fn begin(self) -> io::Result<(Source, Watcher)> {
+        match self.0 {
+            Waits::Poll(poll) => {
+                let registry = poll.registry().try_clone()?;
+                let events = Events::with_capacity(EVENTS);
+                Ok((Source::Poll(poll, events), Watcher::Poll(registry)))
+            }
+            Waits::Foreign(sink, event) => {
+                let mut foreign = Box::new(Foreign::new(sink));
+                foreign.add(event.as_fd(), WAKER)?;
+                Ok((Source::Foreign(event), Watcher::Foreign(foreign)))
+            }
+        }
     }
 }
 
 impl AsFd for Loop {
-    /// What is readable when a turn has something to do.
+    /// What is readable when a turn has something to do; of a foreign loop, when it was woken.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.poll.registry().as_fd()
+        match &self.0 {
+            Waits::Poll(poll) => poll.registry().as_fd(),
+            Waits::Foreign(_, event) => event.as_fd(),
+        }
     }
 }
 
 impl<S: Service> AsFd for EventLoop<S> {
-    /// What is readable when a turn has something to do, unless it is due by time.
+    /// What is readable when a turn has something to do, unless it is due by time; of a foreign loop, when it was woken.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.poll.registry().as_fd()
+        match &self.source {
+            Source::Poll(poll, _) => poll.registry().as_fd(),
+            Source::Foreign(event) => event.as_fd(),
+        }
     }
 }
 
@@ -94,25 +151,25 @@ impl<S: Service> EventLoop<S> {
     ///
     /// When the poll cannot be shared with its connections, or a listener cannot be registered.
     pub fn new(
-        poll: Loop,
+        waits: Loop,
         thread: u8,
         listeners: Vec<Listener>,
         service: S,
         settings: Settings,
         shared: Shared,
     ) -> io::Result<Self> {
-        let registry = poll.poll.registry().try_clone()?;
-        let mut io = Io::new(registry, thread, settings, shared);
+        let (source, watcher) = waits.begin()?;
+        let mut io = Io::new(watcher, thread, settings, shared);
         for (number, listener) in (0..).zip(listeners) {
             io.listen(number, listener)?;
         }
         Ok(Self {
-            poll: poll.poll,
-            events: Events::with_capacity(EVENTS),
+            source,
             io,
             service,
             began: Instant::now(),
             is_pressed: false,
+            is_full: false,
             spare: Vec::new(),
         })
     }
@@ -127,16 +184,19 @@ impl<S: Service> EventLoop<S> {
         Ok(())
     }
 
-    /// Waits for something to happen, at most `timeout` (none: as long as it takes), and serves it.
+    /// Waits for something to happen, at most `timeout` (none: as long as it takes), and serves it. Where a loop of the
+    /// program waits it serves what that has told, and waits for nothing.
     ///
     /// # Errors
     ///
     /// When the poll itself fails.
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<Turned> {
         let timeout = self.patience(timeout);
-        match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
-            result => result?,
+        if let Source::Poll(poll, events) = &mut self.source {
+            match poll.poll(events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+                result => result?,
+            }
         }
         self.io.now = self.clock();
         self.service.turn_begins();
@@ -160,6 +220,21 @@ impl<S: Service> EventLoop<S> {
             self.end_all();
         }
         Ok(standing)
+    }
+
+    /// Whether a loop of the program waits for it.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.source, Source::Foreign(_))
+    }
+
+    /// A loop of the program has seen this of a descriptor: the next turn serves it. False when it is none that the loop
+    /// was told of.
+    pub fn service_fd(&mut self, fd: RawFd, readiness: FdReadiness) -> bool {
+        match &mut self.io.watcher {
+            Watcher::Foreign(foreign) => foreign.note(fd, readiness),
+            Watcher::Poll(_) => false,
+        }
     }
 
     /// How long a turn would wait if nothing happened; none when it would wait for ever.
@@ -193,7 +268,9 @@ impl<S: Service> EventLoop<S> {
         // One that waits for descriptors is tried again by its timer, whatever else arrives there.
         let mut listeners = self.io.listeners.iter();
         let accepts = listeners.any(Listening::accepts);
-        if self.is_pressed || accepts || !self.io.listed.is_empty() {
+        let is_told =
+            matches!(&self.io.watcher, Watcher::Foreign(foreign) if !foreign.noted.is_empty());
+        if self.is_pressed || self.is_full || accepts || is_told || !self.io.listed.is_empty() {
             return Some(Duration::ZERO);
         }
         let due = self.io.timers.next_deadline().map(|at| {
@@ -212,23 +289,40 @@ impl<S: Service> EventLoop<S> {
 
     /// True when the waker was among them.
     fn serve_events(&mut self) -> bool {
-        let Self {
-            events,
-            io,
-            service,
-            ..
-        } = self;
-        let mut woken = false;
-        for event in events.iter() {
-            match event.token() {
-                WAKER => woken = true,
-                token => {
-                    serve_event(io, service, token, event);
-                    service.connection_served(io);
+        match &self.source {
+            Source::Poll(_, events) => {
+                let (io, service) = (&mut self.io, &mut self.service);
+                let (mut woken, mut count) = (false, 0);
+                for event in events.iter() {
+                    count += 1;
+                    woken |= serve_event(io, service, event.token(), edge(event));
                 }
+                self.is_full = count >= EVENTS;
+                woken
             }
+            Source::Foreign(_) => self.serve_noted(),
         }
-        woken
+    }
+
+    /// The same of what a loop of the program has told. Commands are looked for in each of its turns, so that it ends also
+    /// when that loop tells of nothing any more.
+    fn serve_noted(&mut self) -> bool {
+        let Watcher::Foreign(foreign) = &mut self.io.watcher else {
+            return false;
+        };
+        let mut noted = std::mem::take(&mut foreign.noted);
+        let mut woken = false;
+        for (token, readiness) in noted.drain(..) {
+            woken |= serve_event(&mut self.io, &mut self.service, token, readiness);
+        }
+        // Its room is used again.
+        if let Watcher::Foreign(foreign) = &mut self.io.watcher {
+            foreign.noted = noted;
+        }
+        if woken && let Source::Foreign(event) = &self.source {
+            event.clear();
+        }
+        true
     }
 
     /// Those whose budget had ended, and those that asked for a call.
@@ -262,6 +356,7 @@ impl<S: Service> EventLoop<S> {
                     if let Some(listener) = self.io.listeners.get_mut(at) {
                         listener.is_waiting = false;
                         listener.is_ready = true;
+                        self.want_listener(at, FdInterest::READABLE);
                     }
                 }
             }
@@ -288,7 +383,7 @@ impl<S: Service> EventLoop<S> {
             }
         }
         if self.io.is_draining && !self.io.listeners.iter().any(|l| l.is_ready) {
-            self.io.listeners.clear(&self.io.registry);
+            self.io.listeners.clear(&mut self.io.watcher);
         }
     }
 
@@ -308,7 +403,7 @@ impl<S: Service> EventLoop<S> {
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.io.listeners.is_dry(&self.io.registry, at);
+                    self.io.listeners.is_dry(&mut self.io.watcher, at);
                     return;
                 }
                 // The peer left while it waited.
@@ -322,58 +417,50 @@ impl<S: Service> EventLoop<S> {
                     listener.is_waiting = true;
                     let retry = self.io.now + RETRY_ACCEPT_MS;
                     self.io.timers.insert(retry, Due::Listener(at));
+                    self.want_listener(at, FdInterest::NONE);
                     return;
                 }
             }
         }
     }
 
+    /// Tells a foreign loop whether it is to tell of connections that wait.
+    fn want_listener(&mut self, at: usize, interest: FdInterest) {
+        let Io {
+            watcher, listeners, ..
+        } = &mut self.io;
+        if let (Watcher::Foreign(foreign), Some(listener)) = (watcher, listeners.get_mut(at))
+            && let Err(error) = foreign.want(listener.socket.descriptor(), interest)
+        {
+            tracing::error!(target: "hotsocket::net", %error, "the loop of the program does not watch a listener any more");
+        }
+    }
+
     /// Takes a connection in, or closes it when there are too many.
     fn admit(&mut self, link: Link<S::Session, S::Exchange>) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let io = &mut self.io;
-        let (peer, is_announced) = (link.peer, link.awaits_announcement);
-        let most = io.settings.limits.max_connections;
-        if io.is_draining || most > 0 && io.shared.connections.load(Relaxed) as u64 >= most {
-            tracing::debug!(target: "hotsocket::net", %peer, most,
-                "connection refused: limits.max_connections is reached, or the host is draining");
-            return;
+        let peer = link.peer;
+        match self.io.admit(&mut self.service, link) {
+            // A policy has told by itself.
+            Ok(_) | Err((_, AdoptError::Policy)) => {}
+            Err((_, AdoptError::Untrusted)) => self.io.tell_unannounced(peer, UNTRUSTED),
+            Err((_, error @ AdoptError::Socket(_))) => {
+                tracing::warn!(target: "hotsocket::net", %peer, "connection refused: {error}");
+            }
+            Err((_, error)) => {
+                tracing::debug!(target: "hotsocket::net", %peer, "connection refused: {error}");
+            }
         }
-        if is_announced && !self.service.trusts(peer) {
-            return io.tell_unannounced(peer, UNTRUSTED);
-        }
-        // Those of a proxy count for whom it announces.
-        let most = match is_announced {
-            true => 0,
-            false => io.settings.limits.max_connections_per_address,
-        };
-        if !io.shared.addresses.enter(peer, most) {
-            tracing::debug!(target: "hotsocket::net", %peer, most,
-                "connection refused: its address has limits.max_connections_per_address");
-            return;
-        }
-        let Ok(id) = io.slots.insert(link) else {
-            io.shared.addresses.leave(peer);
-            return;
-        };
-        io.shared.connections.fetch_add(1, Relaxed);
-        let Some(link) = io.slots.get_mut(id) else {
-            return;
-        };
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = link.transport.register(&io.registry, id.token(), interest) {
-            tracing::warn!(target: "hotsocket::net", %peer, %error, "connection refused: it cannot be watched");
-            io.remove(id);
-            return;
-        }
-        let after = io.settings.limits.opening_handshake_ms;
-        link.deadlines.set(DeadlineName::Request, io.now, after);
-        let is_welcome = io.with_setup(id, |setup| self.service.accepted(setup));
-        if is_welcome == Some(false) {
-            io.remove(id);
-        }
-        io.arm(id);
-        io.tell_ended(&mut self.service);
+    }
+
+    /// Takes a stream in that the program has accepted.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and the stream.
+    pub fn adopt(&mut self, adopt: Adopt) -> Result<ConnectionId, NotAdopted> {
+        // It comes between two turns, and its deadline begins now.
+        self.io.now = self.clock();
+        self.io.adopt(&mut self.service, adopt)
     }
 
     fn standing(&self) -> Turned {
@@ -387,19 +474,45 @@ impl<S: Service> EventLoop<S> {
     }
 }
 
-/// Notes what an edge says, and serves the connection it is for.
+/// What an edge says.
+fn edge(event: &Event) -> FdReadiness {
+    FdReadiness {
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        hung_up: event.is_read_closed(),
+        failed: event.is_error(),
+    }
+}
+
+/// Serves what was told of a token, if it is not the waker's; true when it is.
 fn serve_event<S: Service>(
     io: &mut Io<S::Session, S::Exchange>,
     service: &mut S,
     token: Token,
-    event: &Event,
-) {
-    if let Some(at) = listener_index(token) {
-        if let Some(listener) = io.listeners.get_mut(at) {
-            listener.is_ready = true;
-        }
-        return;
+    told: FdReadiness,
+) -> bool {
+    if token == WAKER {
+        return true;
     }
+    match listener_index(token) {
+        Some(at) => {
+            if let Some(listener) = io.listeners.get_mut(at) {
+                listener.is_ready = true;
+            }
+        }
+        None => serve_told(io, service, token, told),
+    }
+    service.connection_served(io);
+    false
+}
+
+/// Notes what was told of a socket, and serves the connection it is for.
+fn serve_told<S: Service>(
+    io: &mut Io<S::Session, S::Exchange>,
+    service: &mut S,
+    token: Token,
+    told: FdReadiness,
+) {
     let Some(id) = ConnectionId::from_token(token) else {
         return;
     };
@@ -407,11 +520,11 @@ fn serve_event<S: Service>(
         return;
     };
     let readiness = &mut link.readiness;
-    readiness.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-    readiness.read_closed |= event.is_read_closed() || event.is_error();
-    readiness.writable |= event.is_writable();
+    readiness.readable |= told.readable || told.hung_up || told.failed;
+    readiness.read_closed |= told.hung_up || told.failed;
+    readiness.writable |= told.writable;
     // Nothing is read in a pause, so nothing else would tell of a reset.
-    if event.is_error()
+    if told.failed
         && link.is_held(&io.settings)
         && let Ok(Some(error)) = link.transport.take_error()
     {
@@ -428,6 +541,10 @@ impl<S: Service> Drop for EventLoop<S> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.end_all();
+            self.io.listeners.clear(&mut self.io.watcher);
+            if let Source::Foreign(event) = &self.source {
+                self.io.watcher.forget(event.as_fd());
+            }
         }
     }
 }

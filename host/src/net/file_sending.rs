@@ -1,4 +1,5 @@
-//! Content that lies in files: sent by the kernel, in bounded pieces, and only when it is in memory already.
+//! Content that lies in files: sent by the kernel, in bounded pieces, and only when it is in memory already. Beside it
+//! content that others share, in pieces too.
 //!
 //! A service thread must not wait for a disk. Before a piece is sent it is looked at with `RWF_NOWAIT`; one that is not
 //! in memory is read by somebody else first, who then says so with [`Io::warmed`].
@@ -8,7 +9,10 @@ use std::{fs::File, io, ops::Range, sync::Arc};
 use rustix::io::{Errno, IoSliceMut, ReadWriteFlags};
 
 use crate::{
-    connection::{content::Part, deadline::DeadlineName},
+    connection::{
+        content::{ContentBytes, Part},
+        deadline::DeadlineName,
+    },
     net::{
         io::Io,
         link::{Link, Stage},
@@ -76,15 +80,16 @@ impl<T, E> Io<T, E> {
                 }
                 Ok(Piece::All)
             }
+            Part::Shared { bytes, range } => {
+                let (bytes, mut rest) = (bytes.clone(), range.clone());
+                let sent = send_shared(link, &bytes, &mut rest, share);
+                set_rest(link, rest);
+                sent
+            }
             Part::File { file, range } => {
                 let (file, mut rest) = (Arc::clone(file), range.clone());
                 let sent = send_file(link, &file, &mut rest, warm_until, share);
-                if let Stage::Http(http) = &mut link.stage
-                    && let Some(running) = http.running.as_mut()
-                    && let Some(Part::File { range, .. }) = running.parts.front_mut()
-                {
-                    *range = rest;
-                }
+                set_rest(link, rest);
                 sent
             }
         };
@@ -155,6 +160,41 @@ impl<T, E> Io<T, E> {
             }
         }
     }
+}
+
+/// Notes what is left of the part that is being sent.
+fn set_rest<T, E>(link: &mut Link<T, E>, rest: Range<u64>) {
+    if let Stage::Http(http) = &mut link.stage
+        && let Some(running) = http.running.as_mut()
+        && let Some(Part::File { range, .. } | Part::Shared { range, .. }) =
+            running.parts.front_mut()
+    {
+        *range = rest;
+    }
+}
+
+/// Sends a piece of shared bytes, and moves the beginning of `range` by what has left. Nothing of them is copied to wait.
+fn send_shared<T, E>(
+    link: &mut Link<T, E>,
+    bytes: &ContentBytes,
+    range: &mut Range<u64>,
+    share: &mut u64,
+) -> io::Result<Piece> {
+    let end = range.end.min(range.start.saturating_add(*share));
+    let Some(piece) = bytes.get(&(range.start..end)) else {
+        let error = "a source has told a file longer than its bytes";
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, error));
+    };
+    let taken = link.write_now(piece)? as u64;
+    range.start += taken;
+    *share -= taken;
+    Ok(if range.is_empty() {
+        Piece::All
+    } else if *share == 0 {
+        Piece::Some
+    } else {
+        Piece::Full
+    })
 }
 
 /// Sends a piece of a file, and moves the beginning of `range` by what has left.

@@ -12,8 +12,6 @@ use std::{
     },
 };
 
-use mio::Registry;
-
 use crate::{
     connection::{
         buffers::BufferPool,
@@ -41,6 +39,7 @@ use crate::{
         timer_wheel::TimerKey,
         timers::{Due, Timers},
         token::ConnectionId,
+        watcher::Watcher,
     },
 };
 
@@ -65,7 +64,7 @@ pub struct Shared {
 /// The sockets, timers and buffers of a service thread. `T` is what the service keeps of a
 /// session, `E` what it keeps of an exchange.
 pub struct Io<T, E> {
-    pub(crate) registry: Registry,
+    pub(crate) watcher: Watcher,
     pub(crate) listeners: Listeners,
     pub(crate) slots: Slots<Link<T, E>>,
     pub(crate) timers: Timers,
@@ -150,11 +149,11 @@ pub(crate) enum Delivery {
 }
 
 impl<T, E> Io<T, E> {
-    pub(crate) fn new(registry: Registry, thread: u8, settings: Settings, shared: Shared) -> Self {
+    pub(crate) fn new(watcher: Watcher, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
         let mut keys = MaskingKeys::new();
         Self {
-            registry,
+            watcher,
             listeners: Listeners::default(),
             slots: Slots::new(thread),
             timers: Timers::new(0),
@@ -490,11 +489,18 @@ impl<T, E> Io<T, E> {
 
     /// Takes a connection out and closes its socket; its session is told later.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
+        if let Some(link) = self.take_out(id)
+            && let Some(socket) = link.transport.descriptor()
+        {
+            self.watcher.forget(socket);
+        }
+    }
+
+    /// Takes a connection out, with its socket, which is still watched.
+    pub(crate) fn take_out(&mut self, id: ConnectionId) -> Option<Link<T, E>> {
         drop(self.take_carry(id));
         self.cut_off(id);
-        let Some(mut link) = self.slots.remove(id) else {
-            return;
-        };
+        let mut link = self.slots.remove(id)?;
         if let Some((key, _)) = link.timer.take() {
             self.timers.cancel(key);
         }
@@ -505,7 +511,7 @@ impl<T, E> Io<T, E> {
         match std::mem::replace(&mut link.stage, Stage::Lingering) {
             Stage::Open(open) => self.end_session(id, link.client(), *open),
             Stage::Dialling(dialling) => {
-                let (session, how) = dialling.end(&mut self.timers);
+                let (session, how) = dialling.end(&mut self.timers, &mut self.watcher);
                 self.ended.push(Ended {
                     session,
                     id,
@@ -515,15 +521,17 @@ impl<T, E> Io<T, E> {
             }
             Stage::Http(_) | Stage::Lingering => {}
         }
-        // Of one that we have opened nothing was counted there.
-        if !link.is_dialled {
-            self.shared.addresses.leave(link.peer);
+        // One that we have opened was not counted for its address.
+        match link.is_dialled {
+            true => drop(
+                self.shared
+                    .connections
+                    .fetch_sub(1, std::sync::atomic::Ordering::Relaxed),
+            ),
+            false => self.leave(link.peer),
         }
         self.shared.seats.leave(&mut link.seat);
-        self.shared
-            .connections
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        // Closing the descriptor takes it out of the poll.
+        Some(link)
     }
 
     /// The exchange of a connection that is going is over.
@@ -603,7 +611,7 @@ impl<T, E> Io<T, E> {
     ///
     /// When it cannot be registered, or there are too many.
     pub(crate) fn listen(&mut self, number: ListenerNumber, socket: Listener) -> io::Result<()> {
-        self.listeners.add(&self.registry, number, socket)
+        self.listeners.add(&mut self.watcher, number, socket)
     }
 
     /// Listens where it did not, and no longer where it did. `thread` is the one this is of.

@@ -32,6 +32,7 @@ use crate::{
         timers::{SessionTimers, Timers},
         token::ConnectionId,
         transport::Transport,
+        watcher::FdInterest,
     },
 };
 
@@ -253,6 +254,23 @@ impl<T, E> Link<T, E> {
             waiting >= settings.high_mark || self.is_choked && waiting > settings.low_mark;
     }
 
+    /// What a loop is to tell that tells the same again and again: what is known already and not used is left out.
+    pub(crate) fn interest(&self, settings: &Settings) -> FdInterest {
+        let Readiness {
+            readable,
+            writable,
+            read_closed,
+        } = self.readiness;
+        FdInterest {
+            readable: if readable {
+                !self.is_held(settings)
+            } else {
+                !read_closed
+            },
+            writable: !writable || self.transport.has_output(),
+        }
+    }
+
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -311,7 +329,7 @@ impl<T, E> Link<T, E> {
 
     /// How much of `bytes` the socket takes at once, when nothing waits before them.
     #[inline]
-    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
             match self.transport.write(&bytes[taken..]) {
@@ -407,5 +425,18 @@ impl<T, E> Link<T, E> {
             seats: lent.seats,
         };
         Some((&mut running.kept, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // There are tens of thousands of them, and most are idle: a byte more is to be meant.
+    #[test]
+    fn a_connection_and_a_session_cost_no_more_than_they_did() {
+        let (link, open) = (size_of::<Link<(), ()>>(), size_of::<Open<()>>());
+        assert!(link <= 208, "{link} bytes");
+        assert!(open <= 120, "{open} bytes beside what the service keeps");
     }
 }

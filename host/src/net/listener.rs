@@ -1,14 +1,19 @@
 //! Listening sockets: one per address and service thread, so that the kernel spreads the connections.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use mio::{
-    Interest, Registry, Token,
+    Interest, Token,
     net::{TcpListener, UnixListener},
 };
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::net::{peer::Peer, tls::Tls, transport::Transport};
+use crate::net::{peer::Peer, tls::Tls, transport::Transport, watcher::Watcher};
 
 /// Connections that wait to be accepted; the kernel bounds it by net.core.somaxconn.
 pub(crate) const BACKLOG: i32 = 4096;
@@ -118,7 +123,7 @@ impl Listener {
     pub(crate) fn accept(&self) -> io::Result<(Transport, Peer)> {
         let (transport, peer) = self.socket.accept()?;
         let transport = match &self.spoken.tls {
-            Some(tls) => tls.accept(transport),
+            Some(tls) => tls.accept(transport, Vec::new()),
             None => transport,
         };
         Ok((transport, peer))
@@ -133,19 +138,48 @@ impl Listener {
         }
     }
 
-    /// Has the poll watch it.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Has it watched.
+    pub(crate) fn register(&mut self, watcher: &mut Watcher, token: Token) -> io::Result<()> {
         match &mut self.socket {
-            ListeningSocket::Tcp(socket) => registry.register(socket, token, Interest::READABLE),
-            ListeningSocket::Unix(socket) => registry.register(socket, token, Interest::READABLE),
+            ListeningSocket::Tcp(socket) => watcher.add(socket, token, Interest::READABLE),
+            ListeningSocket::Unix(socket) => watcher.add(socket, token, Interest::READABLE),
         }
     }
 
-    /// Has the poll watch it no longer. To close it is not enough where duplicates of the socket stay open.
-    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+    /// Has it watched no longer. To close it is not enough where duplicates of the socket stay open.
+    pub(crate) fn deregister(&mut self, watcher: &mut Watcher) {
         match &mut self.socket {
-            ListeningSocket::Tcp(socket) => registry.deregister(socket),
-            ListeningSocket::Unix(socket) => registry.deregister(socket),
+            ListeningSocket::Tcp(socket) => watcher.remove(socket),
+            ListeningSocket::Unix(socket) => watcher.remove(socket),
+        }
+    }
+
+    /// What its connections speak.
+    pub(crate) fn spoken(&self) -> &Spoken {
+        &self.spoken
+    }
+
+    /// Gives a TCP socket the keepalive that those have which are accepted here.
+    pub(crate) fn lend_keepalive(&self, socket: &SockRef<'_>) -> io::Result<()> {
+        let ListeningSocket::Tcp(own) = &self.socket else {
+            return Ok(());
+        };
+        let own = SockRef::from(own);
+        if !own.keepalive()? {
+            return Ok(());
+        }
+        let keepalive = TcpKeepalive::new()
+            .with_time(own.tcp_keepalive_time()?)
+            .with_interval(own.tcp_keepalive_interval()?)
+            .with_retries(own.tcp_keepalive_retries()?);
+        socket.set_tcp_keepalive(&keepalive)
+    }
+
+    /// The descriptor of the socket.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            ListeningSocket::Tcp(socket) => socket.as_fd(),
+            ListeningSocket::Unix(socket) => socket.as_fd(),
         }
     }
 }
@@ -279,7 +313,7 @@ mod tests {
         let (Transport::Tcp(stream), _) = listener.accept().unwrap() else {
             panic!("a TCP listener accepts TCP");
         };
-        let socket = socket2::SockRef::from(&stream);
+        let socket = SockRef::from(&stream);
         (
             socket.keepalive().unwrap(),
             socket.tcp_keepalive_time().unwrap().as_secs(),

@@ -6,11 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use mio::Registry;
-
 use crate::net::{
     listener::{Listener, Spoken},
     token::{MAX_LISTENERS, listener_token},
+    watcher::Watcher,
 };
 
 /// A listener of a host, on all service threads: counted from 0 in the order in which they were bound, and never given
@@ -31,9 +30,8 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Closes it.
-    fn close(mut self, registry: &Registry) {
-        // A poll that does not watch it has nothing to forget.
-        let _ = self.socket.deregister(registry);
+    fn close(mut self, watcher: &mut Watcher) {
+        self.socket.deregister(watcher);
     }
 
     /// Whether the next turn is to accept from it at once.
@@ -56,7 +54,7 @@ impl Listeners {
     /// When it cannot be registered, or all places are taken by others that stay.
     pub(crate) fn add(
         &mut self,
-        registry: &Registry,
+        watcher: &mut Watcher,
         number: ListenerNumber,
         mut socket: Listener,
     ) -> io::Result<()> {
@@ -64,7 +62,8 @@ impl Listeners {
             let text = format!("a host listens on at most {MAX_LISTENERS} addresses");
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        socket.register(registry, listener_token(at))?;
+        self.close(watcher, at);
+        socket.register(watcher, listener_token(at))?;
         let listening = Listening {
             number,
             socket,
@@ -73,11 +72,7 @@ impl Listeners {
             is_leaving: false,
         };
         match self.places.get_mut(at) {
-            Some(place) => {
-                if let Some(left) = place.replace(listening) {
-                    left.close(registry);
-                }
-            }
+            Some(place) => *place = Some(listening),
             None => self.places.push(Some(listening)),
         }
         Ok(())
@@ -111,16 +106,19 @@ impl Listeners {
     }
 
     /// Nothing waits at this place any more; closes it if it was given up.
-    pub(crate) fn is_dry(&mut self, registry: &Registry, at: usize) {
-        if let Some(place) = self.places.get_mut(at)
-            && let Some(listening) = place
-        {
+    pub(crate) fn is_dry(&mut self, watcher: &mut Watcher, at: usize) {
+        if let Some(listening) = self.get_mut(at) {
             listening.is_ready = false;
-            if listening.is_leaving
-                && let Some(left) = place.take()
-            {
-                left.close(registry);
+            if listening.is_leaving {
+                self.close(watcher, at);
             }
+        }
+    }
+
+    /// Closes the one at this place, if there is one.
+    fn close(&mut self, watcher: &mut Watcher, at: usize) {
+        if let Some(left) = self.places.get_mut(at).and_then(Option::take) {
+            left.close(watcher);
         }
     }
 
@@ -145,9 +143,9 @@ impl Listeners {
     }
 
     /// Closes all of them.
-    pub(crate) fn clear(&mut self, registry: &Registry) {
+    pub(crate) fn clear(&mut self, watcher: &mut Watcher) {
         for left in self.places.drain(..).flatten() {
-            left.close(registry);
+            left.close(watcher);
         }
     }
 }

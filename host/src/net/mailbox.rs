@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mio::Waker;
+use crate::net::waker::Waker;
 
 /// What a command weighs against [`crate::limits::Limits::commands_bytes`].
 pub trait Weight {
@@ -23,6 +23,8 @@ pub struct Mailbox<C> {
 struct Queue<C> {
     commands: Vec<C>,
     bytes: u64,
+    /// Nobody reads any more.
+    is_closed: bool,
 }
 
 /// The mailbox holds as much as it may.
@@ -37,6 +39,7 @@ impl<C: Weight> Mailbox<C> {
             queue: Mutex::new(Queue {
                 commands: Vec::new(),
                 bytes: 0,
+                is_closed: false,
             }),
             waker,
             most_count,
@@ -48,7 +51,7 @@ impl<C: Weight> Mailbox<C> {
     ///
     /// # Errors
     ///
-    /// When a bound is reached; the command is dropped.
+    /// When a bound is reached; the command is dropped. So it is, without a word, once the mailbox is closed.
     pub fn post(&self, command: C) -> Result<(), MailboxFull> {
         let queue = self.lock();
         let bytes = queue.bytes.saturating_add(command.bytes());
@@ -91,7 +94,22 @@ impl<C: Weight> Mailbox<C> {
         queue.bytes = 0;
     }
 
+    /// Nobody reads any more: what waits is dropped, and what comes.
+    pub fn close(&self) {
+        let mut queue = self.lock();
+        queue.is_closed = true;
+        queue.bytes = 0;
+        let commands = std::mem::take(&mut queue.commands);
+        drop(queue);
+        // They may tell somebody, who may post.
+        drop(commands);
+    }
+
     fn push(&self, mut queue: MutexGuard<'_, Queue<C>>, command: C, bytes: u64) {
+        if queue.is_closed {
+            drop(queue);
+            return drop(command);
+        }
         let first = queue.commands.is_empty();
         queue.commands.push(command);
         queue.bytes = bytes;
@@ -122,7 +140,8 @@ mod tests {
     }
 
     fn mailbox(poll: &Poll) -> Mailbox<Parcel> {
-        Mailbox::new(Waker::new(poll.registry(), Token(0)).unwrap(), 2, 100)
+        let waker = mio::Waker::new(poll.registry(), Token(0)).unwrap();
+        Mailbox::new(Waker::Poll(waker), 2, 100)
     }
 
     #[test]
@@ -142,5 +161,18 @@ mod tests {
         mailbox.take(&mut taken);
         assert_eq!(taken.len(), 3);
         assert_eq!(mailbox.post(Parcel(100)), Ok(()));
+    }
+
+    #[test]
+    fn a_closed_mailbox_keeps_nothing() {
+        let poll = Poll::new().unwrap();
+        let mailbox = mailbox(&poll);
+        mailbox.post_always(Parcel(1));
+        mailbox.close();
+        mailbox.post_always(Parcel(1));
+        assert_eq!(mailbox.post(Parcel(100)), Ok(()));
+        let mut taken = Vec::new();
+        mailbox.take(&mut taken);
+        assert!(taken.is_empty());
     }
 }

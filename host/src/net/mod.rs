@@ -5,6 +5,8 @@
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
 pub mod addresses;
+mod admitting;
+pub mod adopting;
 mod announced;
 pub mod connection_setup;
 pub(crate) mod date_clock;
@@ -45,3 +47,5 @@ pub mod tls;
 pub mod token;
 mod transport;
 pub mod unix_socket;
+pub mod waker;
+pub mod watcher;

@@ -102,22 +102,27 @@ impl Port<'_> {
         if self.is_full(payload.len()) {
             return Sent::Full;
         }
-        let sent = self
-            .sending
-            .message(
-                self.out,
-                Masking::with(self.keys.as_deref_mut()),
-                kind,
-                first,
-                last,
-                payload,
-            )
-            .into();
+        let sent = match self.keys {
+            None => self
+                .sending
+                .message(self.out, Masking::None, kind, first, last, payload)
+                .into(),
+            Some(_) => self.send_masked(kind, first, last, payload),
+        };
         // Also when an extension vetoed it: the message is over.
         if !self.held_back.is_empty() && self.is_open() && self.sending.is_between_messages() {
             self.let_go();
         }
         sent
+    }
+
+    // Apart, so that what a server sends stays as short as it can be.
+    #[inline(never)]
+    fn send_masked(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        let mask = Masking::with(self.keys.as_deref_mut());
+        self.sending
+            .message(self.out, mask, kind, first, last, payload)
+            .into()
     }
 
     /// The message has ended: what was broadcast meanwhile comes next.

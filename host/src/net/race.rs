@@ -2,12 +2,12 @@
 //! families take turns, IPv6 first; the next address is tried when the one before has failed, or has said nothing for a
 //! while and is not given up for it.
 
-use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr};
+use std::{collections::VecDeque, fmt::Write, io, net::SocketAddr, os::fd::AsFd};
 
-use mio::{Interest, Registry, Token, net::TcpStream};
+use mio::{Token, net::TcpStream};
 use rustix::io::Errno;
 
-use crate::net::timer_wheel::TimerKey;
+use crate::net::{timer_wheel::TimerKey, watcher::Watcher};
 
 /// How many failures an error tells.
 const TOLD: usize = 4;
@@ -36,9 +36,9 @@ impl Race {
 
     /// Tries the next address that can be tried. All sockets of a race have the same token: an event only says that it
     /// is worth looking.
-    pub(crate) fn begin_next(&mut self, registry: &Registry, token: Token) {
+    pub(crate) fn begin_next(&mut self, watcher: &mut Watcher, token: Token) {
         while let Some(address) = self.waiting.pop_front() {
-            match connect(address, registry, token) {
+            match connect(address, watcher, token) {
                 Ok(stream) => return self.racing.push((address, stream)),
                 Err(error) => self.failed.push((address, error)),
             }
@@ -46,7 +46,10 @@ impl Race {
     }
 
     /// Looks at all sockets: the first that is connected, if there is one, and whether one has failed.
-    pub(crate) fn look(&mut self) -> (Option<(SocketAddr, TcpStream)>, bool) {
+    pub(crate) fn look(
+        &mut self,
+        watcher: &mut Watcher,
+    ) -> (Option<(SocketAddr, TcpStream)>, bool) {
         let mut has_failed = false;
         let mut at = 0;
         while let Some((address, stream)) = self.racing.get(at) {
@@ -54,14 +57,21 @@ impl Race {
                 Ok(true) => return (Some(self.racing.swap_remove(at)), has_failed),
                 Ok(false) => at += 1,
                 Err(error) => {
-                    // Closing the descriptor takes it out of the poll.
-                    let (address, _) = self.racing.remove(at);
+                    let (address, stream) = self.racing.remove(at);
+                    watcher.forget(stream.as_fd());
                     self.failed.push((address, error));
                     has_failed = true;
                 }
             }
         }
         (None, has_failed)
+    }
+
+    /// Closes all sockets that are on their way.
+    pub(crate) fn give_up(&mut self, watcher: &mut Watcher) {
+        for (_, stream) in self.racing.drain(..) {
+            watcher.forget(stream.as_fd());
+        }
     }
 
     /// Whether there is an address that was not tried.
@@ -110,11 +120,14 @@ impl Race {
     }
 }
 
-fn connect(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
+fn connect(address: SocketAddr, watcher: &mut Watcher, token: Token) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     // Small messages do not wait for larger ones.
     stream.set_nodelay(true)?;
-    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    if let Err(error) = watcher.add_connecting(&mut stream, token) {
+        watcher.forget(stream.as_fd());
+        return Err(error);
+    }
     Ok(stream)
 }
 

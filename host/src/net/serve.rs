@@ -158,6 +158,7 @@ impl<T, E> Io<T, E> {
             match read {
                 Ok(0) => {
                     link.readiness.readable = false;
+                    link.readiness.read_closed = true;
                     self.peer_left(id);
                     return;
                 }

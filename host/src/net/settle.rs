@@ -12,6 +12,7 @@ use crate::{
         port::Wants,
         service::{Refused, Service},
         token::ConnectionId,
+        watcher::Watcher,
     },
     wire::close_code::POLICY,
 };
@@ -97,6 +98,9 @@ impl<T, E> Io<T, E> {
         }
         self.linger(id);
         self.relist(id);
+        if let Watcher::Foreign(_) = self.watcher {
+            self.want_socket(id);
+        }
         self.arm(id);
         self.tell_ended(service);
     }
@@ -186,6 +190,20 @@ impl<T, E> Io<T, E> {
             !link.is_held(&self.settings) && (link.readiness.readable || link.is_cut_short);
         if writable || readable {
             self.list(id);
+        }
+    }
+
+    /// Tells a foreign loop what would be used of the socket.
+    fn want_socket(&mut self, id: ConnectionId) {
+        let (Watcher::Foreign(foreign), Some(link)) = (&mut self.watcher, self.slots.get_mut(id))
+        else {
+            return;
+        };
+        let interest = link.interest(&self.settings);
+        if let Some(socket) = link.transport.descriptor()
+            && let Err(error) = foreign.want(socket, interest)
+        {
+            self.lose(id, &error);
         }
     }
 

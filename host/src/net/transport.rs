@@ -8,8 +8,7 @@ use std::{
 };
 
 use mio::{
-    Interest, Registry, Token,
-    event::Source,
+    Interest, Token,
     net::{TcpStream, UnixStream},
 };
 use rustix::{
@@ -18,7 +17,11 @@ use rustix::{
 };
 use socket2::SockRef;
 
-use crate::net::tls::{TlsFacts, TlsStream};
+use crate::net::{
+    adopting::AcceptedStream,
+    tls::{TlsFacts, TlsStream},
+    watcher::Watcher,
+};
 
 /// A socket, or TLS over one. Nothing blocks.
 ///
@@ -80,6 +83,16 @@ impl Transport {
             Self::Tcp(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Unix(socket) => rustix::fs::sendfile(socket, file, Some(offset), count),
             Self::Tls(stream) => stream.send_file(file, offset, count),
+        }
+    }
+
+    /// The socket, for whoever gave it.
+    pub(crate) fn into_accepted(self) -> AcceptedStream {
+        match self {
+            Self::Absent => unreachable!("a connection that was not accepted"),
+            Self::Tcp(socket) => AcceptedStream::Tcp(socket.into()),
+            Self::Unix(socket) => AcceptedStream::Unix(socket.into()),
+            Self::Tls(stream) => stream.into_socket().into_accepted(),
         }
     }
 
@@ -152,32 +165,36 @@ impl Transport {
             .map(|socket| action(SockRef::from(&socket)))
     }
 
-    /// Has the poll watch it.
+    /// Has it watched.
     pub(crate) fn register(
         &mut self,
-        registry: &Registry,
+        watcher: &mut Watcher,
         token: Token,
         interest: Interest,
     ) -> io::Result<()> {
         match self {
             Self::Absent => Ok(()),
-            Self::Tcp(socket) => socket.register(registry, token, interest),
-            Self::Unix(socket) => socket.register(registry, token, interest),
-            Self::Tls(stream) => stream.socket_mut().register(registry, token, interest),
+            Self::Tcp(socket) => watcher.add(socket, token, interest),
+            Self::Unix(socket) => watcher.add(socket, token, interest),
+            Self::Tls(stream) => stream.socket_mut().register(watcher, token, interest),
         }
     }
 
-    /// Has the poll watch a socket that we have connected; also one that it watches already, whose edges it tells anew.
-    pub(crate) fn watch(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        is_watched: bool,
-    ) -> io::Result<()> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
+    /// Has it watched no longer, although it is not closed.
+    pub(crate) fn deregister(&mut self, watcher: &mut Watcher) {
         match self {
-            Self::Tcp(socket) if is_watched => socket.reregister(registry, token, interest),
-            _ => self.register(registry, token, interest),
+            Self::Absent => {}
+            Self::Tcp(socket) => watcher.remove(socket),
+            Self::Unix(socket) => watcher.remove(socket),
+            Self::Tls(stream) => stream.socket_mut().deregister(watcher),
+        }
+    }
+
+    /// Has the edges told anew of a socket that is watched already.
+    pub(crate) fn rewatch(&mut self, watcher: &mut Watcher, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => watcher.rewatch(socket, token),
+            _ => Ok(()),
         }
     }
 

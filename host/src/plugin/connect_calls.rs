@@ -4,6 +4,7 @@ use std::{
     any::Any,
     ffi::{OsStr, c_void},
     os::unix::ffi::OsStrExt,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     ptr,
     sync::{Mutex, MutexGuard, PoisonError, Weak},
@@ -64,7 +65,7 @@ impl Door {
         if let State::Waiting(waiting) = before {
             for connecting in waiting {
                 let whose = whose.clone();
-                if let Err((_, connecting)) = hub.connect(Connecting {
+                if let Err(connecting) = hub.connect(Connecting {
                     whose,
                     ..connecting
                 }) {
@@ -161,7 +162,7 @@ unsafe fn begin(
     drop(state);
     match hub.connect(connecting) {
         Ok(()) => Ok(number),
-        Err((_, connecting)) => {
+        Err(connecting) => {
             // It stays the plugin's.
             let _ = connecting.given.map(Given::take);
             Err(full("commands_count"))
@@ -197,7 +198,11 @@ pub(crate) fn given(value: Box<dyn Any + Send>) -> Given {
     let free = |word| {
         let value = ptr::with_exposed_provenance_mut::<Box<dyn Any + Send>>(word);
         // SAFETY: the word of a box that was given away here, which nobody has taken.
-        drop(unsafe { Box::from_raw(value) });
+        let value = unsafe { Box::from_raw(value) };
+        if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+            tracing::error!(target: "hotsocket::plugin",
+                "what the program has given to a connection panicked when it was dropped");
+        }
     };
     Given::new(word, free).of_program()
 }

@@ -11,8 +11,8 @@ use std::{
 
 use hotsocket_abi::{
     Bytes, FACT_ENCRYPTED, FACT_EXCHANGE, FACT_HOST, FACT_HTTP_MINOR, FACT_ID, FACT_IS_HANDSHAKE,
-    FACT_LOCAL, FACT_METHOD, FACT_PATH, FACT_PEER_IP, FACT_QUERY, FACT_ROLE, FACT_TARGET,
-    FACT_TRUSTED_PROXY, FACT_VHOST, OPTION_FIRST_REQUEST_MS, OPTION_KEEPALIVE_S,
+    FACT_LOCAL, FACT_METHOD, FACT_PATH, FACT_PEER_IP, FACT_PEER_PORT, FACT_QUERY, FACT_ROLE,
+    FACT_TARGET, FACT_TRUSTED_PROXY, FACT_VHOST, OPTION_FIRST_REQUEST_MS, OPTION_KEEPALIVE_S,
     OPTION_MESSAGE_BYTES, OPTION_NO_DELAY, OPTION_RECEIVE_BUFFER, OPTION_SEND_BUFFER, PolicyCalls,
     ROLE_SERVER, STATUS_ERROR, STATUS_NONE, STATUS_OK, STATUS_PANIC, Status,
 };
@@ -67,6 +67,7 @@ unsafe extern "C" fn fact_number(context: *mut c_void, key: u32, out: *mut u64) 
         FACT_HTTP_MINOR => Some(u64::from(call.head()?.minor_version)),
         FACT_TRUSTED_PROXY => Some(u64::from(call.is_trusted_proxy())),
         FACT_IS_HANDSHAKE => Some(u64::from(call.is_handshake())),
+        FACT_PEER_PORT => Some(u64::from(call.peer_address()?.port())),
         _ => transport_fact(key, call.peer(), call.tls()),
     };
     // SAFETY: see the module.

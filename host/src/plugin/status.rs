@@ -1,5 +1,6 @@
 //! What can be told about plugins, as plain values.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub struct PluginRow {
     pub sessions: u64,
     /// Its protocols that answer HTTP.
     pub http: Vec<String>,
+    /// What the plugin counts, by name; of all its generations together, so the same in each of its rows.
+    pub counters: BTreeMap<String, u64>,
     /// The file, as it is named in the plugin directory.
     #[serde(serialize_with = "lossy")]
     pub file: PathBuf,
@@ -62,6 +65,7 @@ impl PluginRow {
             state: generation.state().into(),
             sessions: generation.sessions(),
             http: generation.http.clone(),
+            counters: BTreeMap::new(),
             file: generation.file.clone(),
             last_error: refusal.cloned(),
         }
@@ -75,6 +79,7 @@ impl PluginRow {
             state: RowState::Refused,
             sessions: 0,
             http: Vec::new(),
+            counters: BTreeMap::new(),
             file: refusal.file.clone(),
             last_error: Some(refusal.clone()),
         }

@@ -22,7 +22,7 @@ use crate::{
     control::ControlServer,
     limits::Limits,
     logging::LogControl,
-    net::{inherited::Inherited, io::Shared, tls::TlsKeeper},
+    net::{inherited::Inherited, io::Shared, tls::TlsKeeper, watcher::FdSink},
     plugin::{
         host_calls::{HostData, Services},
         instance::Finished,
@@ -32,10 +32,11 @@ use crate::{
         deployment::{Deployment, open_sites},
         handle::HostHandle,
         host::Host,
-        listeners::{Listeners, PreparedListeners, StartError},
+        listeners::{Listeners, PreparedListeners},
         plugins::Plugins,
         privileges::{PrivilegeError, become_user, may_become, unreadable_again},
-        threads::Threads,
+        start_error::StartError,
+        threads::{FdSinks, Threads},
     },
 };
 
@@ -54,6 +55,7 @@ pub struct HostBuilder {
     log: Option<LogControl>,
     reload: Option<Reload>,
     announce: Option<Announce>,
+    sinks: Option<FdSinks>,
     inherited: Inherited,
     handle: HostHandle,
     inbox: Receiver<Errand>,
@@ -71,6 +73,7 @@ impl Default for HostBuilder {
             log: None,
             reload: None,
             announce: None,
+            sinks: None,
             inherited: Inherited::default(),
             handle: HostHandle::new(errands),
             inbox,
@@ -152,6 +155,18 @@ impl HostBuilder {
         self
     }
 
+    /// Has the program's own loop watch every descriptor of the host, which takes no poll of its own then: `sink` gives the
+    /// one of a service thread, by its number from 0. What that loop sees goes to [`Host::service_fd`], and a turn serves
+    /// it; turns wait for nothing, so that [`Host::run`] and [`Host::spawn`] are refused.
+    #[must_use]
+    pub fn fd_sink<S: FdSink + 'static>(
+        mut self,
+        mut sink: impl FnMut(usize) -> S + Send + 'static,
+    ) -> Self {
+        self.sinks = Some(Box::new(move |number| Box::new(sink(number))));
+        self
+    }
+
     /// Tells where the host listens by this, instead of by a line of the log.
     #[cfg(feature = "cli")]
     pub(crate) fn announce(mut self, announce: Announce) -> Self {
@@ -228,6 +243,7 @@ impl BoundHost {
             log,
             reload,
             announce,
+            sinks,
             handle,
             inbox,
             ..
@@ -236,7 +252,7 @@ impl BoundHost {
         let mut listeners = self.listeners;
         let scopes = listeners.scopes(&self.prepared);
         let change = listeners.install(self.prepared);
-        let threads = Threads::prepare(change.into_sockets(), &config.limits)?;
+        let threads = Threads::prepare(change.into_sockets(), &config.limits, sinks)?;
         let hub = Arc::clone(&threads.hub);
         handle.attach(&hub);
         handle.set_listening(listeners.addresses());
@@ -247,7 +263,7 @@ impl BoundHost {
         let services = Arc::new(services.with_data(data));
         let plugins = Plugins::new(&config, &handle)?;
         let control = match &config.control {
-            Some(place) => Some(open_control(place, &config.limits, &handle)?),
+            Some(place) => Some(open_control(place, &config, &handle)?),
             None => None,
         };
         let shared = Shared::default();
@@ -336,11 +352,12 @@ impl fmt::Debug for HostBuilder {
 
 fn open_control(
     place: &ControlPlace,
-    limits: &Limits,
+    config: &Config,
     handle: &HostHandle,
 ) -> Result<ControlServer, StartError> {
     let ask = handle.clone();
-    let control = ControlServer::start(place.path(), limits, move |request, reply| {
+    let (group, limits) = (config.control_group, &config.limits);
+    let control = ControlServer::start(place.path(), group, limits, move |request, reply| {
         ask.send(Errand::Control(request, reply));
     })?;
     tracing::info!(target: "hotsocket", control = %control.path().display(), "control socket is open");

@@ -26,13 +26,14 @@ use crate::{
         io::Shared,
         tls::{PreparedTls, TlsFault, TlsKeeper},
     },
-    plugin::{instance::FinishedInstance, refusal::Refusal},
+    plugin::{instance::FinishedInstance, refusal::Refusal, status::PluginRow},
     server::{
         builder::derive_max_connections,
         deployment::Deployment,
         handle::{HostHandle, tell_drain},
         listeners::{Listeners, PreparedListeners},
         plugins::Plugins,
+        publish::publish,
     },
 };
 
@@ -235,30 +236,34 @@ impl Conductor {
 
     /// Waits for the service threads to end. Nothing new is installed any more.
     fn end(&mut self, left: &mut usize) -> Option<String> {
-        let mut ending = self.ending.take()?;
+        let mut failed = self.ending.as_mut()?.failed.take();
         while *left > 0 {
-            let patience = ending.until.saturating_duration_since(Instant::now());
+            let until = self.ending.as_ref()?.until;
+            let patience = until.saturating_duration_since(Instant::now());
             match self.inbox.recv_timeout(patience) {
                 Ok(Errand::Ended(result)) => {
                     *left -= 1;
-                    ending.failed = ending.failed.or_else(|| result.err());
+                    failed = failed.or_else(|| result.err());
                 }
                 Ok(errand) => self.carry_out(errand),
                 Err(_) => {
                     let error =
                         "a service thread does not end: a plugin keeps it in one of its hooks";
                     tracing::error!(target: "hotsocket", error, "the host ends all the same");
-                    ending.failed.get_or_insert_with(|| error.into());
+                    failed.get_or_insert_with(|| error.into());
                     break;
                 }
             }
         }
-        ending.failed
+        failed
     }
 
     fn carry_out(&mut self, errand: Errand) {
         match errand {
             Errand::Drain { within, is_told } => self.drain(within, is_told),
+            Errand::Reload if self.ending.is_some() => {
+                tracing::warn!(target: "hotsocket::config", "the config is not applied: the host is ending");
+            }
             Errand::Reload => self.reload_config(),
             Errand::Control(request, reply) => self.answer(request, reply),
             Errand::Finished(instance) => instance.destroy(self.deployment.patience()),
@@ -427,7 +432,7 @@ impl Conductor {
 
     fn answer(&mut self, request: ControlRequest, reply: Reply) {
         match request {
-            ControlRequest::PluginList {} => match serde_json::to_value(self.plugins.list()) {
+            ControlRequest::PluginList {} => match serde_json::to_value(self.plugin_rows()) {
                 Ok(rows) => reply.tell("plugins", rows),
                 Err(error) => reply.refuse(error.to_string(), "report this as a fault of the host"),
             },
@@ -454,6 +459,12 @@ impl Conductor {
                     ),
                 }
             }
+            ControlRequest::Publish(publication) => {
+                match publish(&self.hub, &self.deployment, &publication) {
+                    Ok(sessions) => reply.tell("published", json!({"sessions": sessions})),
+                    Err(refused) => reply.refuse(refused.to_string(), refused.mend()),
+                }
+            }
             ControlRequest::Connections {} => reply.tell("connections", self.connections()),
             ControlRequest::LogLevels {} => match &self.log {
                 Some(log) => reply.tell("log", log.levels()),
@@ -473,6 +484,20 @@ impl Conductor {
                 None => refuse_log(reply),
             },
         }
+    }
+
+    /// One row per generation, and per file that serves nothing, with what the plugins count.
+    fn plugin_rows(&self) -> Vec<PluginRow> {
+        let services = &self.deployment.services;
+        let rows = self.plugins.list().into_iter();
+        let counted = rows.map(|row| {
+            let counters = row.name.as_ref().map(|name| services.counters(name));
+            PluginRow {
+                counters: counters.unwrap_or_default(),
+                ..row
+            }
+        });
+        counted.collect()
     }
 
     /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.

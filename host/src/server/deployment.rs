@@ -215,6 +215,24 @@ impl Deployment {
         self.protocols.is_empty()
     }
 
+    /// The set of the sessions of a protocol on a vhost, of all generations, and whether new ones join it. None for a
+    /// protocol that was never served there.
+    pub(crate) fn set(&self, vhost: &str, protocol: &str) -> Option<(SetId, bool)> {
+        let place = (vhost.to_owned(), protocol.to_owned());
+        let served = self.protocols.get(&place);
+        let is_joined = served.is_some_and(|served| served.route.handler.facts().websocket);
+        self.sets.get(&place).map(|set| (*set, is_joined))
+    }
+
+    /// The names of the protocols with sessions that are served on a vhost.
+    pub(crate) fn session_protocols(&self, vhost: &str) -> Vec<&str> {
+        let own = self
+            .protocols
+            .iter()
+            .filter(|((of, _), served)| of == vhost && served.route.handler.facts().websocket);
+        own.map(|((_, name), _)| name.as_str()).collect()
+    }
+
     /// The config that is carried out.
     pub(crate) fn config(&self) -> &Config {
         &self.config

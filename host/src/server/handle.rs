@@ -3,7 +3,11 @@
 use std::{
     any::Any,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc::Sender},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Sender,
+    },
     time::Duration,
 };
 
@@ -11,12 +15,16 @@ use crate::{
     config::ListenAddress,
     context::{
         client_request::{ClientRequest, ClientRequestError},
-        hub::{Command, Hub},
+        hub::{Command, Hub, PostError},
         outgoing::{Connecting, Whose},
     },
-    net::token::ConnectionId,
+    net::{
+        adopting::{Adopt, AdoptError, Adopting, NotAdopted},
+        token::ConnectionId,
+    },
     plugin::connect_calls::given,
     server::conductor::Errand,
+    wire::close_code::{REASON_BYTES, may_stand_in_frame},
 };
 
 /// The way to a host from any thread: it drains, reloads and wakes it. Cheap to clone, and harmless once the host is gone.
@@ -36,6 +44,38 @@ struct Shared {
     listening: Mutex<Vec<ListenAddress>>,
     /// What [`HostHandle::drain`] takes when it is given nothing.
     usual_drain: Mutex<Duration>,
+    /// Streams that were given to the host, which go to its service threads in turn.
+    adopted: AtomicUsize,
+}
+
+/// Why a session was not told to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CloseError {
+    /// It has ended, or has not begun: there is no session of this id.
+    #[error("no session has this id: it has ended, or its opening handshake has not")]
+    Gone,
+    /// Too much waits for its service thread.
+    #[error(
+        "too much waits for the service thread: limits.commands_count or limits.commands_bytes is reached"
+    )]
+    Busy,
+    /// The code does not go over the wire.
+    #[error("{0} cannot stand in a Close frame: use 1000, or 3000 to 4999 for codes of your own")]
+    Code(u16),
+    /// The reason is too long.
+    #[error(
+        "a reason of {0} bytes does not fit into a Close frame: it has room for {REASON_BYTES}"
+    )]
+    Reason(usize),
+}
+
+impl From<PostError> for CloseError {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Stale => Self::Gone,
+            PostError::Full => Self::Busy,
+        }
+    }
 }
 
 impl HostHandle {
@@ -46,6 +86,7 @@ impl HostHandle {
                 hub: OnceLock::new(),
                 listening: Mutex::default(),
                 usual_drain: Mutex::default(),
+                adopted: AtomicUsize::default(),
             }),
         }
     }
@@ -129,6 +170,52 @@ impl HostHandle {
     #[must_use]
     pub fn waker_of(&self, id: ConnectionId) -> Waker {
         self.waker_of_thread(id.thread())
+    }
+
+    /// Begins the closing handshake of a session, with this code (0: without one) and reason. One that closes already goes
+    /// on as it began.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such session, or the Close frame cannot be.
+    pub fn close(&self, id: ConnectionId, code: u16, reason: &str) -> Result<(), CloseError> {
+        if code != 0 && !may_stand_in_frame(code) {
+            return Err(CloseError::Code(code));
+        }
+        if reason.len() > REASON_BYTES {
+            return Err(CloseError::Reason(reason.len()));
+        }
+        let hub = self.shared.hub.get().ok_or(CloseError::Gone)?;
+        Ok(hub.close(id, code, reason)?)
+    }
+
+    /// Ends a connection at once, whatever is spoken over it and without a word to the peer. Nothing happens when it has
+    /// ended already.
+    ///
+    /// # Errors
+    ///
+    /// When too much waits for its service thread, or the host has none.
+    pub fn abort(&self, id: ConnectionId) -> Result<(), CloseError> {
+        let hub = self.shared.hub.get().ok_or(CloseError::Gone)?;
+        Ok(hub.abort(id)?)
+    }
+
+    /// Gives a stream that the program has accepted to the host, as if a listener had; to its service threads in turn.
+    /// `outcome` is called exactly once, on the service thread or, when the stream does not get there, wherever that is
+    /// found out; it must not wait for anything.
+    pub fn adopt(
+        &self,
+        adopt: impl Into<Adopt>,
+        outcome: impl FnOnce(Result<ConnectionId, NotAdopted>) + Send + 'static,
+    ) {
+        let adopting = Adopting::new(adopt.into(), Box::new(outcome));
+        match self.shared.hub.get() {
+            Some(hub) => {
+                let turn = self.shared.adopted.fetch_add(1, Ordering::Relaxed);
+                hub.adopt(turn % hub.thread_count().max(1), adopting);
+            }
+            None => adopting.refuse(AdoptError::Gone),
+        }
     }
 
     /// Where the host listens, with the ports that the system chose.

@@ -10,12 +10,17 @@ use std::{
 
 use crate::{
     config::{Config, ListenAddress},
-    net::{event_loop::Turned, token::ConnectionId},
+    net::{
+        adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
+        event_loop::Turned,
+        token::ConnectionId,
+        watcher::FdReadiness,
+    },
     server::{
         builder::HostBuilder,
         conductor::{Conductor, Errand},
         handle::{HostHandle, Waker},
-        listeners::StartError,
+        start_error::StartError,
         threads,
         worker::{HostError, ServiceThread, Worker},
     },
@@ -111,6 +116,7 @@ impl Host {
     ///
     /// Why a service thread has failed, or does not end.
     pub fn run(mut self) -> Result<(), HostError> {
+        self.refuse_foreign()?;
         match std::mem::replace(&mut self.conducting, Conducting::Over) {
             Conducting::Here(conductor)
                 if self.thread.is_none() && (conductor.is_needed() || self.workers.len() > 1) =>
@@ -139,6 +145,7 @@ impl Host {
     ///
     /// When the host has turned on this thread, its service threads were given away, or the system has no thread for it.
     pub fn spawn(mut self) -> Result<HostThread, HostError> {
+        self.refuse_foreign()?;
         if self.thread.is_some() {
             return Err(HostError::HasTurned);
         }
@@ -207,9 +214,56 @@ impl Host {
     ///
     /// When the poll fails.
     pub fn shutdown(mut self, within: Duration) -> Result<(), HostError> {
+        self.refuse_foreign()?;
         self.drain(within);
         while self.thread.is_some() && self.turn(None)? == Turned::Running {}
         Ok(())
+    }
+
+    /// What needs turns that wait is not for a host whose sockets a loop of the program watches.
+    fn refuse_foreign(&self) -> Result<(), HostError> {
+        let is_foreign = match &self.thread {
+            Some(thread) => thread.is_foreign(),
+            None => self.workers.iter().any(Worker::is_foreign),
+        };
+        match is_foreign {
+            true => Err(HostError::ForeignLoop),
+            false => Ok(()),
+        }
+    }
+
+    /// The program's loop has seen this of a descriptor, see [`ServiceThread::service_fd`]. False when it is none of the
+    /// host's, or the host has not turned yet.
+    pub fn service_fd(&mut self, fd: RawFd, readiness: FdReadiness) -> bool {
+        let thread = self.thread.as_mut();
+        thread.is_some_and(|thread| thread.service_fd(fd, readiness))
+    }
+
+    /// Takes a stream in that the program has accepted, as if a listener of the host had: with its limits, its TLS, its
+    /// policies. It is served from the next turn on. From other threads, and where there are several service threads:
+    /// [`HostHandle::adopt`].
+    ///
+    /// # Errors
+    ///
+    /// Why not, and the stream.
+    pub fn adopt(&mut self, adopt: impl Into<Adopt>) -> Result<ConnectionId, NotAdopted> {
+        match self.begun() {
+            Ok(thread) => thread.adopt(adopt),
+            Err(_) => Err(adopt.into().refused(AdoptError::Elsewhere)),
+        }
+    }
+
+    /// The same of a stream of which something was read already, which is served first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::adopt`], and when it is longer than `limits.request_head_bytes`.
+    pub fn adopt_with_prefix(
+        &mut self,
+        stream: impl Into<AcceptedStream>,
+        prefix: impl Into<Vec<u8>>,
+    ) -> Result<ConnectionId, NotAdopted> {
+        self.adopt(Adopt::new(stream).prefix(prefix))
     }
 
     /// How long the next turn may be put off while the descriptor is not readable; none for as long as it is not.
@@ -269,18 +323,16 @@ impl Host {
     }
 
     fn begun(&mut self) -> Result<&mut ServiceThread, HostError> {
-        let thread = match self.thread.take() {
-            Some(thread) => thread,
-            None if self.workers.len() > 1 => {
+        // It is large: it stays where it is from turn to turn.
+        if self.thread.is_none() {
+            if self.workers.len() > 1 {
                 return Err(HostError::SeveralThreads(self.workers.len()));
             }
-            None => {
-                let worker = self.workers.pop().ok_or(HostError::GivenAway)?;
-                self.begin()?;
-                worker.start()?
-            }
-        };
-        Ok(self.thread.insert(thread))
+            let worker = self.workers.pop().ok_or(HostError::GivenAway)?;
+            self.begin()?;
+            self.thread = Some(worker.start()?);
+        }
+        self.thread.as_mut().ok_or(HostError::GivenAway)
     }
 
     /// The program drives the host: what is to be decided beside it is, on a thread, if there is anything.

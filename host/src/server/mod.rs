@@ -2,8 +2,9 @@
 //!
 //! `builder.rs` makes a host, `host.rs`, `worker.rs` and `handle.rs` are what a program has of it. `conductor.rs` does what
 //! is to be done beside serving: with `plugins.rs` (`linked_plugins.rs` in a host without files), `deployment.rs`,
-//! `instances.rs` and `listeners.rs` it changes what is served, and `threads.rs` are those that serve. `privileges.rs` gives
-//! up what only root may do.
+//! `instances.rs` and `listeners.rs` it changes what is served, `publish.rs` speaks to sessions from outside, and
+//! `threads.rs` are those that serve. `privileges.rs` gives up what only root may do, and `start_error.rs` says why a host
+//! does not start.
 
 mod builder;
 mod conductor;
@@ -21,17 +22,19 @@ mod plugins;
 mod plugins;
 mod policies;
 pub(crate) mod privileges;
+mod publish;
+mod start_error;
 mod threads;
 mod worker;
 
 pub use builder::HostBuilder;
-pub use handle::{ConnectError, HostHandle, Waker};
+pub use handle::{CloseError, ConnectError, HostHandle, Waker};
 pub use host::{Host, HostThread};
-pub use listeners::StartError;
 #[cfg(feature = "cli")]
 pub(crate) use listeners::tell;
 pub use open_site::SiteError;
 pub use privileges::PrivilegeError;
+pub use start_error::StartError;
 pub use worker::{HostError, ServiceThread, Worker};
 
 use crate::config::Config;

@@ -21,7 +21,7 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 /// What the config names for HTTP, and cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
-    /// A directory that a mount serves.
+    /// Files that a mount serves.
     #[error(transparent)]
     Mount(#[from] UnopenedMount),
     /// An error page.
@@ -61,7 +61,9 @@ impl OpenSite {
             config.own_fields.complete(&mut fields, is_encrypted);
             fields.into()
         });
-        let mounts = config.mounts.try_map(open_files)?;
+        let mounts = config
+            .mounts
+            .try_map(|mount, files| open_files(mount, files, limits))?;
         let error_pages = ErrorPages::read(&config.error_pages, limits.error_page_bytes)?;
         let log = match &config.access_log {
             Some(settings) => Some(OpenLog::open(settings, limits, before)?),

@@ -8,7 +8,7 @@ use crate::{
         listener::InetSettings,
         unix_socket::{DEFAULT_MODE, UnixSettings},
     },
-    server::listeners::StartError,
+    server::start_error::StartError,
 };
 
 /// The listeners that `listen` means, with an address or a path each. One that several entries stand for goes by the

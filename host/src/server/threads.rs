@@ -13,16 +13,19 @@ use crate::{
         vhosts::Vhosts,
     },
     limits::Limits,
-    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox},
+    net::{event_loop::Loop, io::Shared, listener::Listener, mailbox::Mailbox, watcher::FdSink},
     server::{
         handle::HostHandle,
-        listeners::StartError,
+        start_error::StartError,
         worker::{HostError, Worker, WorkerParts},
     },
 };
 
 /// Stack of a service thread. An overflow in a plugin would end the host, so there is room.
 pub(crate) const STACK_BYTES: usize = 8 << 20;
+
+/// Gives the loop of the program for a service thread, by its number.
+pub(crate) type FdSinks = Box<dyn FnMut(usize) -> Box<dyn FdSink> + Send>;
 
 /// Listeners and polls of the service threads, before they run.
 pub(crate) struct Threads {
@@ -33,15 +36,20 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// Polls for the service threads that are to have these listeners.
+    /// Polls for the service threads that are to have these listeners, or the loops of the program in their place.
     pub(crate) fn prepare(
         listeners: Vec<Vec<Listener>>,
         limits: &Limits,
+        mut sinks: Option<FdSinks>,
     ) -> Result<Self, StartError> {
         let mut polls = Vec::new();
         let mut mailboxes: Vec<Mailbox<Command>> = Vec::new();
-        for _ in 0..listeners.len() {
-            let poll = Loop::new().map_err(StartError::Poll)?;
+        for number in 0..listeners.len() {
+            let poll = match &mut sinks {
+                Some(sinks) => Loop::foreign(sinks(number)),
+                None => Loop::new(),
+            };
+            let poll = poll.map_err(StartError::Poll)?;
             let waker = poll.waker().map_err(StartError::Poll)?;
             let commands = usize::try_from(limits.commands_count).unwrap_or(usize::MAX);
             mailboxes.push(Mailbox::new(waker, commands, limits.commands_bytes));

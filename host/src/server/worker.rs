@@ -12,15 +12,17 @@ use crate::{
     context::{hub::Hub, offload::OffloadThreads, serving::Context, vhosts::Vhosts},
     limits::Limits,
     net::{
+        adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
         event_loop::{EventLoop, Loop, Turned},
         io::Shared,
         listener::Listener,
         settings::Settings,
         token::ConnectionId,
+        watcher::FdReadiness,
     },
     server::{
         handle::{HostHandle, Waker},
-        listeners::StartError,
+        start_error::StartError,
     },
 };
 
@@ -46,6 +48,11 @@ pub enum HostError {
     /// Who drives them is decided.
     #[error("the service threads of this host were given away: whoever has them drives them")]
     GivenAway,
+    /// Turns of this host wait for nothing.
+    #[error(
+        "a loop of the program waits for the sockets of this host (`fd_sink`): turn the host there, nothing else can run it"
+    )]
+    ForeignLoop,
     /// It has turned here, so it stays here.
     #[error(
         "the host has turned on this thread, and its sessions cannot leave it: spawn it before its first turn"
@@ -72,6 +79,25 @@ pub struct Worker {
     poll: Loop,
     listeners: Vec<Listener>,
     parts: WorkerParts,
+    mailbox: OwnMailbox,
+}
+
+/// Closes the mailbox of a service thread that has ended, or does not begin.
+struct OwnMailbox {
+    hub: Arc<Hub>,
+    thread: usize,
+}
+
+impl OwnMailbox {
+    fn close(&self) {
+        self.hub.close_thread(self.thread);
+    }
+}
+
+impl Drop for OwnMailbox {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl Worker {
@@ -85,6 +111,10 @@ impl Worker {
             number,
             poll,
             listeners,
+            mailbox: OwnMailbox {
+                hub: Arc::clone(&parts.hub),
+                thread: number.into(),
+            },
             parts: parts.clone(),
         }
     }
@@ -99,6 +129,11 @@ impl Worker {
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.parts.handle.waker_of_thread(self.number())
+    }
+
+    /// Whether a loop of the program waits for its sockets.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.poll.is_foreign()
     }
 
     /// Begins to serve on this thread, which its sessions never leave: plugins may keep state per thread.
@@ -128,6 +163,7 @@ impl Worker {
             event_loop: event_loop.map_err(HostError::Poll)?,
             handle: parts.handle,
             turned: Turned::Running,
+            mailbox: self.mailbox,
             stays: PhantomData,
         })
     }
@@ -159,6 +195,8 @@ pub struct ServiceThread {
     event_loop: EventLoop<Context>,
     handle: HostHandle,
     turned: Turned,
+    /// Closed behind the last turn.
+    mailbox: OwnMailbox,
     /// Plugins may keep state per thread, so this is not `Send` whatever it is made of.
     stays: PhantomData<*const ()>,
 }
@@ -173,6 +211,9 @@ impl ServiceThread {
     pub fn turn(&mut self, timeout: Option<Duration>) -> Result<Turned, HostError> {
         if self.turned == Turned::Running {
             self.turned = self.event_loop.turn(timeout).map_err(HostError::Poll)?;
+            if self.turned == Turned::Done {
+                self.mailbox.close();
+            }
         }
         Ok(self.turned)
     }
@@ -181,8 +222,11 @@ impl ServiceThread {
     ///
     /// # Errors
     ///
-    /// As for [`Self::turn`].
+    /// As for [`Self::turn`], and when a loop of the program waits for its sockets.
     pub fn run(&mut self) -> Result<(), HostError> {
+        if self.event_loop.is_foreign() {
+            return Err(HostError::ForeignLoop);
+        }
         while self.turn(None)? == Turned::Running {}
         Ok(())
     }
@@ -193,6 +237,44 @@ impl ServiceThread {
         if !std::thread::panicking() {
             while matches!(self.turn(Some(Duration::ZERO)), Ok(Turned::Running)) {}
         }
+    }
+
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.event_loop.is_foreign()
+    }
+
+    /// The program's loop has seen this of a descriptor that it was told of by its [`FdSink`](crate::FdSink): the next
+    /// turn serves it. False, and nothing happens, when it is none of this thread. To be called with all that the loop has
+    /// seen, and then [`Self::turn`] once.
+    pub fn service_fd(&mut self, fd: RawFd, readiness: FdReadiness) -> bool {
+        self.event_loop.service_fd(fd, readiness)
+    }
+
+    /// Takes a stream in that the program has accepted, as if a listener of this thread had: with its limits, its TLS, its
+    /// policies. It is served from the next turn on.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and the stream.
+    pub fn adopt(&mut self, adopt: impl Into<Adopt>) -> Result<ConnectionId, NotAdopted> {
+        let adopt = adopt.into();
+        match self.turned {
+            Turned::Running => self.event_loop.adopt(adopt),
+            Turned::Done => Err(adopt.refused(AdoptError::Gone)),
+        }
+    }
+
+    /// The same of a stream of which something was read already, which is served first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::adopt`], and when it is longer than `limits.request_head_bytes`.
+    pub fn adopt_with_prefix(
+        &mut self,
+        stream: impl Into<AcceptedStream>,
+        prefix: impl Into<Vec<u8>>,
+    ) -> Result<ConnectionId, NotAdopted> {
+        self.adopt(Adopt::new(stream).prefix(prefix))
     }
 
     /// Which service thread of the host it is, from 0.

@@ -1,7 +1,7 @@
 //! The head of an HTTP/1.x request: strict about whatever two readers could understand differently.
 //! RFC 9112 sections 2 to 5.
 
-use std::sync::Arc;
+use std::{net::Ipv6Addr, sync::Arc};
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -261,11 +261,28 @@ fn absolute_form(target: &str) -> Option<(&str, &str)> {
         .then_some((scheme, rest))
 }
 
-/// A host with an optional port, without user information: the characters of RFC 3986 section 3.2.2.
+/// A host with an optional port, without user information: RFC 3986 section 3.2.2. It chooses the vhost, so nobody may read
+/// another name in it than we do.
 fn is_authority(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+    let (is_host, rest) = match bytes {
+        [b'[', bytes @ ..] => {
+            let Some(end) = bytes.iter().position(|byte| *byte == b']') else {
+                return false;
+            };
+            let address = std::str::from_utf8(&bytes[..end]).ok();
+            let address = address.and_then(|address| address.parse::<Ipv6Addr>().ok());
+            (address.is_some(), &bytes[end + 1..])
+        }
+        _ => {
+            let end = bytes.iter().position(|byte| *byte == b':');
+            let (name, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            let fits =
+                |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
+            (name.iter().all(fits), rest)
+        }
+    };
+    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    is_host && (rest.is_empty() || rest.strip_prefix(b":").is_some_and(is_port))
 }
 
 /// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
@@ -413,6 +430,12 @@ mod tests {
             "Host: a b\r\n",
             "Host: a/b\r\n",
             "Host: u@a\r\n",
+            "Host: a:80:90\r\n",
+            "Host: a:b\r\n",
+            "Host: [a.example]\r\n",
+            "Host: [::1]a\r\n",
+            "Host: [::1\r\n",
+            "Host: ::1\r\n",
         ] {
             let error = wrong(&format!("GET / HTTP/1.1\r\n{fields}\r\n"));
             assert_eq!(error.status(), 400, "{fields}");

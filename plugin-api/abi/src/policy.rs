@@ -130,7 +130,8 @@ pub struct PolicyBlock {
     pub certificate: unsafe extern "C" fn(instance: *mut c_void, judged: *const Judged) -> Status,
     /// The head of a request has come, and nothing was answered. `STATUS_NONE` refuses it, with 403 when it did not say
     /// otherwise by `refuse`. `STATUS_PENDING`: the policy does not know yet; it is asked again after
-    /// [`crate::POST_ASK_AGAIN`], and nothing more of the connection is read until then, for `limits.verdict_ms`.
+    /// [`crate::POST_ASK_AGAIN`], and nothing more of the connection is read until then, for `limits.verdict_ms`; fields
+    /// that it has added are not kept.
     pub request: unsafe extern "C" fn(instance: *mut c_void, judged: *const Judged) -> Status,
     /// An opening handshake that the host would accept, before its protocol is asked; as
     /// [`crate::HandshakeBlock::request`], with nothing learnt.

@@ -165,13 +165,13 @@ impl TestAnswer {
 #[derive(Debug)]
 pub enum AfterFailure {
     /// It leaves it to its request, which asks for so many further tries.
-    Usual(TestConnect, u64),
+    Usual(Box<TestConnect>, u64),
     /// Nothing: what was given is dropped.
     GivenUp,
     /// The same again after this time.
-    Again(TestConnect, Duration),
+    Again(Box<TestConnect>, Duration),
     /// Another server, at once.
-    To(TestConnect),
+    To(Box<TestConnect>),
 }
 
 impl AfterFailure {
@@ -183,7 +183,7 @@ impl AfterFailure {
     #[must_use]
     pub fn connect(self) -> TestConnect {
         match self {
-            Self::Usual(connect, _) | Self::Again(connect, _) | Self::To(connect) => connect,
+            Self::Usual(connect, _) | Self::Again(connect, _) | Self::To(connect) => *connect,
             Self::GivenUp => panic!("the plugin has given up"),
         }
     }
@@ -332,7 +332,7 @@ impl TestConnect {
         self.failures += 1;
         let Some(block) = self.block() else {
             let retries = self.asked.retries;
-            return AfterFailure::Usual(self, retries);
+            return AfterFailure::Usual(Box::new(self), retries);
         };
         let look = Look {
             stage: Some(stage),
@@ -351,12 +351,14 @@ impl TestConnect {
             Next::GiveUp => AfterFailure::GivenUp,
             Next::Usual => {
                 let retries = self.asked.retries;
-                AfterFailure::Usual(self, retries)
+                AfterFailure::Usual(Box::new(self), retries)
             }
-            Next::Again(after_ms) => AfterFailure::Again(self, Duration::from_millis(after_ms)),
+            Next::Again(after_ms) => {
+                AfterFailure::Again(Box::new(self), Duration::from_millis(after_ms))
+            }
             Next::To(asked) => {
                 self.asked = asked;
-                AfterFailure::To(self)
+                AfterFailure::To(Box::new(self))
             }
         };
         host.turn();

@@ -414,7 +414,11 @@ impl<'c> Undecided<'c> {
         let judging = &self.judging;
         let status = call(host.policy(*part).request, host.instance(*part), judging);
         self.verdict = match status {
-            abi::STATUS_PENDING => None,
+            abi::STATUS_PENDING => {
+                // As in the host, it adds them again.
+                judging.fields.take();
+                None
+            }
             abi::STATUS_OK => Some(Ok(Allowed {
                 tags: judging.tags.take(),
                 fields: judging.fields.take(),

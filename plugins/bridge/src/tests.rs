@@ -32,7 +32,6 @@ fn what_the_client_says_waits_for_the_server_and_keeps_its_kind() {
     );
     let server = connect
         .accept_with(TestAnswer::new(101).choosing("one"))
-        .ok()
         .expect("taken");
     assert_eq!(server.sent(), [Outgoing::text("early")]);
     client.receive(b"\x00\xff");
@@ -49,7 +48,7 @@ fn who_does_not_read_holds_back_who_sends() {
     let host = host(OPTIONS);
     let client = host.open("bridge");
     let connect = host.connects().pop().expect("it connects");
-    let server = connect.accept().ok().expect("taken");
+    let server = connect.accept().expect("taken");
     client.set_full(true);
     server.receive("one");
     server.receive("two");

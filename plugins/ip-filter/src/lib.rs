@@ -2,8 +2,9 @@
 //!
 //! A client of a network in `deny` is refused, and when there is an `allow`, so is one that is in none of its networks.
 //! The peer of a connection is looked at when it is accepted, before a byte is read; behind a proxy that the host trusts
-//! (`trusted_proxies`) it is the client that the proxy asks for, with each request, which is answered 403. Peers of a unix
-//! socket have no address, and are let in: who may use the socket, its mode says.
+//! (`trusted_proxies`) it is the client that the proxy asks for, with each request, which is answered 403; so is a request
+//! for a client whom the proxy does not name, or names in two ways that differ. Peers of a unix socket have no address, and
+//! are let in: who may use the socket, its mode says.
 //!
 //! # Options
 //!
@@ -100,7 +101,9 @@ impl Policy for IpFilter {
     }
 
     fn on_request(&self, request: &mut PolicyRequest) -> Result<Verdict, Refusal> {
-        if self.lets_in(request.peer()) {
+        // A client can bring about that its proxy names nobody who can be believed.
+        let is_known = request.peer().is_some() || !request.is_of_trusted_proxy();
+        if is_known && self.lets_in(request.peer()) {
             return Ok(Verdict::Allow);
         }
         Err(Refusal::new(403).text("not from this address\n"))

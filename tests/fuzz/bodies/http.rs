@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use hotsocket::{
     connection::content::Part,
-    context::files::{Conditions, Method, Opened, answer_file},
+    context::files::{Conditions, Content, Method, Opened, answer_file},
     limits::Limits,
     wire::{
         body_length::BodyLength,
@@ -199,10 +199,14 @@ fn entity_tag(field: &[u8]) {
 
 fn answered(conditions: &Conditions, length: u64) {
     let opened = Opened {
-        file: nothing(),
+        content: Content::File {
+            file: nothing(),
+            start: 0,
+        },
         size: length,
-        modified: 784_111_777,
+        modified: Some(784_111_777),
         tag: "1".into(),
+        gzip: None,
     };
     let answer = answer_file(conditions, &opened, Fields::new());
     let mut sent = 0;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access_log::{Format, Settings};
 use crate::config::{Config, Overrides, resolve};
-use crate::context::files::FilesMount;
+use crate::context::files::{FilesFrom, FilesMount};
 use crate::context::mounts::MountKind;
 use crate::context::own_fields::OwnFields;
 
@@ -70,7 +70,7 @@ fn every_kind_of_mount_is_understood() {
     let MountKind::Files(files) = kind("/docs") else {
         panic!()
     };
-    assert_eq!(files.root, Path::new("/srv/docs"));
+    assert_eq!(files.from, FilesFrom::Directory("/srv/docs".into()));
     assert_eq!(files.index, ["a.html", "b.html"]);
     assert_eq!(files.types["md"], "text/markdown; charset=utf-8");
     assert_eq!(files.cache_control.as_deref(), Some("max-age=60"));
@@ -208,7 +208,7 @@ fn a_mount_is_of_exactly_one_kind() {
     assert_fault(
         r#"{"/": {"index": ["a"]}}"#,
         "the mount `/` does not say what answers",
-        "write one of `files`, `redirect`, `protocol` and `status`",
+        "write one of `files`, `zip`, `redirect`, `protocol` and `status`",
     );
     assert_fault(
         r#"{"/": {"files": "www", "redirect": "/new"}}"#,
@@ -239,6 +239,36 @@ fn a_mount_is_of_exactly_one_kind() {
         r#"{"/": "www"}"#,
         "`/` is an object, not a string",
         "write for example { ... }",
+    );
+}
+
+#[cfg(feature = "zip")]
+#[test]
+fn an_archive_has_the_keys_of_a_directory_but_for_links() {
+    let text = r#"{"mounts": {"/": {"zip": "a/site.zip", "index": ["home.html"], "precompressed": false}}}"#;
+    let config = good(text);
+    let (mount, _) = config.default.mounts.find("/").unwrap().unwrap();
+    let MountKind::Files(files) = &mount.kind else {
+        panic!()
+    };
+    assert_eq!(files.from, FilesFrom::Zip("conf/a/site.zip".into()));
+    assert!(files.index == ["home.html"] && !files.precompressed);
+    let told = told(r#"{"/": {"zip": "a.zip", "follow_links": true}}"#);
+    assert_eq!(told[0].0, "unknown key `follow_links`");
+    assert_fault(
+        r#"{"/": {"zip": "a.zip", "files": "www"}}"#,
+        "`/` has both `zip` and `files`",
+        "leave one of them out",
+    );
+}
+
+#[cfg(not(feature = "zip"))]
+#[test]
+fn a_host_that_was_built_without_archives_says_so() {
+    assert_fault(
+        r#"{"/": {"zip": "a.zip"}}"#,
+        "this host was built without zip archives",
+        "build it with the feature `zip`, or unpack the archive and write `files`",
     );
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::conditions::{Conditions, Current, Method, Verdict};
 use super::content::{self, Unread};
 use super::media_type::MediaTypes;
-use super::open::{Opened, OpenedAs, open_path};
+use super::open::open_path;
+use super::source::{Opened, OpenedAs};
 use super::{Cold, Reach};
 use crate::connection::content::{FileAnswer, Part};
 use crate::wire::entity_tag::EntityTag;
@@ -20,21 +21,17 @@ use crate::wire::fields::Fields;
 use crate::wire::http_date;
 
 /// Answers with an open file: whole, in parts, or not at all, as the conditions say. `fields` go before those that
-/// would be set here: Content-Type, ETag, Last-Modified, Accept-Ranges. Its bytes are not read.
+/// would be set here: Content-Type, ETag, Last-Modified, Accept-Ranges. Its bytes are not read; those of
+/// [`Content::Read`](super::Content::Read) have to be there already, unless the answer is without them.
 #[must_use]
 pub fn answer_file(conditions: &Conditions, opened: &Opened, mut fields: Fields) -> FileAnswer {
     put_validators(&mut fields, opened);
-    let current = Current {
-        tag: fields.get("ETag").and_then(EntityTag::parse),
-        modified: fields.get("Last-Modified").and_then(http_date::parse),
-        length: opened.size,
-    };
-    match conditions.judge(&current) {
+    match judged(conditions, opened, &fields) {
         Verdict::Whole => {
             set_default(&mut fields, "Accept-Ranges", "bytes");
             let parts = match opened.size {
                 0 => Vec::new(),
-                size => vec![part(opened, 0..size)],
+                size => parts(opened, 0..size),
             };
             FileAnswer {
                 status: 200,
@@ -69,6 +66,28 @@ pub fn answer_file(conditions: &Conditions, opened: &Opened, mut fields: Fields)
     }
 }
 
+/// What the conditions say of a file whose answer has these fields.
+fn judged(conditions: &Conditions, opened: &Opened, fields: &Fields) -> Verdict {
+    conditions.judge(&Current {
+        tag: fields.get("ETag").and_then(EntityTag::parse),
+        modified: fields.get("Last-Modified").and_then(http_date::parse),
+        length: opened.size,
+    })
+}
+
+impl Conditions {
+    /// Whether an answer with these fields has bytes of the file.
+    pub(crate) fn want_content(&self, opened: &Opened, fields: &Fields) -> bool {
+        let mut fields = fields.clone();
+        put_validators(&mut fields, opened);
+        self.method == Method::Get
+            && matches!(
+                judged(self, opened, &fields),
+                Verdict::Whole | Verdict::Parts(_)
+            )
+    }
+}
+
 /// Answers with the file at a path that somebody we trust has named; 404 when it cannot be opened. The type is taken
 /// from the name unless `fields` has one.
 ///
@@ -83,7 +102,7 @@ pub fn answer_path(
 ) -> Result<FileAnswer, Cold> {
     let opened = match open_path(path, reach)? {
         OpenedAs::File(opened) => opened,
-        OpenedAs::Broken(error) => return Ok(broken(path, error)),
+        OpenedAs::Broken(error) => return Ok(broken(path, &error)),
         OpenedAs::Directory | OpenedAs::Nothing | OpenedAs::Denied => return Ok(nothing()),
     };
     if !fields.has("Content-Type") {
@@ -108,7 +127,7 @@ pub(crate) fn loaded(
         Ok(()) => Ok(answer),
         Err(Unread::Cold) => Err(Cold),
         Err(Unread::Shorter) => Ok(refusal(503, "the file is being written; ask again")),
-        Err(Unread::Broken(error)) => Ok(broken(&path(), error)),
+        Err(Unread::Broken(error)) => Ok(broken(&path(), &error.into())),
     }
 }
 
@@ -128,12 +147,12 @@ pub(crate) fn nothing() -> FileAnswer {
 }
 
 /// What went wrong is for our log, not for the peer.
-pub(crate) fn broken(path: &Path, error: Errno) -> FileAnswer {
+pub(crate) fn broken(path: &Path, error: &io::Error) -> FileAnswer {
     tracing::warn!(target: "hotsocket::context", path = %path.display(), %error,
         "a file could not be read, and its request was refused; see what the system says of it");
-    match error {
+    match Errno::from_io_error(error) {
         // What may be over soon: too many open files, too little memory, a file that is leased or being moved.
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => {
             refusal(503, "the file cannot be read now; ask again")
         }
         _ => refusal(500, "the file cannot be read"),
@@ -145,7 +164,8 @@ fn put_validators(fields: &mut Fields, opened: &Opened) {
     // RFC 9110 section 8.8.2.1: never in the future.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-    if let Some(date) = http_date::format(opened.modified.min(now)) {
+    let modified = opened.modified.map(|modified| modified.min(now));
+    if let Some(date) = modified.and_then(http_date::format) {
         set_default(fields, "Last-Modified", date);
     }
 }
@@ -156,11 +176,10 @@ fn set_default(fields: &mut Fields, name: &str, value: impl std::fmt::Display) {
     }
 }
 
-fn part(opened: &Opened, range: Range<u64>) -> Part {
-    Part::File {
-        file: Arc::clone(&opened.file),
-        range,
-    }
+fn parts(opened: &Opened, range: Range<u64>) -> Vec<Part> {
+    let mut parts = Vec::with_capacity(1);
+    opened.content.put_parts(range, &mut parts);
+    parts
 }
 
 /// RFC 9110 sections 15.3.7.1 and 15.3.7.2.
@@ -172,7 +191,7 @@ fn in_parts(opened: &Opened, mut fields: Fields, ranges: &[Range<u64>]) -> FileA
         return FileAnswer {
             status,
             fields,
-            parts: vec![part(opened, range.clone())],
+            parts: parts(opened, range.clone()),
         };
     }
     let boundary = boundary();
@@ -190,7 +209,7 @@ fn in_parts(opened: &Opened, mut fields: Fields, ranges: &[Range<u64>]) -> FileA
         head.extend_from_slice(inner.as_bytes());
         head.extend_from_slice(b"\r\n");
         parts.push(Part::Bytes(head));
-        parts.push(part(opened, range.clone()));
+        opened.content.put_parts(range.clone(), &mut parts);
     }
     parts.push(Part::Bytes(format!("\r\n--{boundary}--\r\n").into_bytes()));
     let mut fields = fields.without(&["Content-Type"]);

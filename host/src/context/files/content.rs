@@ -41,6 +41,9 @@ pub(crate) fn load(answer: &mut FileAnswer, reach: Reach) -> Result<(), Unread> 
     for part in &answer.parts {
         match part {
             Part::Bytes(bytes) => content.extend_from_slice(bytes),
+            Part::Shared { bytes, range } => {
+                content.extend_from_slice(bytes.get(range).ok_or(Unread::Shorter)?);
+            }
             Part::File { file, range } => read(file, range, &mut content, reach)?,
         }
     }

@@ -1,7 +1,7 @@
-//! Files of a directory: from a request to an answer, without a socket.
+//! Files of a mount: from a request to an answer, without a socket.
 //!
 //! ```text
-//! FilesMount  what was written    open    FilesRoot   the directory, open, and proof that nothing leads out of it
+//! FilesMount  what was written    open    FilesRoot   its FileSource: a directory, an archive, bytes of the program
 //! RequestHead                      of     FileRequest what of the request counts; outlives the head
 //! FilesRoot + FileRequest        answer   FileAnswer  status, fields, parts; or Cold
 //! ```
@@ -12,17 +12,27 @@
 mod answer;
 mod conditions;
 mod content;
+mod disk;
+mod embedded;
 mod media_type;
 mod mount;
 mod open;
 mod request;
 mod siblings;
+mod source;
+mod tree;
+#[cfg(feature = "zip")]
+mod zip;
 
 pub use answer::{answer_file, answer_path};
 pub use conditions::{Conditions, Method};
-pub use mount::{FilesError, FilesMount, FilesRoot};
-pub use open::{Opened, OpenedAs};
+pub use disk::DiskFiles;
+pub use embedded::{BadFileName, EmbeddedFiles};
+pub use mount::{FilesError, FilesFrom, FilesMount, FilesRoot};
 pub use request::FileRequest;
+pub use source::{Coded, Content, FileSource, Opened, OpenedAs, ReadContent};
+#[cfg(feature = "zip")]
+pub use zip::{ZipFault, ZipFiles};
 
 /// How far an answer may go for what it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,21 +1,50 @@
-//! A mount of files as it was written, and as it is once its directory is open.
+//! A mount of files as it was written, and as it is once its source is open.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
-use rustix::io::Errno;
-
+use super::disk::DiskFiles;
 use super::media_type::MediaTypes;
+use super::source::FileSource;
+#[cfg(feature = "zip")]
+use super::zip::{ZipFault, ZipFiles};
+use crate::limits::Limits;
 use crate::wire::fields::{Fields, check};
 
-/// A directory whose files are served.
+/// Where the files of a mount come from, before it is open.
+#[derive(Clone, Debug)]
+pub enum FilesFrom {
+    /// A directory: what is there when it is asked for.
+    Directory(PathBuf),
+    /// A zip archive. It is read when the mount is opened, so a new one takes a reload of the config.
+    #[cfg(feature = "zip")]
+    Zip(PathBuf),
+    /// A source of the program.
+    Source(Arc<dyn FileSource>),
+}
+
+impl PartialEq for FilesFrom {
+    /// Sources are equal when they are the same.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Directory(one), Self::Directory(other)) => one == other,
+            #[cfg(feature = "zip")]
+            (Self::Zip(one), Self::Zip(other)) => one == other,
+            (Self::Source(one), Self::Source(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for FilesFrom {}
+
+/// Files that are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesMount {
-    /// The directory.
-    pub root: PathBuf,
+    /// Where they come from.
+    pub from: FilesFrom,
     /// Names of the file that stands for its directory, in order.
     pub index: Vec<String>,
     /// Media types by extension, without the dot and in any case of letters; before those that are known anyway.
@@ -24,19 +53,16 @@ pub struct FilesMount {
     pub cache_control: Option<String>,
     /// Whether `NAME.zst`, `NAME.br` and `NAME.gz` are sent for `NAME` to those who accept that.
     pub precompressed: bool,
-    /// `false`: no symbolic link is followed. `true`: relative ones that stay beneath the directory are.
+    /// `false`: no symbolic link is followed. `true`: relative ones that stay beneath the directory are. For directories.
     pub follow_links: bool,
     /// Fields that every file is sent with.
     pub fields: Fields,
 }
 
-/// A mount whose directory is open. The directory is found once: who puts another in its place, by a link or a new name,
-/// has to reload the config.
+/// A mount whose source is open.
 #[derive(Debug)]
 pub struct FilesRoot {
-    pub(crate) directory: OwnedFd,
-    pub(crate) resolve: ResolveFlags,
-    pub(crate) path: PathBuf,
+    pub(crate) source: Arc<dyn FileSource>,
     pub(crate) index: Vec<String>,
     pub(crate) types: MediaTypes,
     pub(crate) precompressed: bool,
@@ -52,7 +78,7 @@ pub enum FilesError {
     /// There is no such directory, or it may not be read.
     #[error("{}: cannot be opened as a directory of files: {source}; name a directory that the host may read, by `files` of the mount or by `--www`", .path.display())]
     Root {
-        /// `FilesMount::root`.
+        /// The directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -62,10 +88,19 @@ pub enum FilesError {
              the directory, and nothing weaker takes its place; use Linux 5.6 or later, and allow openat2 in the seccomp \
              profile of the container", .path.display())]
     NoOpenat2 {
-        /// `FilesMount::root`.
+        /// The directory.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// There is no such archive, or it cannot be served.
+    #[cfg(feature = "zip")]
+    #[error("{}: cannot be served as a zip archive: {source}", .path.display())]
+    Zip {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        source: ZipFault,
     },
     /// Not the name of a file in the directory itself.
     #[error(
@@ -99,8 +134,25 @@ impl FilesMount {
     /// A mount of this directory with everything else as it is without being written.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::from(FilesFrom::Directory(root.into()))
+    }
+
+    /// The same of a zip archive.
+    #[cfg(feature = "zip")]
+    #[must_use]
+    pub fn zip(archive: impl Into<PathBuf>) -> Self {
+        Self::from(FilesFrom::Zip(archive.into()))
+    }
+
+    /// The same of a source of the program.
+    #[must_use]
+    pub fn of(source: impl FileSource + 'static) -> Self {
+        Self::from(FilesFrom::Source(Arc::new(source)))
+    }
+
+    fn from(from: FilesFrom) -> Self {
         Self {
-            root: root.into(),
+            from,
             index: vec!["index.html".into()],
             types: BTreeMap::new(),
             cache_control: None,
@@ -110,12 +162,12 @@ impl FilesMount {
         }
     }
 
-    /// Opens the directory, and proves that names are kept beneath it here. May wait for a disk.
+    /// Opens where the files come from. May wait for a disk.
     ///
     /// # Errors
     ///
     /// [`FilesError`].
-    pub fn open(self) -> Result<FilesRoot, FilesError> {
+    pub fn open(self, limits: &Limits) -> Result<FilesRoot, FilesError> {
         self.refuse_names()?;
         let types = MediaTypes::new(self.types)?;
         let mut file_fields = self.fields.clone();
@@ -125,11 +177,8 @@ impl FilesMount {
             }
             file_fields.set("Cache-Control", value);
         }
-        let resolve = resolve(self.follow_links);
         Ok(FilesRoot {
-            directory: open_root(&self.root, resolve)?,
-            resolve,
-            path: self.root,
+            source: self.from.open(self.follow_links, limits)?,
             index: self.index,
             types,
             precompressed: self.precompressed,
@@ -149,35 +198,18 @@ impl FilesMount {
     }
 }
 
-/// How names are looked up. Other filesystems that are mounted beneath the root are entered: nobody but the system's
-/// administrator can put one there, and containers are put together that way.
-fn resolve(follow_links: bool) -> ResolveFlags {
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    if follow_links {
-        beneath
-    } else {
-        beneath | ResolveFlags::NO_SYMLINKS
-    }
-}
-
-fn open_root(path: &Path, resolve: ResolveFlags) -> Result<OwnedFd, FilesError> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = open(path, flags, Mode::empty()).map_err(|error| FilesError::Root {
-        path: path.to_owned(),
-        source: error.into(),
-    })?;
-    match openat2(&directory, ".", flags, Mode::empty(), resolve) {
-        Ok(_) => Ok(directory),
-        Err(error) => Err(unproven(path, error)),
-    }
-}
-
-/// EPERM is what seccomp profiles answer, which know no openat2 and forbid what they do not know.
-fn unproven(path: &Path, error: Errno) -> FilesError {
-    let (path, source) = (path.to_owned(), error.into());
-    match error {
-        Errno::NOSYS | Errno::PERM => FilesError::NoOpenat2 { path, source },
-        _ => FilesError::Root { path, source },
+impl FilesFrom {
+    #[cfg_attr(
+        not(feature = "zip"),
+        expect(unused_variables, reason = "archives alone have limits")
+    )]
+    fn open(self, follow_links: bool, limits: &Limits) -> Result<Arc<dyn FileSource>, FilesError> {
+        Ok(match self {
+            Self::Directory(path) => Arc::new(DiskFiles::open(path, follow_links)?),
+            #[cfg(feature = "zip")]
+            Self::Zip(path) => Arc::new(ZipFiles::open(path, limits)?),
+            Self::Source(source) => source,
+        })
     }
 }
 
@@ -186,36 +218,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_openat2_there_are_no_files_and_the_error_says_what_to_do() {
-        for error in [Errno::NOSYS, Errno::PERM] {
-            let refused = unproven(Path::new("/srv/www"), error).to_string();
-            assert!(
-                refused.starts_with("/srv/www: files cannot be served: the system call openat2")
-            );
-            assert!(refused.ends_with("allow openat2 in the seccomp profile of the container"));
-        }
-        let refused = unproven(Path::new("/srv/www"), Errno::ACCESS).to_string();
-        assert!(
-            refused.contains("cannot be opened as a directory"),
-            "{refused}"
-        );
-    }
-
-    #[test]
     fn what_cannot_be_served_is_refused_at_the_start() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
         for root in [file, directory.path().join("absent")] {
-            let refused = FilesMount::new(&root).open().unwrap_err();
+            let refused = FilesMount::new(&root).open(&Limits::default()).unwrap_err();
             assert!(matches!(refused, FilesError::Root { .. }), "{refused}");
         }
         let mount = || FilesMount::new(directory.path());
-        assert!(mount().open().is_ok());
+        assert!(mount().open(&Limits::default()).is_ok());
         for name in ["", ".", "..", "a/b", "a\0"] {
             let mut mount = mount();
             mount.index.push(name.into());
-            let refused = mount.open().unwrap_err();
+            let refused = mount.open(&Limits::default()).unwrap_err();
             assert!(matches!(refused, FilesError::Index { .. }), "{refused}");
         }
         for value in [
@@ -228,12 +244,12 @@ mod tests {
         ] {
             let mut mount = mount();
             mount.types.insert("md".into(), value.into());
-            let refused = mount.open().unwrap_err();
+            let refused = mount.open(&Limits::default()).unwrap_err();
             assert!(matches!(refused, FilesError::Type { .. }), "{refused}");
         }
         let mut mount = mount();
         mount.cache_control = Some("max-age=1\n".into());
-        let refused = mount.open().unwrap_err();
+        let refused = mount.open(&Limits::default()).unwrap_err();
         assert!(
             matches!(refused, FilesError::CacheControl { .. }),
             "{refused}"

@@ -1,14 +1,13 @@
 //! Opening files: never out of the place, never one that could block, never waiting for a disk unasked.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
+use super::source::{Opened, OpenedAs};
 use super::{Cold, Reach};
 
 /// A lookup whose directories are moved meanwhile is begun again so often.
@@ -19,55 +18,6 @@ const FLAGS: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC)
     .union(OFlags::NOCTTY);
-
-/// A regular file, and what it was when it was opened.
-#[derive(Clone, Debug)]
-pub struct Opened {
-    /// Open for reading.
-    pub file: Arc<File>,
-    /// Bytes it has.
-    pub size: u64,
-    /// When its content was changed, as it says itself; seconds since 1970.
-    pub modified: i64,
-    /// A name for its content, see [`Opened::of`].
-    pub tag: String,
-}
-
-/// What there is under a name.
-#[derive(Debug)]
-pub enum OpenedAs {
-    /// A regular file.
-    File(Opened),
-    /// A directory.
-    Directory,
-    /// Nothing, nothing that leads to a place inside, or nothing that is served: a FIFO, a device, a socket. All the
-    /// same from outside, so that nobody learns what stands behind a link.
-    Nothing,
-    /// We may not read it.
-    Denied,
-    /// The system could not say.
-    Broken(Errno),
-}
-
-impl Opened {
-    /// What an open regular file is.
-    ///
-    /// The tag is made of inode, size and the time of the last change of any kind, to the nanosecond. Unlike the time of
-    /// modification that one cannot be set by a program, so it moves also when a copy in place keeps the old times. It
-    /// is strong as long as a file is not written twice between two ticks of the kernel (at most 10 ms) with a request
-    /// between the two, to the same size. From Linux 6.13 on the second write gets a time of its own.
-    #[must_use]
-    pub fn of(file: File, metadata: &Metadata) -> Self {
-        let (inode, size) = (metadata.ino(), metadata.len());
-        let (seconds, nanoseconds) = (metadata.ctime(), metadata.ctime_nsec());
-        Self {
-            tag: format!("{inode:x}-{size:x}-{seconds:x}.{nanoseconds:x}"),
-            size,
-            modified: metadata.mtime(),
-            file: Arc::new(file),
-        }
-    }
-}
 
 /// Opens a name beneath a directory.
 pub(crate) fn open_beneath(
@@ -118,7 +68,7 @@ fn judge(file: OwnedFd) -> OpenedAs {
         Ok(metadata) if metadata.is_file() => OpenedAs::File(Opened::of(file, &metadata)),
         Ok(metadata) if metadata.is_dir() => OpenedAs::Directory,
         Ok(_) => OpenedAs::Nothing,
-        Err(error) => OpenedAs::Broken(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+        Err(error) => OpenedAs::Broken(error),
     }
 }
 
@@ -136,7 +86,7 @@ fn missing(error: Errno) -> OpenedAs {
         | Errno::XDEV
         | Errno::NXIO
         | Errno::NODEV => OpenedAs::Nothing,
-        error => OpenedAs::Broken(error),
+        error => OpenedAs::Broken(error.into()),
     }
 }
 
@@ -157,7 +107,9 @@ mod tests {
         }
         assert!(matches!(missing(Errno::ACCESS), OpenedAs::Denied));
         for error in [Errno::IO, Errno::MFILE, Errno::AGAIN] {
-            assert!(matches!(missing(error), OpenedAs::Broken(same) if same == error));
+            assert!(
+                matches!(missing(error), OpenedAs::Broken(same) if Errno::from_io_error(&same) == Some(error))
+            );
         }
     }
 }

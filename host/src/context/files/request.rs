@@ -1,14 +1,16 @@
 //! From a request to the file it names.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::answer::{answer_file, broken, loaded, nothing, refusal};
 use super::conditions::{Conditions, Method};
 use super::mount::FilesRoot;
-use super::open::{Opened, OpenedAs, open_beneath};
 use super::siblings::{self, Form};
+use super::source::{Content, Opened, OpenedAs};
 use super::{Cold, Reach};
 use crate::connection::content::FileAnswer;
 use crate::limits::Limits;
@@ -84,13 +86,14 @@ impl FilesRoot {
             OpenedAs::Directory => Ok(self.redirect(&request.location)),
             OpenedAs::Nothing => Ok(nothing()),
             OpenedAs::Denied => Ok(refusal(403, "this may not be read")),
-            OpenedAs::Broken(error) => Ok(broken(&self.shown(&name), error)),
+            OpenedAs::Broken(error) => Ok(broken(&self.shown(&name), &error)),
         }
     }
 
     /// Opens a name beneath the root.
     pub(crate) fn open(&self, name: &[u8], reach: Reach) -> Result<OpenedAs, Cold> {
-        open_beneath(&self.directory, name, self.resolve, reach)
+        guarded(|| self.source.open(name, reach))
+            .unwrap_or_else(|error| Ok(OpenedAs::Broken(error)))
     }
 
     /// What a path stands for, and its name. A directory only where the slash behind its name is missing; one without
@@ -137,12 +140,21 @@ impl FilesRoot {
             let accepted = conditions.accept_encoding.as_deref();
             match siblings::choose(self, name, &opened, accepted, reach)? {
                 Form::Plain => {}
-                Form::Coded(sibling, coding) => {
-                    opened = sibling;
+                Form::Coded(other, coding) => {
+                    opened = other;
                     opened.tag = format!("{}-{}", opened.tag, coding.name);
                     fields.set("Content-Encoding", coding.name);
                 }
                 Form::None => return Ok(not_acceptable()),
+            }
+        }
+        if let Content::Read(content) = &opened.content
+            && conditions.want_content(&opened, &fields)
+        {
+            let read = guarded(|| content.read(reach)).unwrap_or_else(|error| Ok(Err(error)))?;
+            match read {
+                Ok(bytes) => opened.content = Content::Bytes(bytes),
+                Err(error) => return Ok(broken(&self.shown(name), &error)),
             }
         }
         let answer = answer_file(conditions, &opened, fields);
@@ -158,8 +170,13 @@ impl FilesRoot {
     }
 
     fn shown(&self, name: &[u8]) -> PathBuf {
-        self.path.join(Path::new(OsStr::from_bytes(name)))
+        self.source.place().join(Path::new(OsStr::from_bytes(name)))
     }
+}
+
+/// A source may be somebody else's, and a service thread must outlive it.
+fn guarded<T>(ask: impl FnOnce() -> T) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|_| io::Error::other("its source panicked"))
 }
 
 fn methods() -> FileAnswer {

@@ -1,7 +1,7 @@
 //! Files that were compressed beforehand: `NAME.zst`, `NAME.br` and `NAME.gz` beside `NAME`.
 
 use super::mount::FilesRoot;
-use super::open::{Opened, OpenedAs};
+use super::source::{Opened, OpenedAs};
 use super::{Cold, Reach};
 use crate::wire::content_coding::weight;
 
@@ -32,7 +32,7 @@ const CODINGS: [Coding; 3] = [
 pub(crate) enum Form {
     /// As it is.
     Plain,
-    /// A sibling.
+    /// In a coding: a sibling, or what the source has.
     Coded(Opened, &'static Coding),
     /// None that the client accepts: 406.
     None,
@@ -45,7 +45,7 @@ pub(crate) fn may_exist(name: &[u8]) -> bool {
         .any(|coding| name.ends_with(coding.ending.as_bytes()))
 }
 
-/// Chooses among a file and its siblings.
+/// Chooses among a file, its siblings, and the coded form that its source may have of it.
 ///
 /// A sibling that is older than the file was made from something else, and is left aside: a slow answer is better than
 /// an old one. Seconds are compared, since tools that keep times, tar among them, drop what is finer.
@@ -64,6 +64,15 @@ pub(crate) fn choose(
                 return Ok(Form::Coded(opened, coding));
             }
             _ => {}
+        }
+        if let (Some(coded), "gzip") = (&plain.gzip, coding.name) {
+            let opened = Opened {
+                content: coded.content.clone(),
+                size: coded.size,
+                gzip: None,
+                ..plain.clone()
+            };
+            return Ok(Form::Coded(opened, coding));
         }
     }
     Ok(if plain_weight == 0 {

@@ -27,7 +27,7 @@ impl Tls {
         self
     }
 
-    pub(crate) fn accept(&self, _: Transport) -> Transport {
+    pub(crate) fn accept(&self, _: Transport, _: Vec<u8>) -> Transport {
         match *self {}
     }
 }
@@ -105,6 +105,10 @@ impl TlsStream {
 
     pub(crate) fn socket(&self) -> &Transport {
         match *self {}
+    }
+
+    pub(crate) fn into_socket(self) -> Transport {
+        match self {}
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Transport {

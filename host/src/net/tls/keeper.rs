@@ -48,9 +48,9 @@ impl Tls {
         }
     }
 
-    /// A connection that was accepted; its handshake is still to come.
-    pub(crate) fn accept(&self, socket: Transport) -> Transport {
-        TlsStream::new(self.clone(), socket).into()
+    /// A connection that was accepted, of which `prefix` was read already; its handshake is still to come.
+    pub(crate) fn accept(&self, socket: Transport, prefix: Vec<u8>) -> Transport {
+        TlsStream::new(self.clone(), socket, prefix).into()
     }
 
     /// What is spoken with a client that asks for this name.

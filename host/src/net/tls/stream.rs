@@ -50,6 +50,8 @@ pub(crate) struct TlsStream {
     /// Bytes that were encrypted and not yet told to be taken.
     owed: usize,
     stage: Stage,
+    /// What was read of the socket before it came here.
+    prefix: Vec<u8>,
     /// The socket may hold more than was read, or something that was read is still to be told.
     has_more: bool,
     /// The peer has said that nothing more comes.
@@ -88,9 +90,13 @@ enum Stage {
 }
 
 impl TlsStream {
-    pub(crate) fn new(tls: Tls, socket: Transport) -> Self {
+    /// TLS over a socket of which `prefix` was read already.
+    pub(crate) fn new(tls: Tls, socket: Transport, prefix: Vec<u8>) -> Self {
         let endpoint = Endpoint::Greeting(Acceptor::default(), tls);
-        Self::with(endpoint, socket, Stage::Silent)
+        Self {
+            prefix,
+            ..Self::with(endpoint, socket, Stage::Silent)
+        }
     }
 
     /// The client's end, to a server with this name. Its first records wait for [`Self::flush`].
@@ -125,6 +131,7 @@ impl TlsStream {
             chosen: None,
             server: None,
             owed: 0,
+            prefix: Vec::new(),
             stage,
             has_more: false,
             is_ended: false,
@@ -134,6 +141,10 @@ impl TlsStream {
 
     pub(crate) fn socket(&self) -> &Transport {
         &self.socket
+    }
+
+    pub(crate) fn into_socket(self) -> Transport {
+        self.socket
     }
 
     pub(crate) fn socket_mut(&mut self) -> &mut Transport {
@@ -156,7 +167,8 @@ impl TlsStream {
         let spare = SPARE_BYTES.min(into.len() / 2);
         for _ in 0..ROUNDS {
             let room = into.len() - spare;
-            let count = match self.socket.read(&mut into[spare..]) {
+            let is_fresh = self.prefix.is_empty();
+            let count = match self.read_socket(&mut into[spare..]) {
                 Ok(0) => return Ok(0),
                 Ok(count) => count,
                 Err(error) => return Err(error),
@@ -168,7 +180,7 @@ impl TlsStream {
             // What the peer is answered in a handshake, or behind it.
             self.flush()?;
             if plain > 0 || self.is_ended {
-                self.has_more = count == room || self.is_ended || self.is_broken;
+                self.has_more = !is_fresh || count == room || self.is_ended || self.is_broken;
                 return Ok(plain);
             }
             if self.is_broken {
@@ -177,6 +189,20 @@ impl TlsStream {
         }
         self.has_more = true;
         Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Reads what was read before, and then the socket.
+    fn read_socket(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.prefix.is_empty() {
+            return self.socket.read(into);
+        }
+        let count = self.prefix.len().min(into.len());
+        into[..count].copy_from_slice(&self.prefix[..count]);
+        self.prefix.drain(..count);
+        if self.prefix.is_empty() {
+            self.prefix = Vec::new();
+        }
+        Ok(count)
     }
 
     /// Looks at the first byte. A method begins with a capital letter, and no record does.

@@ -15,8 +15,6 @@ use std::{
     time::Instant,
 };
 
-use mio::Waker;
-
 use super::*;
 use crate::{
     connection::opening::{Opened, OpeningError, OpeningRequest},
@@ -25,6 +23,7 @@ use crate::{
         dial::{Dial, Target},
         resolve::{Lookup, Resolver},
         test_peer::turn,
+        waker::Waker,
     },
     wire::{client_fields::ClientFields, proxy::Proxy, url::Url},
 };
