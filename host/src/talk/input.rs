@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use hotsocket_plugin::SessionHandle;
+use hotsocket_plugin::{PostError, SessionHandle};
 
 /// So many lines are read ahead of those that are sent.
 const AHEAD_COUNT: usize = 64;
@@ -108,7 +108,8 @@ fn unreadable(error: &io::Error) -> Said {
 /// False when this was the last, or nobody wants more.
 fn say(sender: &SyncSender<Said>, session: SessionHandle, said: Said) -> bool {
     let goes_on = matches!(said, Said::Text(_) | Said::Binary(_));
-    let is_wanted = sender.send(said).is_ok() && session.ask_writable().is_ok();
+    // Where too much is queued to be asked once more, it has been asked before and will look.
+    let is_wanted = sender.send(said).is_ok() && session.ask_writable() != Err(PostError::Stale);
     goes_on && is_wanted
 }
 
