@@ -10,7 +10,7 @@ use crate::{ClientRequest, ClientRequestError, ServerTrust};
 /// What `client` takes.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
 pub struct ClientArgs {
-    /// ws://HOST[:PORT]/PATH, or wss: with TLS
+    /// ws://HOST:PORT/PATH, or wss: with TLS
     #[arg(value_parser = url)]
     pub url: String,
     /// Send what is read as binary messages, and write messages with no line end added
