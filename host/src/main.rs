@@ -8,8 +8,10 @@ use hotsocket::{
     plugin::loader,
 };
 
+mod talk;
+
 fn main() -> ExitCode {
-    cli::run(inspect)
+    cli::run(inspect, talk::run)
 }
 
 /// What a plugin file says of itself, by its bytes.

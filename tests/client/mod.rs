@@ -4,7 +4,7 @@ mod bridge;
 mod connecting;
 mod extensions;
 mod failing;
-mod liar;
+pub(crate) mod liar;
 mod proxies;
 mod redirects;
 

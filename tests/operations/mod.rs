@@ -1,6 +1,7 @@
 //! What an operator sees.
 
 mod cli;
+mod client;
 mod config_errors;
 mod control;
 mod listen;

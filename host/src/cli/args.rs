@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+use super::client_args::{ClientArgs, EXIT_STATUSES};
 use crate::config::{ListenAddress, Overrides, parse_address, parse_level, parse_threads};
 use crate::context::hub::SlowPolicy;
 
@@ -23,6 +24,9 @@ pub enum Command {
     /// Serve the protocols of every plugin in a directory
     #[command(after_help = ENVIRONMENT)]
     Serve(ServeArgs),
+    /// Talk to a WebSocket server: lines in, messages out
+    #[command(after_help = EXIT_STATUSES)]
+    Client(Box<ClientArgs>),
     /// Read the config and look at every plugin file, without running any of it
     Check {
         /// The config file

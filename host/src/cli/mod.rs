@@ -1,6 +1,6 @@
 //! What was typed, what is printed.
 //!
-//! Exit codes: 0 well, 1 errors were found, 2 wrong usage or not a single live host to ask.
+//! Exit codes: 0 well, 1 errors were found, 2 wrong usage or not a single live host to ask. `client` has one more: 3.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::Parser;
 
 mod args;
 mod check;
+mod client_args;
 mod commands;
 mod print;
 mod publish;
@@ -16,15 +17,20 @@ pub mod signals;
 
 pub use args::{Args, Command, LogArgs, PluginCommand, PublishArgs, ServeArgs};
 pub use check::{Inspect, Inspected};
-pub use print::line;
+pub use client_args::{ClientArgs, TrustArgs};
+pub use print::{line, tell};
 
 use crate::control::ClientError;
 
+/// Talks to a server. It is given, since its protocol is a plugin linked into the command and not into this library.
+pub type Talk = fn(&ClientArgs) -> ExitCode;
+
 /// Does what was typed. `inspect` looks at a plugin file without running it.
 #[must_use]
-pub fn run(inspect: Inspect) -> ExitCode {
+pub fn run(inspect: Inspect, talk: Talk) -> ExitCode {
     let done = match Args::parse().command {
         Command::Serve(args) => commands::serve(args),
+        Command::Client(args) => return talk(&args),
         Command::Check { config, plugins } => check::check(config.as_deref(), plugins, inspect),
         Command::Plugin(PluginCommand::Inspect { file, json }) => {
             check::inspect(&file, json, inspect)

@@ -14,6 +14,11 @@ pub fn line(text: &str) {
     let _ = writeln!(io::stdout().lock(), "{text}");
 }
 
+/// One line for people on standard error, without control characters.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(text));
+}
+
 /// An error and all that caused it, on standard error.
 pub(super) fn error(error: &(dyn Error + 'static)) {
     // Begins with file and line, where editors look for them.
