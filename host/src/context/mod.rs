@@ -33,6 +33,7 @@ pub mod page;
 pub mod peer_names;
 mod plain;
 pub mod policy;
+mod reconnecting;
 pub mod redirect;
 mod request;
 pub mod roster;

@@ -15,25 +15,23 @@ use std::{
 use crate::{
     connection::{
         buffers::BufferPool,
-        deadline::DeadlineName,
         opening::OpeningError,
         outbound::KeySource,
-        websocket::{CloseReport, ClosedBy, Framed},
-        write_queue::SharedBytes,
+        websocket::{CloseReport, ClosedBy},
     },
     limits::Limits,
     net::{
         addresses::Addresses,
         connection_setup::ConnectionSetup,
         date_clock::DateClock,
-        link::{Lent, Link, Open, Pending, Stage},
+        link::{Lent, Link, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
         masking_keys::MaskingKeys,
         peer::Peer,
         port::Port,
         seats::Seats,
-        service::{EndedBy, ExchangeEnd},
+        service::ExchangeEnd,
         settings::Settings,
         slots::Slots,
         timer_wheel::TimerKey,
@@ -46,7 +44,7 @@ use crate::{
 /// Bytes before the read buffer's own: an incomplete frame is placed there, in front of what comes next.
 pub(crate) const HEADROOM: usize = 256;
 /// The most one read takes, in bytes.
-const READ_BYTES: usize = 256 << 10;
+pub(super) const READ_BYTES: usize = 256 << 10;
 
 /// What all service threads of a host count together.
 #[derive(Clone, Debug, Default)]
@@ -125,14 +123,6 @@ pub(crate) struct EndedExchange<E> {
     pub(crate) id: ConnectionId,
     pub(crate) peer: Peer,
     pub(crate) end: ExchangeEnd,
-}
-
-fn ended_by(by: ClosedBy) -> EndedBy {
-    match by {
-        ClosedBy::Peer => EndedBy::Peer,
-        ClosedBy::Protocol => EndedBy::Handler,
-        _ => EndedBy::Host,
-    }
 }
 
 /// What became of shared bytes.
@@ -291,57 +281,6 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
-    /// a message that the session has begun to send.
-    pub(crate) fn deliver(
-        &mut self,
-        id: ConnectionId,
-        frames: &SharedBytes,
-        range: Range<usize>,
-    ) -> Delivery {
-        let Some(link) = self.slots.get_mut(id) else {
-            return Delivery::Gone;
-        };
-        let Stage::Open(open) = &mut link.stage else {
-            return Delivery::Gone;
-        };
-        let when = open.websocket.sending().takes_framed();
-        match when {
-            Framed::Now | Framed::AfterMessage => {}
-            Framed::Extended => return Delivery::Extended,
-            Framed::Closed => return Delivery::Gone,
-        }
-        let budget = self.buffers.budget();
-        let waited = !link.queue.is_empty();
-        let must_wait = waited || when == Framed::AfterMessage;
-        if link.queue.len() + open.held_back.len() >= self.settings.high_mark
-            || must_wait && !budget.has_room(range.len() as u64)
-        {
-            return Delivery::Slow;
-        }
-        if when == Framed::AfterMessage {
-            let before = open.held_back.len();
-            open.held_back
-                .push_shared(SharedBytes::clone(frames), range);
-            // There was room a moment ago.
-            let _ = budget.take((open.held_back.len() - before) as u64);
-            return Delivery::Done;
-        }
-        let written = link.write_shared(frames, range, budget);
-        match written {
-            Ok(()) if link.queue.is_empty() => {}
-            Ok(()) => self.watch_stall(id, waited),
-            Err(error) => self.lose(id, &error),
-        }
-        Delivery::Done
-    }
-
-    /// Ends the transport of a connection, whatever its state.
-    pub fn hang_up(&mut self, id: ConnectionId, by: ClosedBy, reason: &str) {
-        self.abandon(id, by, reason);
-        self.remove(id);
-    }
-
     /// Takes other limits, for what begins from now on. The bound on all memory is the one of the start.
     pub fn limit(&mut self, limits: &Limits) {
         self.settings = Settings::from(limits);
@@ -372,76 +311,6 @@ impl<T, E> Io<T, E> {
     /// The descriptor of the socket under a connection, whatever is spoken over it.
     pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
         self.slots.get_mut(id)?.transport.descriptor()
-    }
-
-    /// Sends what extensions have held back in this turn.
-    pub(crate) fn flush_holding(&mut self) {
-        for id in std::mem::take(&mut self.holding) {
-            self.with(id, |_, port| port.flush_extensions());
-        }
-    }
-
-    /// Sends what was gathered for a connection.
-    pub(crate) fn flush(&mut self, id: ConnectionId) {
-        if self.out.is_empty() {
-            return;
-        }
-        if let Some(link) = self.slots.get_mut(id) {
-            let waited = !link.queue.is_empty();
-            let written = link.write(&self.out, self.buffers.budget());
-            match written {
-                Ok(()) if link.queue.is_empty() => {}
-                Ok(()) => self.watch_stall(id, waited),
-                Err(error) => self.lose(id, &error),
-            }
-        }
-        self.out.clear();
-        // What a burst needed is not kept for ever.
-        if self.out.capacity() > 4 * READ_BYTES {
-            self.out.shrink_to(READ_BYTES);
-        }
-    }
-
-    /// Output waits: it must move before the deadline.
-    fn watch_stall(&mut self, id: ConnectionId, waited: bool) {
-        if waited {
-            return;
-        }
-        if let Some(link) = self.slots.get_mut(id) {
-            let after = self.settings.limits.stalled_write_ms;
-            link.deadlines
-                .set(DeadlineName::StalledWrite, self.now, after);
-        }
-        self.touch(id);
-    }
-
-    /// The socket failed, or what it did not take is more than all connections may keep.
-    pub(crate) fn lose(&mut self, id: ConnectionId, error: &io::Error) {
-        let by = match error.kind() {
-            io::ErrorKind::OutOfMemory => ClosedBy::Host,
-            _ => ClosedBy::Peer,
-        };
-        self.abandon(id, by, &error.to_string());
-    }
-
-    /// The transport is gone or given up.
-    pub(crate) fn abandon(&mut self, id: ConnectionId, by: ClosedBy, reason: &str) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        match &mut link.stage {
-            Stage::Open(open) => open.websocket.sending().abandon(by, reason),
-            Stage::Http(http) => {
-                if let Some(running) = &mut http.running {
-                    let why = reason.to_owned().into();
-                    running.cut_off.get_or_insert_with(|| (ended_by(by), why));
-                }
-            }
-            Stage::Dialling(dialling) => dialling.give_up(by, reason),
-            Stage::Lingering => {}
-        }
-        link.wants.hang_up = true;
-        self.touch(id);
     }
 
     /// Has a connection settled at the end of the turn.
@@ -485,91 +354,6 @@ impl<T, E> Io<T, E> {
             link.carry = carry;
         }
         has_room
-    }
-
-    /// Takes a connection out and closes its socket; its session is told later.
-    pub(crate) fn remove(&mut self, id: ConnectionId) {
-        if let Some(link) = self.take_out(id)
-            && let Some(socket) = link.transport.descriptor()
-        {
-            self.watcher.forget(socket);
-        }
-    }
-
-    /// Takes a connection out, with its socket, which is still watched.
-    pub(crate) fn take_out(&mut self, id: ConnectionId) -> Option<Link<T, E>> {
-        drop(self.take_carry(id));
-        self.cut_off(id);
-        let mut link = self.slots.remove(id)?;
-        if let Some((key, _)) = link.timer.take() {
-            self.timers.cancel(key);
-        }
-        self.buffers.budget().give(link.queue.len() as u64);
-        if link.is_watched {
-            self.gone.push((id, link.peer));
-        }
-        match std::mem::replace(&mut link.stage, Stage::Lingering) {
-            Stage::Open(open) => self.end_session(id, link.client(), *open),
-            Stage::Dialling(dialling) => {
-                let (session, how) = dialling.end(&mut self.timers, &mut self.watcher);
-                self.ended.push(Ended {
-                    session,
-                    id,
-                    peer: link.peer,
-                    how,
-                });
-            }
-            Stage::Http(_) | Stage::Lingering => {}
-        }
-        // One that we have opened was not counted for its address.
-        match link.is_dialled {
-            true => drop(
-                self.shared
-                    .connections
-                    .fetch_sub(1, std::sync::atomic::Ordering::Relaxed),
-            ),
-            false => self.leave(link.peer),
-        }
-        self.shared.seats.leave(&mut link.seat);
-        Some(link)
-    }
-
-    /// The exchange of a connection that is going is over.
-    fn cut_off(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        if let Stage::Http(http) = &mut link.stage
-            && let Some(running) = &mut http.running
-        {
-            let lost = || (EndedBy::Peer, "the connection was lost".into());
-            let (by, why) = running.cut_off.take().unwrap_or_else(lost);
-            self.end_exchange(id, by, why);
-        }
-    }
-
-    /// The session is over, though its transport may still be closing.
-    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: Peer, open: Open<T>) {
-        let Open {
-            mut websocket,
-            session,
-            mut timers,
-            held_back,
-        } = open;
-        timers.cancel_all(&mut self.timers);
-        self.buffers.budget().give(held_back.len() as u64);
-        websocket.release(&mut self.buffers);
-        websocket
-            .sending()
-            .abandon(ClosedBy::Peer, "the connection was lost");
-        if let Some(report) = websocket.sending().take_report() {
-            self.ended.push(Ended {
-                session,
-                id,
-                peer,
-                how: HowEnded::Closed(report),
-            });
-        }
     }
 
     /// Has a connection served in the next turn, without an event.

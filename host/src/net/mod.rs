@@ -4,6 +4,7 @@
 //! A service thread is an [`EventLoop`](event_loop::EventLoop) over an [`Io`](io::Io) of its own: its poll, its
 //! listeners, its connections. Nothing is shared between the threads on the path of a message.
 
+mod accepting;
 pub mod addresses;
 mod admitting;
 pub mod adopting;
@@ -21,11 +22,13 @@ pub mod inherited;
 pub mod interface;
 pub mod io;
 pub mod job_threads;
+mod leaving;
 mod link;
 pub mod listener;
 pub mod listening;
 pub mod mailbox;
 mod masking_keys;
+mod output;
 pub mod peer;
 pub mod port;
 mod race;

@@ -2,38 +2,28 @@
 //! another, while the service threads serve.
 
 use std::{
-    error::Error,
     fs,
     io::ErrorKind,
     path::Path,
-    sync::{Arc, atomic::Ordering, mpsc::Receiver},
+    sync::{Arc, mpsc::Receiver},
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
 };
 
 use hotsocket_abi::StaticPlugin;
-use serde_json::{Value, json};
 
 use crate::{
-    config::{Config, ConfigError, ListenerConfig, diff},
-    context::{
-        handler::Label,
-        hub::{Command, Hub},
-    },
+    config::{Config, ConfigError, ListenerConfig},
+    context::hub::Hub,
     control::{ControlRequest, ControlServer, Reply},
     logging::LogControl,
-    net::{
-        io::Shared,
-        tls::{PreparedTls, TlsFault, TlsKeeper},
-    },
-    plugin::{instance::FinishedInstance, refusal::Refusal, status::PluginRow},
+    net::{io::Shared, tls::TlsKeeper},
+    plugin::{instance::FinishedInstance, refusal::Refusal},
     server::{
-        builder::derive_max_connections,
         deployment::Deployment,
         handle::{HostHandle, tell_drain},
-        listeners::{Listeners, PreparedListeners},
+        listeners::Listeners,
         plugins::Plugins,
-        publish::publish,
     },
 };
 
@@ -101,7 +91,7 @@ pub(crate) struct Conductor {
 
 /// Certificates, and when they are looked at next.
 pub(crate) struct KeptTls {
-    keeper: TlsKeeper,
+    pub(super) keeper: TlsKeeper,
     next_look: Instant,
 }
 
@@ -114,7 +104,7 @@ impl KeptTls {
         }
     }
 
-    fn look(&mut self, now: Instant) {
+    pub(super) fn look(&mut self, now: Instant) {
         self.keeper.look(SystemTime::now());
         self.next_look = now + LOOK_AT_CERTIFICATES;
     }
@@ -317,205 +307,9 @@ impl Conductor {
         self.deployment.drain_due(now);
     }
 
-    /// Takes the config as it is now, whole or not at all.
-    fn reload_config(&mut self) {
-        let Some(read) = &mut self.reload else {
-            return;
-        };
-        let mut config = match read() {
-            Ok(config) => config,
-            Err(error) => {
-                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
-            }
-        };
-        derive_max_connections(&mut config.limits);
-        let changes = match diff(self.deployment.config(), &config) {
-            Ok(changes) => changes,
-            Err(error) => return tracing::error!(target: "hotsocket::config", "{error}"),
-        };
-        let prepared = match self.prepare_tls(&config) {
-            Ok(prepared) => prepared,
-            Err(fault) => {
-                return tracing::error!(target: "hotsocket::config", "the config is not applied: {fault}");
-            }
-        };
-        let listeners = match self.listeners.prepare(&config.listen) {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let cause = error.source().map(|cause| format!(" ({cause})"));
-                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}{}",
-                    cause.unwrap_or_default());
-            }
-        };
-        let scopes = self.listeners.scopes(&listeners);
-        let prepare = |own: &LogControl| own.prepare(&config.log, &config.limits);
-        let log = match self.log.as_ref().map(prepare).transpose() {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                return tracing::error!(target: "hotsocket::config", "the config is not applied: {error}");
-            }
-        };
-        if let Err(refusal) = self.deployment.reconfigure(config, scopes) {
-            return tracing::error!(target: "hotsocket::config", "the config is not applied: {refusal}");
-        }
-        if let Some(tls) = &mut self.tls {
-            match prepared {
-                Some(new) => tls.keeper.install(new),
-                None => tls.look(Instant::now()),
-            }
-        }
-        self.listen(listeners);
-        if let (Some(own), Some(prepared)) = (&self.log, log) {
-            own.install(prepared);
-        }
-        let limits = self.deployment.config().limits.clone();
-        self.handle
-            .set_usual_drain(Duration::from_millis(limits.drain_host_ms));
-        self.plugins.reconfigure(&limits, &mut self.deployment);
-        tracing::info!(target: "hotsocket::config", ?changes, "the config is applied");
-    }
-
-    /// Has the service threads listen elsewhere.
-    fn listen(&mut self, prepared: PreparedListeners) {
-        if !prepared.is_change() {
-            return;
-        }
-        let (news, gone) = (prepared.news(), prepared.gone_addresses());
-        let change = self.listeners.install(prepared);
-        self.hub.tell_all(&Command::Listen(Arc::new(change)));
-        self.handle.set_listening(self.listeners.addresses());
-        self.tell_new(&news);
-        for address in gone {
-            tracing::info!(target: "hotsocket", "no longer listening on {address}");
-        }
-    }
-
     /// Serves a plugin that is linked into the program.
     pub(crate) fn link(&mut self, plugin: &StaticPlugin) -> Result<(), Refusal> {
         self.plugins.link(plugin, &mut self.deployment)
-    }
-
-    /// Tells where the host listens, unless it was asked to end meanwhile.
-    pub(crate) fn tell_listening(&self) {
-        if self.ending.is_none() {
-            self.tell_new(&self.listeners.all());
-        }
-    }
-
-    /// Tells where the host listens from now on.
-    fn tell_new(&self, news: &[ListenerConfig]) {
-        for listener in news {
-            match self.announce {
-                Some(announce) => announce(
-                    listener,
-                    self.tls.is_some(),
-                    self.deployment.config().has_page(),
-                ),
-                None => tracing::info!(target: "hotsocket", "listening on {}", listener.address),
-            }
-        }
-        if self.announce.is_some() && self.deployment.config().listen.is_empty() {
-            tracing::warn!(target: "hotsocket",
-                "nothing is listened on, since `listen` is empty: nobody can connect");
-        }
-    }
-
-    /// Reads the files that other settings of TLS name; none when they are the same.
-    fn prepare_tls(&self, config: &Config) -> Result<Option<PreparedTls>, TlsFault> {
-        match (&self.tls, &config.tls) {
-            (Some(tls), Some(settings)) if self.deployment.config().tls != config.tls => {
-                tls.keeper.prepare(settings).map(Some)
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn answer(&mut self, request: ControlRequest, reply: Reply) {
-        match request {
-            ControlRequest::PluginList {} => match serde_json::to_value(self.plugin_rows()) {
-                Ok(rows) => reply.tell("plugins", rows),
-                Err(error) => reply.refuse(error.to_string(), "report this as a fault of the host"),
-            },
-            ControlRequest::PluginReload { name, force } => {
-                match self.plugins.reload(&name, force, &mut self.deployment) {
-                    Ok(generation) => {
-                        let Label {
-                            plugin,
-                            version,
-                            generation,
-                        } = generation.label();
-                        let serving =
-                            json!({"name": plugin, "version": version, "generation": generation});
-                        reply.tell("serving", serving);
-                    }
-                    Err(refusal) => reply.refuse(
-                        format!(
-                            "{}: {}: {}",
-                            refusal.file.display(),
-                            refusal.stage.name(),
-                            refusal.cause
-                        ),
-                        refusal.mend,
-                    ),
-                }
-            }
-            ControlRequest::Publish(publication) => {
-                match publish(&self.hub, &self.deployment, &publication) {
-                    Ok(sessions) => reply.tell("published", json!({"sessions": sessions})),
-                    Err(refused) => reply.refuse(refused.to_string(), refused.mend()),
-                }
-            }
-            ControlRequest::Connections {} => reply.tell("connections", self.connections()),
-            ControlRequest::LogLevels {} => match &self.log {
-                Some(log) => reply.tell("log", log.levels()),
-                None => refuse_log(reply),
-            },
-            ControlRequest::LogLevel {
-                level,
-                target,
-                plugin,
-            } => match self
-                .log
-                .as_ref()
-                .map(|log| log.set_words(&level, target, plugin))
-            {
-                Some(Ok(())) => reply.done(),
-                Some(Err(error)) => reply.refuse(error.to_string(), ""),
-                None => refuse_log(reply),
-            },
-        }
-    }
-
-    /// One row per generation, and per file that serves nothing, with what the plugins count.
-    fn plugin_rows(&self) -> Vec<PluginRow> {
-        let services = &self.deployment.services;
-        let rows = self.plugins.list().into_iter();
-        let counted = rows.map(|row| {
-            let counters = row.name.as_ref().map(|name| services.counters(name));
-            PluginRow {
-                counters: counters.unwrap_or_default(),
-                ..row
-            }
-        });
-        counted.collect()
-    }
-
-    /// How many connections there are and may be, in all and by vhost. A vhost that is gone is told while it has some.
-    fn connections(&self) -> Value {
-        let config = self.deployment.config();
-        let most = |most: u64| (most > 0).then_some(most);
-        let taken = self.shared.seats.taken().into_iter();
-        let vhosts = taken.filter_map(|(name, open)| {
-            let vhost = config.vhost(&name);
-            let is_told = vhost.is_some() || open > 0;
-            let most = vhost.and_then(|vhost| most(vhost.max_connections));
-            is_told.then(|| json!({"vhost": &*name, "open": open, "most": most}))
-        });
-        json!({
-            "open": self.shared.connections.load(Ordering::Relaxed),
-            "most": most(config.limits.max_connections),
-            "vhosts": vhosts.collect::<Vec<_>>(),
-        })
     }
 
     /// The host is gone: instances that nobody else uses are freed. `are_threads_over` when no service thread is left, nor
@@ -534,11 +328,6 @@ impl Conductor {
             }
         }
     }
-}
-
-fn refuse_log(reply: Reply) {
-    let error = "the log is that of the program that the host is part of";
-    reply.refuse(error.to_owned(), "set its levels there");
 }
 
 /// A host that serves nothing is most often one that was started in another directory than meant.

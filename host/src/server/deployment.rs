@@ -3,37 +3,29 @@
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-use hotsocket_abi::START_LINKED;
 
 use crate::{
     config::{Config, DEFAULT_VHOST, VhostConfig},
     connection::proxy_choice::ProxyChoice,
     context::{
         hub::{Command, Hub},
-        origin::AllowedOrigins,
-        peer_names::{Bounds, PeerNames},
+        peer_names::PeerNames,
         policy::PolicyRoute,
         roster::SetId,
-        routes::{CertificateRule, ExtensionRoute, Route, Routes},
-        vhosts::Vhosts,
+        routes::{ExtensionRoute, Route},
     },
-    net::{
-        reverse_name::reverse_name,
-        seats::{SeatBound, Seats},
-    },
+    net::seats::Seats,
     plugin::{
         generation::Generation,
         host_calls::Services,
         instance::{self, Finished},
-        manifest::Provided,
-        refusal::{Refusal, Stage},
-        registry::Installer,
+        refusal::Refusal,
         tables::Opened,
     },
+    server::routing::{peer_names, proxies},
     server::{
         listeners::Scope,
         open_site::{OpenSite, SiteError},
@@ -45,25 +37,25 @@ use crate::{
 pub(crate) struct Deployment {
     pub(super) services: Arc<Services>,
     pub(super) finished: Finished,
-    hub: Arc<Hub>,
-    config: Config,
+    pub(super) hub: Arc<Hub>,
+    pub(super) config: Config,
     /// By name of the vhost; there is one for each in the config.
-    sites: BTreeMap<String, OpenSite>,
+    pub(super) sites: BTreeMap<String, OpenSite>,
     /// Which listeners lead to which vhosts.
-    scopes: Vec<Scope>,
+    pub(super) scopes: Vec<Scope>,
     /// A protocol of a vhost keeps its set for ever, so that its sessions of all generations are found together.
     pub(super) sets: HashMap<Place, SetId>,
-    protocols: BTreeMap<Place, Served<Route>>,
-    extensions: BTreeMap<Place, Served<ExtensionRoute>>,
+    pub(super) protocols: BTreeMap<Place, Served<Route>>,
+    pub(super) extensions: BTreeMap<Place, Served<ExtensionRoute>>,
     pub(super) policies: Policies,
-    seats: Arc<Seats>,
-    peer_names: Option<Arc<PeerNames>>,
-    proxies: Arc<ProxyChoice>,
+    pub(super) seats: Arc<Seats>,
+    pub(super) peer_names: Option<Arc<PeerNames>>,
+    pub(super) proxies: Arc<ProxyChoice>,
     pub(super) last_instance: u64,
     /// The first look at the plugin directory is over.
-    is_serving: bool,
+    pub(super) is_serving: bool,
     /// Instances whose sessions are closed at some time.
-    drains: Vec<(Instant, Vec<u64>)>,
+    pub(super) drains: Vec<(Instant, Vec<u64>)>,
 }
 
 /// A vhost, and a protocol, extension or policy there.
@@ -81,18 +73,18 @@ pub(super) struct Served<R> {
 
 /// Instances that are not visible yet.
 pub(crate) struct Prepared {
-    plugin: String,
-    protocols: Vec<(Place, Served<Route>)>,
-    extensions: Vec<(Place, Served<ExtensionRoute>)>,
-    policies: PreparedPolicies,
+    pub(super) plugin: String,
+    pub(super) protocols: Vec<(Place, Served<Route>)>,
+    pub(super) extensions: Vec<(Place, Served<ExtensionRoute>)>,
+    pub(super) policies: PreparedPolicies,
 }
 
 /// Instances that serve no longer.
 #[derive(Default)]
-struct Superseded {
-    protocols: Vec<Served<Route>>,
-    extensions: Vec<Served<ExtensionRoute>>,
-    policies: Vec<Served<PolicyRoute>>,
+pub(super) struct Superseded {
+    pub(super) protocols: Vec<Served<Route>>,
+    pub(super) extensions: Vec<Served<ExtensionRoute>>,
+    pub(super) policies: Vec<Served<PolicyRoute>>,
 }
 
 impl Deployment {
@@ -124,85 +116,6 @@ impl Deployment {
             is_serving: false,
             drains: Vec::new(),
         }
-    }
-
-    /// What the service threads are to go by.
-    pub(crate) fn vhosts(&self) -> Arc<Vhosts> {
-        let others = self.config.vhosts.iter();
-        let others = others.map(|vhost| (vhost.hosts.clone(), self.routes(vhost)));
-        let default = self.routes(&self.config.default);
-        let vhosts = Vhosts::new(default, others.collect());
-        let vhosts = vhosts.trusting(self.config.trusted_proxies.clone());
-        let vhosts = vhosts.naming(self.peer_names.clone());
-        let vhosts = vhosts.asking(Arc::clone(&self.proxies));
-        let scopes = self.scopes.iter();
-        Arc::new(scopes.fold(vhosts, |vhosts, (listener, names)| {
-            vhosts.scoped(*listener, names)
-        }))
-    }
-
-    fn routes(&self, vhost: &VhostConfig) -> Arc<Routes> {
-        let protocols = self
-            .protocols
-            .iter()
-            .filter(|((place, _), _)| *place == vhost.name);
-        let site = self
-            .sites
-            .get(&vhost.name)
-            .map(|open| Arc::clone(&open.site));
-        Arc::new(Routes {
-            vhost: vhost.name.as_str().into(),
-            protocols: protocols
-                .map(|((_, name), served)| (name.as_str().into(), served.route.clone()))
-                .collect(),
-            site: site.unwrap_or_default(),
-            certificates: self.certificate_rule(&vhost.name),
-            has_warned: AtomicBool::new(false),
-            seats: SeatBound {
-                vhost: self.seats.number(&vhost.name),
-                most: vhost.max_connections,
-            },
-            extensions: self.offered(vhost),
-            policies: self.policies.asked(vhost),
-            default_protocol: vhost.default_protocol.as_deref().map(Into::into),
-            allowed_origins: AllowedOrigins {
-                origins: vhost.allowed_origins.clone(),
-            },
-        })
-    }
-
-    /// What a vhost asks of the certificates of clients.
-    fn certificate_rule(&self, vhost: &str) -> CertificateRule {
-        let tls = self.config.tls.as_ref();
-        match tls.and_then(|tls| tls.clients_of(vhost)) {
-            None => CertificateRule::NotAsked,
-            Some(clients) if clients.is_required => CertificateRule::Required,
-            Some(_) => CertificateRule::Optional,
-        }
-    }
-
-    /// The extensions in the order of the config, and behind them those that it does not name.
-    fn offered(&self, vhost: &VhostConfig) -> Vec<ExtensionRoute> {
-        let named = &vhost.extensions;
-        let own = || {
-            let all = self.extensions.iter();
-            all.filter(|((place, _), _)| *place == vhost.name)
-        };
-        let first = named
-            .iter()
-            .filter(|(_, extension)| extension.offer)
-            .filter_map(|(name, _)| own().find(|((_, other), _)| other == name));
-        let rest = own().filter(|((_, name), _)| named.iter().all(|(other, _)| other != name));
-        first
-            .chain(rest)
-            .map(|(_, served)| served.route.clone())
-            .collect()
-    }
-
-    /// What is not there by now is missed.
-    pub(crate) fn begin(&mut self) {
-        self.is_serving = true;
-        self.policies.tell_missing(self.config.vhosts());
     }
 
     /// How long a plugin is waited for.
@@ -287,7 +200,7 @@ impl Deployment {
 
     /// Instances for whatever is new, or has other options than in `running`; nothing is visible yet. The default vhost
     /// has all that there is.
-    fn made_anew(&mut self, running: &Config) -> Result<Made, Refusal> {
+    pub(super) fn made_anew(&mut self, running: &Config) -> Result<Made, Refusal> {
         let default = |(vhost, _): &Place| vhost == DEFAULT_VHOST;
         let all: Vec<_> = self.protocols.clone().into_iter().collect();
         let all_extensions: Vec<_> = self.extensions.clone().into_iter().collect();
@@ -331,7 +244,7 @@ impl Deployment {
     }
 
     /// Takes out what no vhost of the config serves.
-    fn take_unwanted(&mut self) -> Superseded {
+    pub(super) fn take_unwanted(&mut self) -> Superseded {
         let config = &self.config;
         let protocols = self.protocols.extract_if(.., |(vhost, name), _| {
             !config.vhost(vhost).is_some_and(|vhost| vhost.serves(name))
@@ -369,19 +282,8 @@ impl Deployment {
         }
     }
 
-    /// Has all service threads go by what is served now.
-    fn publish(&mut self) {
-        if self.is_serving {
-            self.policies.tell_missing(self.config.vhosts());
-        }
-        self.hub.tell_all(&Command::Install(self.vhosts()));
-        for served in self.protocols.values() {
-            served.route.handler.serves(&served.route);
-        }
-    }
-
     /// These instances get no new sessions any more.
-    fn retire(&mut self, before: Superseded) {
+    pub(super) fn retire(&mut self, before: Superseded) {
         let protocols = before.protocols.iter().map(|served| served.route.instance);
         let extensions = before.extensions.iter().map(|served| served.route.instance);
         // Not those of policies: a connection is not closed since it was let in by an older one.
@@ -405,7 +307,7 @@ impl Deployment {
     }
 
     /// Takes out what some generations serve.
-    fn take_of(&mut self, is_meant: impl Fn(&Arc<Generation>) -> bool) -> Superseded {
+    pub(super) fn take_of(&mut self, is_meant: impl Fn(&Arc<Generation>) -> bool) -> Superseded {
         let policies = self.policies.take_of(&is_meant);
         let protocols = self
             .protocols
@@ -442,102 +344,6 @@ impl<R> Served<R> {
             index,
         }
     }
-}
-
-impl Installer for Deployment {
-    type Prepared = Prepared;
-
-    fn prepare(
-        &mut self,
-        generation: &Arc<Generation>,
-        opened: &Opened,
-    ) -> Result<Prepared, Refusal> {
-        let flags = if opened.linked { START_LINKED } else { 0 };
-        let started = instance::start(
-            &opened.plugin,
-            generation,
-            &self.services,
-            flags,
-            self.patience(),
-        );
-        started.map_err(|fault| {
-            let mend =
-                "the plugin refuses to start: ask its author, or put the version before back";
-            Refusal::new(&generation.file, Stage::Start, fault.text, mend)
-        })?;
-        let vhosts: Vec<_> = self.config.vhosts().cloned().collect();
-        let (mut protocols, mut extensions) = (Vec::new(), Vec::new());
-        for vhost in &vhosts {
-            for (at, protocol) in opened.manifest.protocols.iter().enumerate() {
-                if vhost.serves(&protocol.name) {
-                    let place = (vhost.name.clone(), protocol.name.clone());
-                    protocols.push((place, self.protocol(vhost, generation, opened, at)?));
-                }
-            }
-            for (at, extension) in opened.manifest.extensions.iter().enumerate() {
-                let place = (vhost.name.clone(), extension.name.clone());
-                extensions.push((place, self.extension(vhost, generation, opened, at)?));
-            }
-        }
-        let policies = self.prepare_policies(&vhosts, generation, opened)?;
-        Ok(Prepared {
-            plugin: generation.plugin.clone(),
-            protocols,
-            extensions,
-            policies,
-        })
-    }
-
-    fn install(&mut self, prepared: Prepared) {
-        let before = self.take_of(|generation| generation.plugin == prepared.plugin);
-        self.protocols.extend(prepared.protocols);
-        self.extensions.extend(prepared.extensions);
-        self.policies.install(prepared.policies);
-        self.publish();
-        self.retire(before);
-    }
-
-    fn withdraw(&mut self, generation: &Arc<Generation>) {
-        let before = self.take_of(|serving| Arc::ptr_eq(serving, generation));
-        self.publish();
-        self.retire(before);
-    }
-
-    fn is_used(&self, what: Provided<'_>) -> bool {
-        match what {
-            Provided::Protocol(name) => {
-                let place = (DEFAULT_VHOST.to_owned(), name.to_owned());
-                self.protocols.contains_key(&place)
-            }
-            Provided::Policy(name) => self.config.vhosts().any(|vhost| vhost.asks(name)),
-        }
-    }
-}
-
-/// The proxies for connections that the host opens.
-fn proxies(config: &Config) -> Arc<ProxyChoice> {
-    let variable = |name: &str| std::env::var(name).ok();
-    Arc::new(config.client.proxies(variable))
-}
-
-/// The names of peers, if the config has them looked up. Those of `before` are kept if their bounds are to be the same.
-fn peer_names(
-    config: &Config,
-    hub: &Arc<Hub>,
-    before: Option<Arc<PeerNames>>,
-) -> Option<Arc<PeerNames>> {
-    if !config.reverse_names {
-        return None;
-    }
-    let bounds = Bounds::from(&config.limits);
-    let same = before.filter(|names| names.bounds() == bounds);
-    Some(same.unwrap_or_else(|| {
-        let hub = Arc::clone(hub);
-        PeerNames::new(bounds, reverse_name, move |id, address, name| {
-            // Those that wait are bounded, so this needs no bound of its own.
-            hub.tell(id, Command::PeerName(id, address, name));
-        })
-    }))
 }
 
 /// Opens what the vhosts of a config name. The access logs of `before` go on where they are to be the same.

@@ -1,16 +1,19 @@
 //! Assembles the floors: [`Host`] for programs, and the thread that decides while it runs.
 //!
 //! `builder.rs` makes a host, `host.rs`, `worker.rs` and `handle.rs` are what a program has of it. `conductor.rs` does what
-//! is to be done beside serving: with `plugins.rs` (`linked_plugins.rs` in a host without files), `deployment.rs`,
-//! `instances.rs` and `listeners.rs` it changes what is served, `publish.rs` speaks to sessions from outside, and
+//! is to be done beside serving, `reloading.rs` a changed config, `answering.rs` what comes over the control socket: with
+//! `plugins.rs` (`linked_plugins.rs` in a host without files), `deployment.rs`, `installing.rs`, `routing.rs`, `instances.rs`
+//! and `listeners.rs` it changes what is served, `publish.rs` speaks to sessions from outside, and
 //! `threads.rs` are those that serve. `privileges.rs` gives up what only root may do, and `start_error.rs` says why a host
 //! does not start.
 
+mod answering;
 mod builder;
 mod conductor;
 mod deployment;
 mod handle;
 mod host;
+mod installing;
 mod instances;
 mod listeners;
 mod open_site;
@@ -23,6 +26,8 @@ mod plugins;
 mod policies;
 pub(crate) mod privileges;
 mod publish;
+mod reloading;
+mod routing;
 mod start_error;
 mod threads;
 mod worker;

@@ -1,0 +1,97 @@
+//! Output on its way to a socket: what was gathered, and what many connections share.
+
+use std::ops::Range;
+
+use crate::{
+    connection::{deadline::DeadlineName, websocket::Framed, write_queue::SharedBytes},
+    net::io::{Delivery, Io, READ_BYTES},
+    net::{link::Stage, token::ConnectionId},
+};
+
+impl<T, E> Io<T, E> {
+    /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
+    /// a message that the session has begun to send.
+    pub(crate) fn deliver(
+        &mut self,
+        id: ConnectionId,
+        frames: &SharedBytes,
+        range: Range<usize>,
+    ) -> Delivery {
+        let Some(link) = self.slots.get_mut(id) else {
+            return Delivery::Gone;
+        };
+        let Stage::Open(open) = &mut link.stage else {
+            return Delivery::Gone;
+        };
+        let when = open.websocket.sending().takes_framed();
+        match when {
+            Framed::Now | Framed::AfterMessage => {}
+            Framed::Extended => return Delivery::Extended,
+            Framed::Closed => return Delivery::Gone,
+        }
+        let budget = self.buffers.budget();
+        let waited = !link.queue.is_empty();
+        let must_wait = waited || when == Framed::AfterMessage;
+        if link.queue.len() + open.held_back.len() >= self.settings.high_mark
+            || must_wait && !budget.has_room(range.len() as u64)
+        {
+            return Delivery::Slow;
+        }
+        if when == Framed::AfterMessage {
+            let before = open.held_back.len();
+            open.held_back
+                .push_shared(SharedBytes::clone(frames), range);
+            // There was room a moment ago.
+            let _ = budget.take((open.held_back.len() - before) as u64);
+            return Delivery::Done;
+        }
+        let written = link.write_shared(frames, range, budget);
+        match written {
+            Ok(()) if link.queue.is_empty() => {}
+            Ok(()) => self.watch_stall(id, waited),
+            Err(error) => self.lose(id, &error),
+        }
+        Delivery::Done
+    }
+
+    /// Sends what extensions have held back in this turn.
+    pub(crate) fn flush_holding(&mut self) {
+        for id in std::mem::take(&mut self.holding) {
+            self.with(id, |_, port| port.flush_extensions());
+        }
+    }
+
+    /// Sends what was gathered for a connection.
+    pub(crate) fn flush(&mut self, id: ConnectionId) {
+        if self.out.is_empty() {
+            return;
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let waited = !link.queue.is_empty();
+            let written = link.write(&self.out, self.buffers.budget());
+            match written {
+                Ok(()) if link.queue.is_empty() => {}
+                Ok(()) => self.watch_stall(id, waited),
+                Err(error) => self.lose(id, &error),
+            }
+        }
+        self.out.clear();
+        // What a burst needed is not kept for ever.
+        if self.out.capacity() > 4 * READ_BYTES {
+            self.out.shrink_to(READ_BYTES);
+        }
+    }
+
+    /// Output waits: it must move before the deadline.
+    pub(super) fn watch_stall(&mut self, id: ConnectionId, waited: bool) {
+        if waited {
+            return;
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let after = self.settings.limits.stalled_write_ms;
+            link.deadlines
+                .set(DeadlineName::StalledWrite, self.now, after);
+        }
+        self.touch(id);
+    }
+}
