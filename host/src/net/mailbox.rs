@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::net::waker::Waker;
 
-/// What a command weighs against [`crate::limits::Limits::commands_bytes`].
+/// What a command weighs against `limits.commands_bytes`.
 pub trait Weight {
     /// Bytes of payload that the command keeps alive.
     fn bytes(&self) -> u64;
