@@ -644,7 +644,7 @@ pub enum ConnectStage {
     Resolve,
     /// The transport was connected.
     Connect,
-    /// The proxy was asked for a tunnel.
+    /// The proxy was looked up, connected to or asked for a tunnel.
     Proxy,
     /// TLS was agreed on.
     Tls,

@@ -99,7 +99,7 @@ pub enum Stage {
     Resolve,
     /// The transport was connected.
     Connect,
-    /// The proxy was asked for a tunnel.
+    /// The proxy was looked up, connected to or asked for a tunnel.
     Proxy,
     /// TLS was agreed on.
     Tls,
@@ -185,8 +185,8 @@ impl Opening {
     #[must_use]
     pub fn stage(&self) -> Stage {
         match &self.state {
-            State::Connecting => Stage::Connect,
-            State::Tunnel => Stage::Proxy,
+            State::Connecting if self.request.proxy.is_none() => Stage::Connect,
+            State::Connecting | State::Tunnel => Stage::Proxy,
             State::Securing => Stage::Tls,
             State::Handshake | State::Over => Stage::Handshake,
             State::Refused(refused) => refused.error.stage,

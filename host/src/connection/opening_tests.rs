@@ -131,7 +131,7 @@ fn a_plain_url_leads_to_the_handshake_at_once_and_the_frames_behind_it_are_left(
 fn a_tunnel_comes_before_tls_and_tls_before_the_handshake() {
     let mut out = Vec::new();
     let mut opening = opening("wss://example.org/a", Some("u:p@proxy:3128"));
-    assert_eq!(opening.stage(), Stage::Connect);
+    assert_eq!(opening.stage(), Stage::Proxy);
     assert!(matches!(opening.connected(&mut out), Step::Read));
     let connect = sent(&mut out);
     assert!(connect.starts_with("CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n"));

@@ -55,7 +55,10 @@ pub(super) enum Place {
 impl<T> Dialling<T> {
     pub(super) fn stage(&self) -> OpeningStage {
         match self.place {
-            Place::Start(_) | Place::Resolving => OpeningStage::Resolve,
+            Place::Start(_) | Place::Resolving if self.opening.request().proxy.is_none() => {
+                OpeningStage::Resolve
+            }
+            Place::Start(_) | Place::Resolving => OpeningStage::Proxy,
             Place::Racing(_) | Place::Reached => self.opening.stage(),
         }
     }

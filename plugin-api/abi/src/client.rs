@@ -31,7 +31,7 @@ pub const FACT_LOCATION: u32 = 72;
 pub const STAGE_RESOLVE: u64 = 1;
 /// [`FACT_STAGE`]: the transport was connected.
 pub const STAGE_CONNECT: u64 = 2;
-/// [`FACT_STAGE`]: the proxy was asked for a tunnel.
+/// [`FACT_STAGE`]: the proxy was looked up, connected to or asked for a tunnel.
 pub const STAGE_PROXY: u64 = 3;
 /// [`FACT_STAGE`]: TLS was agreed on.
 pub const STAGE_TLS: u64 = 4;

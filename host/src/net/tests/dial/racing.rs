@@ -119,6 +119,18 @@ fn without_an_address_nothing_is_tried() {
 }
 
 #[test]
+fn a_proxy_that_cannot_be_reached_is_told_apart_from_the_server() {
+    let (mut desk, closed) = (Desk::new(), closed_port());
+    let mut dial = to_all(&[closed]);
+    dial.opening.proxy = Some(Proxy::parse(&closed.to_string()).unwrap());
+    desk.dial(1, dial);
+    let error = desk.failure();
+    assert_eq!(error.stage, Stage::Proxy);
+    assert!(error.may_pass());
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+}
+
+#[test]
 fn what_became_of_each_address_is_told() {
     let mut desk = Desk::new();
     let refusing = [closed_port(), closed_port()];
