@@ -297,14 +297,14 @@ impl<T, E> Io<T, E> {
         self.is_stopped = true;
     }
 
-    /// The same after so many milliseconds.
+    /// The same after so many milliseconds, and not before: the one that has begun does not count.
     pub fn stop_after(&mut self, after_ms: u64) {
         match after_ms {
             0 => self.stop(),
-            _ => drop(
-                self.timers
-                    .insert(self.now.saturating_add(after_ms), Due::Stop),
-            ),
+            _ => {
+                let at = self.now.saturating_add(after_ms).saturating_add(1);
+                drop(self.timers.insert(at, Due::Stop));
+            }
         }
     }
 
