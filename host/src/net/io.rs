@@ -303,7 +303,7 @@ impl<T, E> Io<T, E> {
             0 => self.stop(),
             _ => {
                 let at = self.now.saturating_add(after_ms).saturating_add(1);
-                drop(self.timers.insert(at, Due::Stop));
+                self.timers.insert(at, Due::Stop);
             }
         }
     }

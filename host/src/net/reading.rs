@@ -1,0 +1,235 @@
+//! What comes from a socket: read once per readiness into the buffer of the service thread, and given to whoever reads it.
+
+use std::io;
+
+use crate::{
+    connection::websocket::ClosedBy,
+    net::{
+        io::{HEADROOM, Io},
+        link::Link,
+        serve::Phase,
+        service::{Refused, Service},
+        token::ConnectionId,
+    },
+    wire::close_code::TRY_AGAIN_LATER,
+};
+
+impl<T, E> Io<T, E> {
+    /// Reads until the socket is empty, the budget is spent, or messages must wait.
+    pub(super) fn read<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
+        let mut budget = self.settings.read_budget;
+        if self.is_opening(id) {
+            if !self.is_announced(id) {
+                return;
+            }
+            if self.must_shake_later(id) {
+                return self.list(id);
+            }
+        }
+        self.consume_carried(service, id);
+        loop {
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
+            let may_read = link.readiness.readable && !link.wants.hang_up;
+            // While something that was read waits its turn nothing is added to it.
+            if !may_read || link.is_cut_short || link.is_held(&self.settings) {
+                return;
+            }
+            if budget == 0 {
+                self.list(id);
+                return;
+            }
+            let room = &mut self.input[HEADROOM..];
+            let asked = room.len();
+            let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
+            let read = link.read(room);
+            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
+                return;
+            }
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
+            match read {
+                Ok(0) => {
+                    link.readiness.readable = false;
+                    link.readiness.read_closed = true;
+                    self.peer_left(id);
+                    return;
+                }
+                Ok(count) => {
+                    budget = budget.saturating_sub(count);
+                    // A short read has emptied the socket, unless the edge told of an end that is still to be read.
+                    if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
+                        link.readiness.readable = false;
+                    }
+                    self.consume_read(service, id, count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    link.readiness.readable = link.transport.has_more();
+                    return;
+                }
+                Err(error) if link.transport.is_refused() && !link.is_dialled => {
+                    tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
+                    self.finish(id);
+                    return;
+                }
+                Err(error) => {
+                    link.readiness.readable = false;
+                    self.lose(id, &error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    pub(super) fn is_opening(&mut self, id: ConnectionId) -> bool {
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    }
+
+    /// Whether it is known whose connection it is.
+    pub(super) fn is_announced(&mut self, id: ConnectionId) -> bool {
+        let awaits = |link: &mut Link<T, E>| link.awaits_announcement;
+        !self.slots.get_mut(id).is_some_and(awaits) || self.read_announcement(id)
+    }
+
+    /// Tells that TLS was agreed on; whether the connection may go on.
+    #[cold]
+    pub(super) fn is_secured<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        let link = self.slots.get_mut(id);
+        if link.is_none_or(|link| link.transport.is_refused()) {
+            // That is told by what was read.
+            return true;
+        }
+        let is_welcome = self.with_setup(id, |setup| service.secured(setup));
+        if is_welcome == Some(false) {
+            self.finish(id);
+        }
+        is_welcome == Some(true)
+    }
+
+    /// Whether it is in a TLS handshake, and the turn has done enough of them.
+    pub(super) fn must_shake_later(&mut self, id: ConnectionId) -> bool {
+        let Some(link) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if !link.transport.is_handshaking() || !link.readiness.readable {
+            return false;
+        }
+        let is_late = self.handshakes_left == 0;
+        self.handshakes_left = self.handshakes_left.saturating_sub(1);
+        is_late
+    }
+
+    /// A part of a turn begins, with its share of TLS handshakes.
+    pub(crate) fn allow_handshakes(&mut self) {
+        self.handshakes_left = self.settings.limits.tls_handshakes_count.max(1);
+    }
+
+    /// What is spoken over a connection.
+    #[inline]
+    pub(super) fn phase(&mut self, id: ConnectionId) -> Phase {
+        let link = self.slots.get_mut(id);
+        link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
+    }
+
+    /// What came behind a pause comes first.
+    pub(super) fn consume_carried<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if !link.is_cut_short || link.is_held(&self.settings) {
+            return;
+        }
+        let mut carried = self.take_carry(id);
+        let consumed = self.consume(service, id, &mut carried);
+        carried.drain(..consumed);
+        self.keep(service, id, carried);
+    }
+
+    /// Serves what was read into the thread's buffer behind the headroom.
+    pub(super) fn consume_read<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        count: usize,
+    ) {
+        let mut carried = self.take_carry(id);
+        let mut input = std::mem::take(&mut self.input);
+        let read = HEADROOM..HEADROOM + count;
+        if carried.len() <= HEADROOM {
+            // The beginning of a frame is put in front of the rest of it.
+            let start = HEADROOM - carried.len();
+            input[start..HEADROOM].copy_from_slice(&carried);
+            let unread = &mut input[start..read.end];
+            let consumed = self.consume(service, id, unread);
+            carried.clear();
+            carried.extend_from_slice(&unread[consumed..]);
+        } else {
+            carried.extend_from_slice(&input[read]);
+            let consumed = self.consume(service, id, &mut carried);
+            carried.drain(..consumed);
+        }
+        self.input = input;
+        self.keep(service, id, carried);
+    }
+
+    /// Keeps what was not consumed, if there is room for it.
+    pub(super) fn keep<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        carried: Vec<u8>,
+    ) {
+        if self.put_carry(id, carried) {
+            return;
+        }
+        let why = "out of memory for messages";
+        if self.phase(id) == Phase::Opening {
+            return self.abandon(id, ClosedBy::Host, why);
+        }
+        if self
+            .with(id, |_, port| port.fail(TRY_AGAIN_LATER, why))
+            .is_none()
+        {
+            self.refuse(service, id, &Refused::new(503, why));
+        }
+    }
+
+    /// Serves input; gives how much of it is done with.
+    pub(super) fn consume<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        input: &mut [u8],
+    ) -> usize {
+        let mut consumed = match self.phase(id) {
+            Phase::Frames => {
+                let consumed = self.consume_frames(service, id, input);
+                self.flush(id);
+                return consumed;
+            }
+            Phase::Http => self.consume_http(service, id, input),
+            Phase::Opening => self.consume_answer(service, id, input),
+        };
+        consumed += self.consume_frames(service, id, &mut input[consumed..]);
+        self.flush(id);
+        self.send_parts(id);
+        consumed
+    }
+}
