@@ -7,7 +7,9 @@ use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getrlimit, pidfd_getfd, pidfd_open, prlimit,
+};
 use socket2::Socket;
 
 /// A process by its id.
@@ -48,6 +50,19 @@ impl Process {
         let number = line.and_then(|line| line.split_whitespace().next());
         let kib: Option<u64> = number.and_then(|number| number.parse().ok());
         kib.expect("a count") * 1024
+    }
+
+    /// From now on it may have so many files open; gives how many it might before.
+    pub(crate) fn limit_files(&self, most: u64) -> u64 {
+        let own = self.directory.file_name().and_then(|name| name.to_str());
+        let pid = own.and_then(|own| Pid::from_raw(own.parse().ok()?));
+        let limit = getrlimit(Resource::Nofile);
+        let new = Rlimit {
+            current: Some(most),
+            ..limit
+        };
+        let before = prlimit(pid, Resource::Nofile, new).expect("our own child");
+        before.current.expect("a bound")
     }
 
     /// Begins anew with the highest resident memory.

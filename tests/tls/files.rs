@@ -1,6 +1,7 @@
 //! What an operator sees: files that cannot be used, and files that change.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::chown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -262,6 +263,26 @@ fn a_certificate_that_changes_is_found_without_a_signal() {
         line.contains("the certificate has changed").then_some(())
     });
     assert!(line.is_some(), "nobody has looked");
+}
+
+#[test]
+fn a_certificate_that_could_not_be_read_for_lack_of_descriptors_is_read_later() {
+    let secure = Secure::start();
+    let mark = secure.server.log().mark();
+    // New files get the lowest free number, so there is none left for them.
+    let before = secure.server.process().limit_files(1);
+    let renewed = secure.authority.renew(2);
+    secure
+        .server
+        .await_log(mark, |line| line.mentions("what was read before stays"));
+    secure.server.process().limit_files(before);
+    secure
+        .server
+        .await_log(mark, |line| line.mentions("the certificate has changed"));
+    let mut connection = secure.authority.connect(secure.server.address());
+    connection.flush().expect("the handshake is done");
+    let shown = connection.conn.peer_certificates().expect("it shows one");
+    assert_eq!(shown[0].as_ref(), renewed);
 }
 
 #[test]

@@ -217,8 +217,10 @@ impl Shared {
         }
     }
 
-    /// Reads the file again whenever it has changed, until the end.
+    /// Reads the file again whenever it has changed, until the end. What cannot be read is told once and tried again: the
+    /// file may be well, and no descriptor left to read it by.
     fn look_after(&self, file: &Path, mut seen: Option<Seen>) {
+        let mut refused = None;
         loop {
             let is_awaited = |state: &mut State| !state.is_over;
             let waited = self
@@ -230,27 +232,30 @@ impl Shared {
                 return;
             }
             let found = Seen::of(file);
-            if found != seen {
-                seen = found;
-                self.read_again(file);
+            if found == seen {
+                continue;
+            }
+            match Htpasswd::read(file) {
+                Ok(users) => {
+                    (seen, refused) = (found, None);
+                    self.take(file, users);
+                }
+                Err(why) if refused.as_ref() != Some(&found) => {
+                    refused = Some(found);
+                    let text = format!("{why}; what was read before holds");
+                    self.host.log(Level::Error, &text);
+                }
+                Err(_) => {}
             }
         }
     }
 
-    fn read_again(&self, file: &Path) {
-        match Htpasswd::read(file) {
-            Ok(users) => {
-                let text = format!("{} names {} users now", file.display(), users.len());
-                self.host.log(Level::Info, &text);
-                let mut state = self.state();
-                state.users = Arc::new(users);
-                state.remembered.forget();
-            }
-            Err(why) => {
-                let text = format!("{why}; what was read before holds");
-                self.host.log(Level::Error, &text);
-            }
-        }
+    fn take(&self, file: &Path, users: Htpasswd) {
+        let text = format!("{} names {} users now", file.display(), users.len());
+        self.host.log(Level::Info, &text);
+        let mut state = self.state();
+        state.users = Arc::new(users);
+        state.remembered.forget();
     }
 }
 

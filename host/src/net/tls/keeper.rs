@@ -74,7 +74,10 @@ impl fmt::Debug for Tls {
 /// Keeps what TLS is spoken with as its files are. For one thread, which is not a service thread.
 pub struct TlsKeeper {
     settings: TlsSettings,
+    /// Of what is in use.
     stamps: Stamps,
+    /// Of what could not be used, as was told.
+    refused: Stamps,
     material: Material,
     tls: Tls,
     /// The last number of days that was told, of each certificate.
@@ -108,6 +111,7 @@ impl TlsKeeper {
         let mut keeper = Self {
             settings: settings.clone(),
             stamps,
+            refused: Stamps::new(),
             material,
             tls,
             told: Vec::new(),
@@ -135,20 +139,23 @@ impl TlsKeeper {
     }
 
     /// Looks whether files have changed. What they hold now is used from the next handshake on; if it cannot be, that is
-    /// told once, and what was there before stays.
+    /// told once, what was there before stays, and the next look tries again: the files may be well, and no descriptor left
+    /// to read them by.
     pub fn look(&mut self, now: SystemTime) {
         let stamps = stamps(&self.settings);
         if stamps != self.stamps {
-            self.stamps = stamps;
             match material::load(&self.settings, Some(&self.material)) {
                 Ok(material) => {
+                    self.stamps = stamps;
                     self.take(material);
                     tracing::info!(target: "hotsocket::tls", cert = %self.settings.cert.display(),
                         "the certificate has changed: it is used from the next handshake on");
                 }
-                Err(fault) => {
+                Err(fault) if stamps != self.refused => {
+                    self.refused = stamps;
                     tracing::error!(target: "hotsocket::tls", "{fault}; what was read before stays in use");
                 }
+                Err(_) => {}
             }
         }
         self.tell_expiry(now);
@@ -178,6 +185,7 @@ impl TlsKeeper {
     fn take(&mut self, material: Material) {
         self.tls.set(&material.choice);
         self.material = material;
+        self.refused.clear();
         self.told.clear();
     }
 
