@@ -271,6 +271,21 @@ impl<T, E> Link<T, E> {
         }
     }
 
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    pub(crate) fn is_opening(&self) -> bool {
+        self.awaits_announcement || self.transport.is_handshaking()
+    }
+
+    /// Takes what was carried, to be put back by [`Io::put_carry`](crate::net::io::Io::put_carry).
+    #[inline]
+    pub(crate) fn take_carry(&mut self, budget: &mut Budget) -> Vec<u8> {
+        if self.carry.capacity() > 0 {
+            budget.give(self.carry.capacity() as u64);
+        }
+        std::mem::take(&mut self.carry)
+    }
+
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -285,6 +300,9 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
+        if taken == bytes.len() {
+            return Ok(());
+        }
         let rest = &bytes[taken..];
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
@@ -384,7 +402,7 @@ impl<T, E> Link<T, E> {
             deadlines: &mut self.deadlines,
             session_timers: &mut open.timers,
             timers: lent.timers,
-            budget: lent.buffers.budget(),
+            buffers: lent.buffers,
             settings: lent.settings,
         };
         Some((&mut open.session, port))
