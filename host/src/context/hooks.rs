@@ -38,8 +38,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
@@ -96,8 +95,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: None,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         }

@@ -382,8 +382,7 @@ impl Service for Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
@@ -476,7 +475,9 @@ impl Service for Context {
 
     fn events_served(&mut self, io: &mut Io) {
         for _ in 0..ROUNDS {
-            self.round(io);
+            if !self.round(io) {
+                break;
+            }
         }
         // Some may have been opened, so that it is the turn of others.
         self.dial_queued(io);

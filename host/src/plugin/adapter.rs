@@ -112,7 +112,7 @@ impl Protocol {
             return Err(no_sessions(name));
         };
         let session = Session {
-            thread: pointer(call.thread.0),
+            thread: pointer(call.instance.thread.0),
             context: ptr::from_mut(call).cast(),
             calls: &SESSION_CALLS,
         };
