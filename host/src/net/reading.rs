@@ -95,6 +95,7 @@ impl<T, E> Io<T, E> {
 
     /// What comes before anything is read: what is ahead of HTTP, and what came behind a pause. False when nothing is to
     /// be read now.
+    #[inline(never)]
     fn begin_read<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
