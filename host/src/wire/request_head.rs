@@ -102,6 +102,11 @@ impl<'a> RequestHead<'a> {
             .map(|field| field.value)
     }
 
+    /// The names of all fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().map(|field| field.name)
+    }
+
     /// Name and value of the field with this index, of all.
     pub fn field_at(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
         self.fields
@@ -152,6 +157,10 @@ impl<'a> RequestHead<'a> {
 
     /// Authority and path of the target: `http://host/path` (absolute form), or `/path`, or `*`.
     fn split_target(&self) -> (Option<&'a str>, &'a str) {
+        // As nearly always.
+        if self.target.starts_with('/') {
+            return (None, self.target);
+        }
         let Some((_, rest)) = absolute_form(self.target) else {
             return (None, self.target);
         };
