@@ -151,6 +151,12 @@ impl FileCache {
         *self = Self::default();
     }
 
+    /// What it takes.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Writes down what a request asks for: the mount, what counts of Accept-Encoding, whether a directory is meant, and
     /// the path.
     fn note_key(&mut self, root: &FilesRoot, head: &RequestHead<'_>, rest: &str) {
