@@ -83,6 +83,8 @@ impl Context {
                 };
                 self.judging.install(policies);
                 self.vhosts = vhosts;
+                // Their mounts may be gone.
+                self.files.clear();
                 self.ask_all_again(io);
             }
             Command::Limits(limits) => {
@@ -92,6 +94,7 @@ impl Context {
                 io.limit(&limits);
                 self.hub.clients().set_most(limits.client_connections_count);
                 self.limits = limits;
+                self.files.clear();
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),

@@ -13,6 +13,7 @@ use crate::{
         client::{self, Asks},
         connecting::Clients,
         exchange::{Doing, Exchange},
+        files::FileCache,
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
@@ -71,6 +72,7 @@ pub struct Context {
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
     pub(super) desk: OffloadDesk,
+    pub(super) files: FileCache,
     pub(super) clients: Clients,
     pub(super) limits: Arc<Limits>,
     /// Nothing new is begun.
@@ -103,6 +105,7 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             tags_bytes: limits.tags_bytes,
             judging: Judging::default(),
+            files: FileCache::default(),
             clients: Clients::default(),
             limits: Arc::new(limits.clone()),
             is_draining: false,
