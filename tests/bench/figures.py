@@ -5,13 +5,14 @@ A ratio is taken inside each round, between servers that ran within seconds of e
 the rounds: what disturbs the machine for a while disturbs both sides of a pair."""
 
 import dataclasses
+import functools
 import os
 import random
 import statistics
 import tomllib
 
 import servers
-from scenarios import BY_NAME, RATE
+from scenarios import BY_NAME
 
 RESAMPLES = 4000
 # With fewer the interval is hardly more than the range, and so a goal is reached too easily.
@@ -33,15 +34,17 @@ class Figure:
     rounds: int
 
     def text(self):
-        if abs(self.median) >= 20:
-            return f"{self.median:.0f} [{self.low:.0f}, {self.high:.0f}]"
-        return f"{self.median:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        def number(x):
+            return f"{x:.0f}" if abs(self.median) >= 20 else f"{x:.2f}"
+        one = number(self.median)
+        return one if self.rounds == 1 else f"{one} [{number(self.low)}, {number(self.high)}]"
 
 
-def interval(values, draw=None):
-    """The middle 95 % of the medians of samples drawn from `values` with replacement. The same values give the same
-    interval, since the draws do not differ from call to call."""
-    draw = draw or random.Random(1)
+@functools.lru_cache
+def interval(values):
+    """The middle 95 % of the medians of samples drawn from `values`, a tuple, with replacement. The same values give the
+    same interval, since the draws do not differ from call to call."""
+    draw = random.Random(1)
     medians = sorted(statistics.median(draw.choices(values, k=len(values))) for _ in range(RESAMPLES))
     return medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975)]
 
@@ -49,7 +52,7 @@ def interval(values, draw=None):
 def figure_of(what, values):
     if not values:
         return None
-    low, high = interval(values)
+    low, high = interval(tuple(values))
     return Figure(what, statistics.median(values), low, high, len(values))
 
 

@@ -23,8 +23,8 @@ def echo(name, size, conns, kind="plain", depth=1, more="", quick=False):
     return Scenario(name, "echo", f"--size {size} --conns {conns} --depth {depth} {more}", kind, quick)
 
 
-def idle(name, kind, more=""):
-    return Scenario(name, "idle", f"--size 20 --conns {{idle}} {more}", kind)
+def idle(name, kind, more="--size 20"):
+    return Scenario(name, "idle", f"--conns {{idle}} {more}", kind)
 
 
 SCENARIOS = [
@@ -57,8 +57,8 @@ SCENARIOS = [
     Scenario("latency at half load, 1,000 conns", "paced", "--size 20 --conns 1000", "plain", secs=2.0),
     idle("idle connections", "plain"),
     idle("TLS idle connections", "tls"),
-    idle("deflate idle connections", "deflate", "--deflate"),
-    idle("deflate with takeover idle connections", "takeover", "--deflate --takeover"),
+    idle("deflate idle connections", "deflate", f"--size {KI} --deflate"),
+    idle("deflate with takeover idle connections", "takeover", f"--size {KI} --deflate --takeover"),
     Scenario("memory 10 s after a burst", "burst", "--size 65536 --conns 500 --depth 16 --rest 10", "plain"),
     Scenario("CPU per message of two service threads", "threads", "--size 20 --conns 100 --depth 16", "threads"),
     Scenario("a plugin replaced every second", "reload", "--size 20 --conns 100", "reload", secs=5.0),
