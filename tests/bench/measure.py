@@ -1,8 +1,10 @@
 """One measurement: a server, wsload on the other core, and what it prints."""
 
+import argparse
 import itertools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -13,12 +15,16 @@ import servers
 from servers import Running
 
 PATHS = {"fanout": "/broadcast", "http": "/small.txt", "upload": "/upload", "download": "/download"}
+CALLGRIND = ("valgrind --tool=callgrind --collect-atstart=no --callgrind-out-file=/dev/null "
+             "--toggle-collect=hotsocket::server::worker::ServiceThread::turn")
 PERCENTILES = ("p50_us", "p99_us", "p999_us", "max_us")
 
 
 def measure(server, scenario, o):
     if scenario.mode == "threads":
         return threads(server, scenario, o)
+    if scenario.mode == "instructions":
+        return instructions(server, scenario, o)
     if scenario.mode == "reload":
         return reload(server, scenario, o)
     with Running(server, scenario.kind) as running:
@@ -51,6 +57,29 @@ def threads(server, scenario, o):
     if found[2]["server_threads_busy"] < 2:
         return {"ok": False, "error": "of two service threads only one had work"}
     return {"ok": True, "one_us_per_msg": found[1]["server_us_per_msg"], "two_us_per_msg": found[2]["server_us_per_msg"]}
+
+
+def instructions(server, scenario, o):
+    """The same by callgrind, which counts what the service threads do in their turns; not what the kernel does. Of a
+    short and a long load the difference counts, so that starting and opening do not."""
+    per_message = {}
+    for count in (1, 2):
+        (few, in_few), (many, in_many) = (counted(server, scenario, count, secs, o) for secs in (1.0, scenario.secs))
+        per_message[count] = (in_many - in_few) / (many - few)
+    return {"ok": True, "one_instructions": per_message[1], "two_instructions": per_message[2]}
+
+
+def counted(server, scenario, count, secs, o):
+    """Messages and instructions of a host with so many service threads."""
+    with Running(server, scenario.kind, under=CALLGRIND, threads=count) as running:
+        d = load(running, server, scenario.kind, "echo", scenario.args, argparse.Namespace(**vars(o) | {"secs": secs}))
+        log = running.terminate()
+    if not d.get("ok"):
+        raise RuntimeError(d["error"])
+    found = re.search(r"Collected : (\d+)", log)
+    if not found or found.group(1) == "0":
+        raise RuntimeError(f"callgrind counted nothing: {log[-300:]}")
+    return d["replies_total"], int(found.group(1))
 
 
 def reload(server, scenario, o):

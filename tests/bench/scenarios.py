@@ -9,7 +9,7 @@ MI = KI * KI
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     name: str
-    # A mode of wsload, or one of measure.py that runs wsload several times: threads, reload.
+    # A mode of wsload, or one of measure.py that runs wsload several times: threads, instructions, reload.
     mode: str
     # For wsload.
     args: str
@@ -61,6 +61,8 @@ SCENARIOS = [
     idle("deflate with takeover idle connections", "takeover", f"--size {KI} --deflate --takeover"),
     Scenario("memory 10 s after a burst", "burst", "--size 65536 --conns 500 --depth 16 --rest 10", "plain"),
     Scenario("CPU per message of two service threads", "threads", "--size 20 --conns 100 --depth 16", "threads"),
+    Scenario("instructions per message of two service threads", "instructions", "--size 20 --conns 100 --depth 16",
+             "threads", secs=4.0),
     Scenario("a plugin replaced every second", "reload", "--size 20 --conns 100", "reload", secs=5.0),
 ]
 BY_NAME = {s.name: s for s in SCENARIOS}

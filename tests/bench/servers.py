@@ -186,9 +186,10 @@ def pin(core):
 class Running:
     """A server on the first core, from when it takes connections until the end of a `with`."""
 
-    def __init__(self, server, kind, **more):
+    def __init__(self, server, kind, under="", **more):
+        """`under` is what the command stands behind, and `more` goes to `server.command`."""
         self.port = server.port or free_port()
-        cmd = server.command(kind, self.port, **more)
+        cmd = f"{under} {server.command(kind, self.port, **more)}"
         # In a file: a pipe that nobody reads would hold up a server that logs.
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
@@ -205,14 +206,23 @@ class Running:
         t = time.time()
         while time.time() - t < 15:
             if self.process.poll() is not None:
-                self.log.seek(0)
-                raise RuntimeError("it ended: " + self.log.read().decode(errors="replace")[-300:])
+                raise RuntimeError("it ended: " + self.logged()[-300:])
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
                 time.sleep(0.02)
         raise RuntimeError("it did not listen within 15 s")
+
+    def logged(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def terminate(self):
+        """Asks it to end, and gives back what it logged."""
+        self.process.terminate()
+        self.process.wait(timeout=30)
+        return self.logged()
 
     def end(self):
         self.process.kill()

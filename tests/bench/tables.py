@@ -77,6 +77,9 @@ def report(results, names, done, judged, idle):
     burst(results, names, of_mode.get("burst", []))
     table("CPU per message of one service thread / of two", "On one core both times; 1.00 = a second one costs nothing.",
           of_mode.get("threads", []), names, figure)
+    table("Instructions per message: one service thread, two", "By callgrind, in user space, within turns of the service "
+          "threads; medians.", of_mode.get("instructions", []), names,
+          lambda r, c: pair(results, r, c, "one_instructions", "two_instructions", "{:.0f}, {:.0f}"))
     reload(results, names, of_mode.get("reload", []))
     failed = results.failures()
     if failed:
