@@ -373,20 +373,10 @@ impl<T, E> Io<T, E> {
         };
         let Some(earliest) = link.deadlines.earliest(self.now) else {
             // Nothing is awaited any more, and an idle host is not woken to find that out.
-            if let Some((key, _)) = link.timer.take() {
-                self.timers.cancel(key);
-            }
+            self.timers.let_sleep(id);
             return;
         };
-        // A timer that fires too early finds out and is armed again; traffic moves no timer.
-        if let Some((key, at)) = link.timer {
-            if at <= earliest {
-                return;
-            }
-            self.timers.cancel(key);
-        }
-        let key = self.timers.insert(earliest, Due::Deadline(id));
-        link.timer = Some((key, earliest));
+        self.timers.wake(id, earliest);
     }
 
     /// Adds a listening socket.

@@ -18,9 +18,6 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        if let Some(link) = self.slots.get_mut(id) {
-            link.timer = None;
-        }
         while let Some(link) = self.slots.get_mut(id)
             && let Some(name) = link.deadlines.expired(self.now)
         {

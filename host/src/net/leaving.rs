@@ -63,9 +63,7 @@ impl<T, E> Io<T, E> {
         drop(self.take_carry(id));
         self.cut_off(id);
         let mut link = self.slots.remove(id)?;
-        if let Some((key, _)) = link.timer.take() {
-            self.timers.cancel(key);
-        }
+        self.timers.let_sleep(id);
         self.buffers.budget().give(link.queue.len() as u64);
         if link.is_watched {
             self.gone.push((id, link.peer));

@@ -28,7 +28,6 @@ use crate::{
         seats::{Seat, Seats},
         service::EndedBy,
         settings::Settings,
-        timer_wheel::TimerKey,
         timers::{SessionTimers, Timers},
         token::ConnectionId,
         transport::Transport,
@@ -58,8 +57,6 @@ pub(crate) struct Link<T, E> {
     /// Input that was read and not consumed: an incomplete head or header, or what came behind a pause.
     pub(crate) carry: Vec<u8>,
     pub(crate) deadlines: Deadlines,
-    /// The timer for the earliest deadline, and when it is due.
-    pub(crate) timer: Option<(TimerKey, u64)>,
     pub(crate) wants: Wants,
     pub(crate) readiness: Readiness,
     /// `carry` begins with frames that had to wait, not just with the beginning of one.
@@ -212,7 +209,6 @@ impl<T, E> Link<T, E> {
             queue: WriteQueue::default(),
             carry: Vec::new(),
             deadlines: Deadlines::default(),
-            timer: None,
             wants: Wants::default(),
             readiness: Readiness {
                 writable: true,

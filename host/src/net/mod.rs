@@ -56,3 +56,4 @@ mod transport;
 pub mod unix_socket;
 pub mod waker;
 pub mod watcher;
+mod wheel;
