@@ -249,7 +249,7 @@ impl<T, E> Io<T, E> {
         let link = self.slots.get_mut(id)?;
         Some(action(&mut ConnectionSetup {
             id,
-            peer: link.peer,
+            peer: link.peer.get(),
             listener: link.listener,
             transport: &link.transport,
             is_watched: &mut link.is_watched,
@@ -327,8 +327,8 @@ impl<T, E> Io<T, E> {
     #[inline]
     pub(crate) fn take_carry(&mut self, id: ConnectionId) -> Vec<u8> {
         match self.slots.get_mut(id) {
-            Some(link) if link.carry.capacity() > 0 => {
-                let carry = std::mem::take(&mut link.carry);
+            Some(link) if link.spare.carry_capacity() > 0 => {
+                let carry = std::mem::take(&mut link.spare.make().carry);
                 self.buffers.budget().give(carry.capacity() as u64);
                 carry
             }
@@ -351,7 +351,7 @@ impl<T, E> Io<T, E> {
         };
         let has_room = self.buffers.budget().take(carry.capacity() as u64);
         if has_room {
-            link.carry = carry;
+            link.spare.make().carry = carry;
         }
         has_room
     }

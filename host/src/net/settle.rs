@@ -157,7 +157,8 @@ impl<T, E> Io<T, E> {
             }
             link.wants = Wants::default();
             link.is_cut_short = false;
-            self.end_session(id, peer, *open);
+            let spare = std::mem::take(&mut link.spare);
+            self.end_session(id, peer, *open, spare);
         }
     }
 
