@@ -218,7 +218,7 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let mut extensions = session.extensions.iter();
+            let mut extensions = session.extensions.as_slice().iter();
             if self.instances.is_among(session.instance, keys)
                 || extensions.any(|at| self.extensions.is_among(*at, keys))
             {

@@ -392,7 +392,7 @@ impl Service for Context {
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
         match opened {
-            Ok(state) => session.state = Some(state),
+            Ok(state) => session.set_state(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
                 self.hub.roster(self.thread).leave(port.id());
@@ -440,7 +440,7 @@ impl Service for Context {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
@@ -450,7 +450,7 @@ impl Service for Context {
         }
         session.forget_learnt();
         self.instances.leave(session.instance);
-        for at in &session.extensions {
+        for at in session.extensions.as_slice() {
             self.extensions.leave(*at);
         }
     }
