@@ -84,6 +84,8 @@ impl Context {
                 };
                 self.judging.install(policies);
                 self.vhosts = vhosts;
+                // Their mounts may be gone.
+                self.files.clear();
                 self.ask_all_again(io);
             }
             Command::Limits(limits) => {
@@ -93,6 +95,7 @@ impl Context {
                 io.limit(&limits);
                 self.hub.clients().set_most(limits.client_connections_count);
                 self.limits = limits;
+                self.files.clear();
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
@@ -214,7 +217,7 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let mut extensions = session.extensions.iter();
+            let mut extensions = session.extensions.as_slice().iter();
             if self.instances.is_among(session.instance, keys)
                 || extensions.any(|at| self.extensions.is_among(*at, keys))
             {

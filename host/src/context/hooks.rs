@@ -26,7 +26,7 @@ impl Context {
             &mut SessionCall<'_, '_>,
         ) -> Result<(), Fault>,
     ) {
-        let Some(state) = session.state else {
+        let Some(state) = session.state() else {
             return;
         };
         let Some(instance) = self.instances.get(session.instance) else {
@@ -59,7 +59,7 @@ impl Context {
         report(&*instance.handler, fault);
         port.fail(INTERNAL_ERROR, "the protocol failed");
         if fault.panicked
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             // What panicked is only freed; nothing else of it is called.
             self.destroy(instance, session, port.id(), port.peer(), state);

@@ -13,6 +13,7 @@ use crate::{
         client::{self, Asks},
         connecting::Clients,
         exchange::{Doing, Exchange},
+        files::FileCache,
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
@@ -72,6 +73,7 @@ pub struct Context {
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
     pub(super) desk: OffloadDesk,
+    pub(super) files: FileCache,
     pub(super) clients: Clients,
     pub(super) limits: Arc<Limits>,
     /// Nothing new is begun.
@@ -104,6 +106,7 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             tags_bytes: limits.tags_bytes,
             judging: Judging::default(),
+            files: FileCache::default(),
             clients: Clients::default(),
             limits: Arc::new(limits.clone()),
             is_draining: false,
@@ -376,7 +379,7 @@ impl Service for Context {
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
         match opened {
-            Ok(state) => session.state = Some(state),
+            Ok(state) => session.set_state(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
                 self.hub.roster(self.thread).leave(port.id());
@@ -437,7 +440,7 @@ impl Service for Context {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
@@ -447,7 +450,7 @@ impl Service for Context {
         }
         session.forget_learnt();
         self.instances.leave(session.instance);
-        for at in &session.extensions {
+        for at in session.extensions.as_slice() {
             self.extensions.leave(*at);
         }
     }

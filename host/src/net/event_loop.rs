@@ -336,7 +336,11 @@ impl<S: Service> EventLoop<S> {
     fn serve_timers(&mut self) {
         while let Some(due) = self.io.timers.expire(self.io.now) {
             match due {
-                Due::Deadline(id) => self.io.serve_deadlines(&mut self.service, id),
+                Due::Deadline(slot) => {
+                    if let Some(id) = self.io.slots.id_in(slot) {
+                        self.io.serve_deadlines(&mut self.service, id);
+                    }
+                }
                 Due::Session(id, timer) => {
                     self.io.serve_timer(&mut self.service, id, timer);
                     self.service.connection_served(&mut self.io);

@@ -249,7 +249,7 @@ impl<T, E> Io<T, E> {
         let link = self.slots.get_mut(id)?;
         Some(action(&mut ConnectionSetup {
             id,
-            peer: link.peer,
+            peer: link.peer.get(),
             listener: link.listener,
             transport: &link.transport,
             is_watched: &mut link.is_watched,
@@ -347,7 +347,7 @@ impl<T, E> Io<T, E> {
         };
         let has_room = self.buffers.budget().take(carry.capacity() as u64);
         if has_room {
-            link.carry = carry;
+            link.spare.make().carry = carry;
         }
         has_room
     }

@@ -80,7 +80,7 @@ impl<T, E> Io<T, E> {
                     return;
                 }
                 Err(error) if link.transport.is_refused() && !link.is_dialled => {
-                    tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
+                    tracing::debug!(target: "hotsocket::net", peer = %link.peer.get(), %error, "connection refused");
                     self.finish(id);
                     return;
                 }

@@ -12,7 +12,7 @@ use crate::{
         port::Wants,
         service::Service,
         settings::Settings,
-        timers::{Due, Timers},
+        timers::Timers,
         token::ConnectionId,
         watcher::Watcher,
     },
@@ -154,7 +154,8 @@ impl<T, E> Io<T, E> {
             }
             link.wants = Wants::default();
             link.is_cut_short = false;
-            self.end_session(id, peer, *open);
+            let spare = std::mem::take(&mut link.spare);
+            self.end_session(id, peer, *open, spare);
         }
     }
 
@@ -253,19 +254,8 @@ impl<T, E> Link<T, E> {
     pub(super) fn arm(&mut self, id: ConnectionId, now: u64, timers: &mut Timers) {
         let Some(earliest) = self.deadlines.earliest(now) else {
             // Nothing is awaited any more, and an idle host is not woken to find that out.
-            if let Some((key, _)) = self.timer.take() {
-                timers.cancel(key);
-            }
-            return;
+            return timers.let_sleep(id);
         };
-        // A timer that fires too early finds out and is armed again; traffic moves no timer.
-        if let Some((key, at)) = self.timer {
-            if at <= earliest {
-                return;
-            }
-            timers.cancel(key);
-        }
-        let key = timers.insert(earliest, Due::Deadline(id));
-        self.timer = Some((key, earliest));
+        timers.wake(id, earliest);
     }
 }

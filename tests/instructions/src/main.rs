@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `echo` | one peer, batches of `COUNT` messages of 20 bytes |
 //! | `deflate` | the same with messages of 88 bytes of text that are 73 with permessage-deflate |
+//! | `get` | one peer, batches of `COUNT` requests for a file of 1 KiB on a connection that goes on |
 //! | `broadcast` | `COUNT` peers, of whom one sends a message of 20 bytes to all; `MESSAGES` are those that arrive |
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use hotsocket::Host;
+use hotsocket::{EmbeddedFiles, FilesMount, Host, HostConfig};
 
 /// Payload of a message.
 const PLAIN: &[u8] = &[b'x'; 20];
@@ -28,6 +29,10 @@ const COMPRESSED: &[u8] = b"\xaaV\xcaLQ\xb21174\xd4Q*\xc9W\xb2RJ-K-\xaaL\xcaO\xa
 /// FIN and the opcode of text; and RSV1, which says that it is compressed.
 const TEXT: u8 = 0x81;
 const COMPRESSED_TEXT: u8 = 0xc1;
+
+/// A file, in bytes.
+const FILE: usize = 1024;
+const GET: &[u8] = b"GET /files/small.txt HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n";
 
 /// What is done again and again.
 struct Load {
@@ -64,8 +69,19 @@ impl Load {
                 batch: frame(TEXT, PLAIN),
                 answers: 1,
             }),
+            "get" => Some(Self {
+                path: "/files/small.txt",
+                extensions: "",
+                peers: 1,
+                batch: GET.repeat(count),
+                answers: count,
+            }),
             _ => None,
         }
+    }
+
+    fn is_http(&self) -> bool {
+        self.batch.starts_with(GET)
     }
 }
 
@@ -76,9 +92,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             "say which load, how many messages, and how many in a batch or to how many".into(),
         );
     };
-    let load = Load::new(name, count.parse()?).ok_or("no such load: echo, deflate or broadcast")?;
+    let load =
+        Load::new(name, count.parse()?).ok_or("no such load: echo, deflate, get or broadcast")?;
+    // Of the program and not of a disk: valgrind knows no openat2, and what a disk has said is answered as this is.
+    let files = EmbeddedFiles::new(&[("small.txt", &[b'x'; FILE])])?;
+    let mut config = HostConfig::default();
+    config
+        .default
+        .mounts
+        .put_files("/files", FilesMount::of(files));
     let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
     let mut host = Host::builder()
+        .config(config)
         .listen(anywhere)
         .plugin(echo::plugin())
         .plugin(broadcast::plugin())
@@ -94,17 +119,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..batches {
         peers[0].write_all(&load.batch)?;
         for peer in &mut peers {
-            hear(&mut host, peer, load.answers)?;
+            match load.is_http() {
+                true => load_files(&mut host, peer, load.answers)?,
+                false => hear(&mut host, peer, load.answers)?,
+            }
         }
     }
     Ok(())
 }
 
-/// Opens a session.
+/// Opens a connection, and a session unless files are asked for.
 fn open(host: &mut Host, load: &Load) -> Result<TcpStream, Box<dyn Error>> {
     let address = host.local_addrs()[0];
     let mut peer = TcpStream::connect(address)?;
     peer.set_nodelay(true)?;
+    if load.is_http() {
+        peer.set_nonblocking(true)?;
+        return Ok(peer);
+    }
     let Load {
         path, extensions, ..
     } = load;
@@ -151,6 +183,23 @@ fn hear(host: &mut Host, peer: &mut TcpStream, answers: usize) -> Result<(), Box
     match at == bytes.len() {
         true => Ok(()),
         false => Err("more has come than was asked for".into()),
+    }
+}
+
+/// Has the host serve until the file is there so many times.
+fn load_files(host: &mut Host, peer: &mut TcpStream, answers: usize) -> Result<(), Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    let mut length = None;
+    while length.is_none_or(|length| bytes.len() < answers * length) {
+        read(host, peer, &mut bytes)?;
+        let head = bytes.windows(4).position(|end| end == b"\r\n\r\n");
+        length = length.or(head.map(|end| end + 4 + FILE));
+    }
+    match bytes.starts_with(b"HTTP/1.1 200 ")
+        && Some(bytes.len()) == length.map(|one| one * answers)
+    {
+        true => Ok(()),
+        false => Err("these are not the answers that were asked for".into()),
     }
 }
 
