@@ -67,7 +67,9 @@ impl Context {
     ) -> Exchange {
         let site = &routes.site;
         port.complete_with(&mount.fields);
-        port.note_mount(&mount.point);
+        if site.access_log.is_some() {
+            port.note_mount(&mount.point);
+        }
         let is_known = KNOWN.contains(&head.method);
         match &mount.kind {
             MountKind::Protocol { name, body_bytes } => {
