@@ -143,13 +143,15 @@ impl Context {
         });
     }
 
-    /// Does what the hooks have queued until now.
-    pub(super) fn round(&mut self, io: &mut Io) {
-        for _ in 0..self.hub.waiting_in_turn() {
+    /// Does what the hooks have queued until now; false when that is nothing.
+    pub(super) fn round(&mut self, io: &mut Io) -> bool {
+        let waiting = self.hub.waiting_in_turn();
+        for _ in 0..waiting {
             if let Some(command) = self.hub.next_of_turn() {
                 self.command(command, io);
             }
         }
+        waiting > 0
     }
 
     /// Gathers a frame for a set until the end of the turn.
@@ -216,7 +218,7 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let mut extensions = session.extensions.iter();
+            let mut extensions = session.extensions.as_slice().iter();
             if self.instances.is_among(session.instance, keys)
                 || extensions.any(|at| self.extensions.is_among(*at, keys))
             {

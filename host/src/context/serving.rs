@@ -385,15 +385,14 @@ impl Service for Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
         match opened {
-            Ok(state) => session.state = Some(state),
+            Ok(state) => session.set_state(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
                 self.hub.roster(self.thread).leave(port.id());
@@ -441,7 +440,7 @@ impl Service for Context {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
@@ -451,7 +450,7 @@ impl Service for Context {
         }
         session.forget_learnt();
         self.instances.leave(session.instance);
-        for at in &session.extensions {
+        for at in session.extensions.as_slice() {
             self.extensions.leave(*at);
         }
     }
@@ -479,7 +478,9 @@ impl Service for Context {
 
     fn events_served(&mut self, io: &mut Io) {
         for _ in 0..ROUNDS {
-            self.round(io);
+            if !self.round(io) {
+                break;
+            }
         }
         // Some may have been opened, so that it is the turn of others.
         self.dial_queued(io);
