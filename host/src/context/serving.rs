@@ -217,7 +217,7 @@ impl Service for Context {
             Asks::Itself | Asks::ForNobodyKnown => None,
         });
         port.note_peer_name(self.peer_name(port));
-        let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+        let Some(routes) = self.vhosts.of_request(port.listener(), head) else {
             self.give_up_judging(port.id());
             return Answer::Exchange(serve_nowhere(port));
         };

@@ -32,6 +32,9 @@ impl Response<'_> {
 
 /// Appends the status line.
 pub fn put_status(out: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     put_number(out, status.into());
     out.push(b' ');
