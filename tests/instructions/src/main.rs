@@ -193,7 +193,7 @@ fn load_files(host: &mut Host, peer: &mut TcpStream, answers: usize) -> Result<(
     while length.is_none_or(|length| bytes.len() < answers * length) {
         read(host, peer, &mut bytes)?;
         let head = bytes.windows(4).position(|end| end == b"\r\n\r\n");
-        length = length.or(head.map(|end| end + 4 + FILE));
+        length = length.or_else(|| head.map(|end| end + 4 + FILE));
     }
     match bytes.starts_with(b"HTTP/1.1 200 ")
         && Some(bytes.len()) == length.map(|one| one * answers)
