@@ -78,7 +78,12 @@ impl<T, E> Io<T, E> {
                     link.is_cut_short = false;
                     break;
                 }
-                Next::End => return input.len(),
+                Next::End => {
+                    if link.queue.is_empty() && !link.is_dialled {
+                        link.transport.note_last();
+                    }
+                    return input.len();
+                }
             }
         }
         at

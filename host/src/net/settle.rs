@@ -92,7 +92,11 @@ impl<T, E> Io<T, E> {
                 State::Open if open.websocket.sending().is_holding() => self.holding.push(id),
                 State::Open => {}
                 State::CloseSent => self.await_close(id),
-                State::Closed | State::Failed | State::Abandoned => self.close_session(id),
+                State::Closed => {
+                    self.close_session(id);
+                    self.part(id);
+                }
+                State::Failed | State::Abandoned => self.close_session(id),
             }
         }
         self.linger(id);
@@ -161,6 +165,18 @@ impl<T, E> Io<T, E> {
         }
     }
 
+    /// Close frames went both ways, so the peer sends nothing more: when nothing of it is unread and ours has left, the
+    /// socket can be closed at once, and nothing is lost to a reset. Under TLS the peer still answers.
+    fn part(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let is_through = link.queue.is_empty() && !link.readiness.readable;
+        if is_through && !link.is_dialled && !link.transport.is_answered() {
+            self.remove(id);
+        }
+    }
+
     /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
     fn linger(&mut self, id: ConnectionId) {
         let Some(link) = self.slots.get_mut(id) else {
@@ -174,8 +190,8 @@ impl<T, E> Io<T, E> {
             link.is_shut_down = true;
             let after = self.settings.limits.close_ms;
             link.deadlines.set(DeadlineName::Close, self.now, after);
-            // What the peer still sends is read and thrown away; and its end may have been read already.
-            link.readiness.readable = true;
+            // What the peer still sends is read and thrown away; its end, which may have been read already, is so again.
+            link.readiness.readable |= link.readiness.read_closed;
         }
     }
 
