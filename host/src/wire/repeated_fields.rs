@@ -74,12 +74,12 @@ mod tests {
             .map(|(name, value)| Arc::new(fields(name, value)));
         for further in [
             &[][..],
-            &[one.clone()],
-            &[one.clone()],
-            &[other.clone()],
+            std::slice::from_ref(&one),
+            std::slice::from_ref(&one),
+            std::slice::from_ref(&other),
             &[one.clone(), other.clone()],
             &[other, one.clone()],
-            &[large.clone()],
+            std::slice::from_ref(&large),
             &[one],
             &[same],
             &[large],
