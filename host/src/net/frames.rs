@@ -76,7 +76,13 @@ impl<T, E> Io<T, E> {
         service.hear(&mut open.session, &mut port, &mut frames);
         let Frames { at, stopped, .. } = frames;
         link.is_cut_short = stopped != Stopped::Need;
-        if stopped == Stopped::Over { length } else { at }
+        if stopped != Stopped::Over {
+            return at;
+        }
+        if link.queue.is_empty() && !link.is_dialled {
+            link.transport.note_last();
+        }
+        length
     }
 }
 
