@@ -292,10 +292,10 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
-        if taken == bytes.len() {
+        let rest = &bytes[taken..];
+        if rest.is_empty() {
             return Ok(());
         }
-        let rest = &bytes[taken..];
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
         Ok(())
@@ -310,10 +310,11 @@ impl<T, E> Link<T, E> {
     ) -> io::Result<()> {
         let taken = self.write_now(&(**bytes).as_ref()[range.clone()])?;
         let rest = range.start + taken..range.end;
-        self.charge(rest.len(), budget)?;
-        if !rest.is_empty() {
-            self.queue.push_shared(SharedBytes::clone(bytes), rest);
+        if rest.is_empty() {
+            return Ok(());
         }
+        self.charge(rest.len(), budget)?;
+        self.queue.push_shared(SharedBytes::clone(bytes), rest);
         Ok(())
     }
 
@@ -341,7 +342,7 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
-        while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
+        while taken < bytes.len() && self.readiness.writable && self.queue.is_empty() {
             match self.transport.write(&bytes[taken..]) {
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -355,7 +356,7 @@ impl<T, E> Link<T, E> {
     }
 
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
-        if bytes == 0 || budget.take(bytes as u64) {
+        if budget.take(bytes as u64) {
             return Ok(());
         }
         Err(io::Error::new(

@@ -293,6 +293,10 @@ impl<'a> RequestHead<'a> {
 
 /// Scheme and rest of a target in absolute form.
 fn absolute_form(target: &str) -> Option<(&str, &str)> {
+    // As nearly all are, and no scheme is.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     let known = ["http", "https", "ws", "wss"];
     known

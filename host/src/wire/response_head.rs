@@ -73,9 +73,19 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
 
 /// Appends a field. Control characters in its value become blanks, so that no value can end its line.
 pub fn put_field(out: &mut Vec<u8>, name: &str, value: impl Display) {
-    put(out, format_args!("{name}: "));
+    put_field_with(out, name, |out| put(out, format_args!("{value}")));
+}
+
+/// The same with a value that need not be formatted.
+pub fn put_text_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    put_field_with(out, name, |out| out.extend_from_slice(value.as_bytes()));
+}
+
+fn put_field_with(out: &mut Vec<u8>, name: &str, put_value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
     let start = out.len();
-    put(out, format_args!("{value}"));
+    put_value(out);
     for byte in &mut out[start..] {
         if byte.is_ascii_control() {
             *byte = b' ';
