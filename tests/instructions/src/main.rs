@@ -1,6 +1,6 @@
-//! A fixed load in one thread, for counting the instructions of a message: a host with the linked plugin `echo`, and one
-//! peer that sends `messages` messages of 20 bytes in batches of `depth`, each when the answers to the one before are
-//! there.
+//! A fixed load in one thread, for counting the instructions of a message or of a connection: a host with the linked
+//! plugin `echo`, and one peer that sends `messages` messages of 20 bytes in batches of `depth`, each when the answers to
+//! the one before are there. With a depth of 0 each message has a connection of its own, from accept to close.
 //!
 //! `hotsocket-instructions MESSAGES DEPTH`; `run` beside it counts by callgrind what happens within [`counted_turn`].
 
@@ -19,6 +19,11 @@ const PAYLOAD: [u8; 20] = [b'x'; 20];
 /// An answer: two bytes of header, not masked.
 const ANSWER: usize = 2 + PAYLOAD.len();
 
+/// A Close frame as a peer sends it: 1000, its mask 0.
+const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
+/// The answer to it.
+const CLOSE_ANSWER: usize = 4;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args()
         .skip(1)
@@ -32,12 +37,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         .listen(anywhere)
         .plugin(echo::plugin())
         .build()?;
+    if depth == 0 {
+        return (0..messages).try_for_each(|_| connection(&mut host));
+    }
     let mut peer = open(&mut host)?;
     let batch = frame().repeat(depth);
     let mut answers = vec![0; ANSWER * depth];
     for _ in 0..messages.div_ceil(depth) {
         peer.write_all(&batch)?;
         exchange(&mut host, &mut peer, &mut answers)?;
+    }
+    Ok(())
+}
+
+/// Opens a session, exchanges one message, and closes it.
+fn connection(host: &mut Host) -> Result<(), Box<dyn Error>> {
+    let mut peer = open(host)?;
+    peer.write_all(&frame())?;
+    exchange(host, &mut peer, &mut [0; ANSWER])?;
+    peer.write_all(&CLOSE)?;
+    exchange(host, &mut peer, &mut [0; CLOSE_ANSWER])?;
+    drop(peer);
+    while !host.connections().is_empty() {
+        counted_turn(host)?;
     }
     Ok(())
 }
