@@ -17,7 +17,7 @@ mod dialling;
 pub mod event_loop;
 mod exchange_end;
 mod file_sending;
-mod frames;
+pub mod frames;
 mod http;
 pub mod http_port;
 pub mod inherited;
@@ -44,6 +44,7 @@ pub mod service;
 pub mod settings;
 mod settle;
 mod slots;
+mod spare;
 #[cfg(test)]
 pub(crate) mod test_peer;
 #[cfg(test)]
@@ -56,3 +57,4 @@ mod transport;
 pub mod unix_socket;
 pub mod waker;
 pub mod watcher;
+mod wheel;
