@@ -82,7 +82,7 @@ pub(crate) enum Stage<T, E> {
     /// A WebSocket.
     Open(Box<Open<T>>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
-    /// what was sent is not lost to a reset.
+    /// what was sent is not lost to a reset. Who has said in a Close frame that nothing more comes is not waited for.
     Lingering,
 }
 
