@@ -34,7 +34,7 @@ impl<T, E> Io<T, E> {
         };
         let peer = link.client();
         let open = match &mut link.stage {
-            Stage::Open(open) => &mut **open,
+            Stage::Open(open) => open,
             Stage::Http(_) | Stage::Dialling(_) => return 0,
             Stage::Lingering => return input.len(),
         };
@@ -75,6 +75,7 @@ impl<T, E> Io<T, E> {
                 Next::Go => {}
                 Next::Need => {
                     link.is_cut_short = false;
+                    open.websocket.rest(buffers);
                     break;
                 }
                 Next::End => return input.len(),

@@ -80,7 +80,7 @@ pub(crate) enum Stage<T, E> {
     /// We are its client, and it is no WebSocket yet.
     Dialling(Box<Dialling<T>>),
     /// A WebSocket.
-    Open(Box<Open<T>>),
+    Open(Open<T>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
     /// what was sent is not lost to a reset.
     Lingering,
