@@ -73,6 +73,7 @@ impl Timers {
     }
 
     /// Moves the present to `now_ms` and takes one timer that has expired; to be called until there is none.
+    #[inline]
     pub(crate) fn expire(&mut self, now_ms: u64) -> Option<Due> {
         let deadline = self.deadlines.expire(now_ms).map(Due::Deadline);
         deadline.or_else(|| self.others.expire(now_ms))
@@ -80,8 +81,10 @@ impl Timers {
 
     /// When [`Self::expire`] is to be called next.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let both = [self.deadlines.next_deadline(), self.others.next_deadline()];
-        both.into_iter().flatten().min()
+        match (self.deadlines.next_deadline(), self.others.next_deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// How many are set.
