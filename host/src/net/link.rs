@@ -424,8 +424,10 @@ mod tests {
     // There are tens of thousands of them, and most are idle: a byte more is to be meant.
     #[test]
     fn a_connection_and_a_session_cost_no_more_than_they_did() {
+        // With debug assertions a socket remembers where it is registered.
+        let debug = size_of::<mio::net::TcpStream>() - size_of::<i32>();
         let (link, open) = (size_of::<Link<(), ()>>(), size_of::<Open<()>>());
-        assert!(link <= 208, "{link} bytes");
-        assert!(open <= 120, "{open} bytes beside what the service keeps");
+        assert!(link <= 128 + debug, "{link} bytes");
+        assert!(open <= 32, "{open} bytes beside what the service keeps");
     }
 }
