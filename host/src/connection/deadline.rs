@@ -63,9 +63,15 @@ impl Deadlines {
 
     /// The time of the earliest; not before `now_ms`, even if it should have been.
     pub fn earliest(&self, now_ms: u64) -> Option<u64> {
-        let left = |name| self.left_ms(name, now_ms);
-        let least = NAMES.into_iter().filter_map(left).min()?;
-        Some(now_ms + least.max(0) as u64)
+        let mut least = None;
+        // Asked for after each event, when one is set or two: so it looks at those alone.
+        let mut set = self.set;
+        while set != 0 {
+            let left = self.ticks[set.trailing_zeros() as usize].wrapping_sub(now_ms as u32) as i32;
+            least = Some(least.map_or(left, |least: i32| least.min(left)));
+            set &= set - 1;
+        }
+        Some(now_ms + least?.max(0) as u64)
     }
 
     /// The earliest one that has expired, which is then no longer set.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Context {
-    /// Calls a hook of a session, and fails the session when the hook does not end well.
+    /// Calls a hook of a session, or some in a row, and fails the session when one does not end well.
     #[inline]
     pub(super) fn call(
         &self,
@@ -38,8 +38,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
@@ -96,8 +95,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: None,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         }

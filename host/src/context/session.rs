@@ -6,8 +6,9 @@ use crate::{
     connection::websocket::ClosedBy,
     context::{
         broadcast::Set,
-        handler::{LearntState, ProtocolFacts, SessionState, ThreadState},
+        handler::{LearntState, ProtocolFacts, ProtocolHandler, SessionState},
         handshake::Kept,
+        instances::Instance,
         outgoing::Outgoing,
         target::Target,
     },
@@ -133,8 +134,7 @@ pub struct SessionCall<'a, 'p> {
     /// The connection; none once the session has ended.
     pub(crate) port: Option<&'a mut Port<'p>>,
     pub(crate) set: &'a Set,
-    pub(crate) protocol: &'a ProtocolFacts,
-    pub(crate) thread: ThreadState,
+    pub(crate) instance: &'a Instance<dyn ProtocolHandler>,
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
     /// Holds the address that [`Self::peer_ip`] gives.
@@ -254,13 +254,13 @@ impl SessionCall<'_, '_> {
     /// The name of its vhost.
     #[must_use]
     pub fn vhost(&self) -> &str {
-        &self.protocol.vhost
+        &self.protocol().vhost
     }
 
     /// Its protocol.
     #[must_use]
     pub fn protocol(&self) -> &ProtocolFacts {
-        self.protocol
+        self.instance.handler.facts()
     }
 
     /// The path of the request target, as it came.
@@ -312,7 +312,7 @@ impl SessionCall<'_, '_> {
     pub fn subprotocol(&self) -> Option<&str> {
         let chosen = || self.session.kept.as_ref()?.subprotocol.as_deref();
         match self.session.subprotocol {
-            true => Some(&self.protocol.name),
+            true => Some(&self.protocol().name),
             false => chosen(),
         }
     }
@@ -321,7 +321,7 @@ impl SessionCall<'_, '_> {
     #[must_use]
     pub fn field(&self, name: &str, index: usize) -> Option<&[u8]> {
         let kept = self.session.kept.as_ref()?;
-        kept.field(&self.protocol.keep_headers, name, index)
+        kept.field(&self.protocol().keep_headers, name, index)
     }
 
     /// What a policy has said by that name of the connection or of its opening handshake.

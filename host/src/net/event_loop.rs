@@ -435,6 +435,8 @@ fn serve_told<S: Service>(
     readiness.readable |= told.readable || told.hung_up || told.failed;
     readiness.read_closed |= told.hung_up || told.failed;
     readiness.writable |= told.writable;
+    // One that is listed comes later in this turn, and not twice.
+    let is_listed = link.is_listed;
     // Nothing is read in a pause, so nothing else would tell of a reset.
     if told.failed
         && link.is_held(&io.settings)
@@ -442,8 +444,7 @@ fn serve_told<S: Service>(
     {
         io.lose(id, &error);
     }
-    // One that is listed comes later in this turn, and not twice.
-    if io.slots.get_mut(id).is_some_and(|link| !link.is_listed) {
+    if !is_listed {
         io.serve(service, id);
     }
 }

@@ -1,7 +1,13 @@
 //! The path of a message: the frames of an open WebSocket, one by one to its session.
 
 use crate::{
-    connection::{deadline::DeadlineName, inbound::Event, outbound::Masking},
+    connection::{
+        deadline::DeadlineName,
+        inbound::{Event, InboundRules},
+        outbound::Masking,
+        receiving::Receiving,
+        websocket::{hear, rest},
+    },
     net::{
         io::Io,
         link::Stage,
@@ -43,97 +49,138 @@ impl<T, E> Io<T, E> {
             let after = settings.limits.idle_ping_ms;
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
-        let rules = service.rules(&open.session);
-        let mut keys = link.is_dialled.then_some(&mut **keys);
-        let mut at = 0;
-        link.is_cut_short = true;
-        // Nothing is delivered while a send would be refused.
-        let room = settings.high_mark.saturating_sub(link.queue.len());
-        while !link.wants.paused && !link.wants.hang_up && out.len() < room {
-            let mask = Masking::with(keys.as_deref_mut());
-            let turn = open
-                .websocket
-                .next(&rules, buffers, out, mask, &mut input[at..]);
-            at += turn.consumed;
-            let mut port = Port {
-                id,
-                transport: &link.transport,
-                peer,
-                now: *now,
-                sending: turn.sending,
-                keys: keys.as_deref_mut(),
-                out,
-                queue: &link.queue,
-                spare: &mut link.spare,
-                wants: &mut link.wants,
-                deadlines: &mut link.deadlines,
-                timers,
-                budget: buffers.budget(),
-                settings,
-            };
-            match hand_over(service, &mut open.session, &mut port, turn.event) {
-                Next::Go => {}
-                Next::Need => {
-                    link.is_cut_short = false;
-                    open.websocket.rest(buffers);
-                    break;
-                }
-                Next::End => return input.len(),
-            }
+        let (inbound, sending) = open.websocket.halves();
+        let length = input.len();
+        let mut frames = Frames {
+            inbound,
+            input,
+            at: 0,
+            room: settings.high_mark.saturating_sub(link.queue.len()),
+            stopped: Stopped::Held,
+        };
+        let mut port = Port {
+            id,
+            transport: &link.transport,
+            peer,
+            now: *now,
+            sending,
+            keys: link.is_dialled.then_some(&mut **keys),
+            out,
+            queue: &link.queue,
+            spare: &mut link.spare,
+            wants: &mut link.wants,
+            deadlines: &mut link.deadlines,
+            timers,
+            buffers,
+            settings,
+        };
+        service.hear(&mut open.session, &mut port, &mut frames);
+        let Frames {
+            inbound,
+            at,
+            stopped,
+            ..
+        } = frames;
+        link.is_cut_short = stopped != Stopped::Need;
+        if stopped == Stopped::Need {
+            rest(inbound, port.sending, port.buffers);
         }
-        at
+        if stopped != Stopped::Over {
+            return at;
+        }
+        if link.queue.is_empty() && !link.is_dialled {
+            link.transport.note_last();
+        }
+        length
     }
 }
 
-/// What follows an event.
-enum Next {
-    /// Another one, perhaps.
-    Go,
-    /// More input.
-    Need,
-    /// Nothing: the peer has closed, or was failed.
-    End,
+/// What has come for an open WebSocket, to be heard one by one.
+pub struct Frames<'a> {
+    inbound: &'a mut Receiving,
+    input: &'a mut [u8],
+    /// How much of the input is done with.
+    at: usize,
+    /// Nothing is delivered while a send would be refused: from so many bytes of output on.
+    room: usize,
+    stopped: Stopped,
 }
 
-/// Tells the service what came; control frames were answered before.
-#[inline(always)]
-fn hand_over<S: Service>(
-    service: &mut S,
-    session: &mut S::Session,
-    port: &mut Port<'_>,
-    event: Event<'_>,
-) -> Next {
-    match event {
-        Event::Need => return Next::Need,
-        Event::Message { kind, payload } => {
-            let message = Delivered {
+/// Why nothing more is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// The rest has to wait.
+    Held,
+    /// More input is needed.
+    Need,
+    /// The peer has closed, or was failed: the rest means nothing.
+    Over,
+}
+
+/// One of them. Control frames were answered before.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// A message, or a piece of one.
+    Message(Delivered<'a>),
+    /// A pong.
+    Pong(&'a [u8]),
+    /// Something that is done with.
+    Nothing,
+}
+
+impl Frames<'_> {
+    /// The next one; none when there is none, or when it has to wait.
+    #[inline]
+    pub fn next(&mut self, rules: &InboundRules, port: &mut Port<'_>) -> Option<Heard<'_>> {
+        if port.wants.paused || port.wants.hang_up || port.out.len() >= self.room {
+            return None;
+        }
+        let (consumed, event) = hear(
+            self.inbound,
+            port.sending,
+            rules,
+            port.buffers,
+            port.out,
+            Masking::with(port.keys.as_deref_mut()),
+            &mut self.input[self.at..],
+        );
+        self.at += consumed;
+        match event {
+            Event::Message { kind, payload } => Some(Heard::Message(Delivered {
                 kind,
                 first: true,
                 last: true,
                 remaining: 0,
                 payload,
-            };
-            service.delivered(session, port, message);
-        }
-        Event::Piece {
-            kind,
-            first,
-            last,
-            remaining,
-            payload,
-        } => {
-            let message = Delivered {
+            })),
+            Event::Piece {
                 kind,
                 first,
                 last,
                 remaining,
                 payload,
-            };
-            service.delivered(session, port, message);
+            } => Some(Heard::Message(Delivered {
+                kind,
+                first,
+                last,
+                remaining,
+                payload,
+            })),
+            Event::Pong(payload) => Some(Heard::Pong(payload)),
+            Event::Ping(_) => Some(Heard::Nothing),
+            Event::Need => {
+                self.stopped = Stopped::Need;
+                None
+            }
+            Event::Close { .. } | Event::Failed(_) => {
+                self.stopped = Stopped::Over;
+                None
+            }
         }
-        Event::Pong(payload) => service.pong(session, port, payload),
-        Event::Ping(_) => {}
-        Event::Close { .. } | Event::Failed(_) => return Next::End,
     }
-    Next::Go
+
+    /// The session was failed: the rest means nothing.
+    pub fn give_up(&mut self) {
+        self.stopped = Stopped::Over;
+    }
 }

@@ -327,12 +327,8 @@ impl<T, E> Io<T, E> {
     #[inline]
     pub(crate) fn take_carry(&mut self, id: ConnectionId) -> Vec<u8> {
         match self.slots.get_mut(id) {
-            Some(link) if link.spare.carry_capacity() > 0 => {
-                let carry = std::mem::take(&mut link.spare.make().carry);
-                self.buffers.budget().give(carry.capacity() as u64);
-                carry
-            }
-            _ => Vec::new(),
+            Some(link) => link.take_carry(self.buffers.budget()),
+            None => Vec::new(),
         }
     }
 
@@ -368,15 +364,9 @@ impl<T, E> Io<T, E> {
 
     /// Arms the timer of a connection for its earliest deadline.
     pub(crate) fn arm(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let Some(earliest) = link.deadlines.earliest(self.now) else {
-            // Nothing is awaited any more, and an idle host is not woken to find that out.
-            self.timers.let_sleep(id);
-            return;
-        };
-        self.timers.wake(id, earliest);
+        if let Some(link) = self.slots.get_mut(id) {
+            link.arm(id, self.now, &mut self.timers);
+        }
     }
 
     /// Adds a listening socket.

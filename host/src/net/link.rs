@@ -261,6 +261,23 @@ impl<T, E> Link<T, E> {
         }
     }
 
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    pub(crate) fn is_opening(&self) -> bool {
+        self.awaits_announcement || self.transport.is_handshaking()
+    }
+
+    /// Takes what was carried, to be put back by [`Io::put_carry`](crate::net::io::Io::put_carry).
+    #[inline]
+    pub(crate) fn take_carry(&mut self, budget: &mut Budget) -> Vec<u8> {
+        if self.spare.carry_capacity() == 0 {
+            return Vec::new();
+        }
+        let carry = std::mem::take(&mut self.spare.make().carry);
+        budget.give(carry.capacity() as u64);
+        carry
+    }
+
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -276,6 +293,9 @@ impl<T, E> Link<T, E> {
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
         let rest = &bytes[taken..];
+        if rest.is_empty() {
+            return Ok(());
+        }
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
         Ok(())
@@ -290,10 +310,11 @@ impl<T, E> Link<T, E> {
     ) -> io::Result<()> {
         let taken = self.write_now(&(**bytes).as_ref()[range.clone()])?;
         let rest = range.start + taken..range.end;
-        self.charge(rest.len(), budget)?;
-        if !rest.is_empty() {
-            self.queue.push_shared(SharedBytes::clone(bytes), rest);
+        if rest.is_empty() {
+            return Ok(());
         }
+        self.charge(rest.len(), budget)?;
+        self.queue.push_shared(SharedBytes::clone(bytes), rest);
         Ok(())
     }
 
@@ -321,7 +342,7 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
-        while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
+        while taken < bytes.len() && self.readiness.writable && self.queue.is_empty() {
             match self.transport.write(&bytes[taken..]) {
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -335,7 +356,7 @@ impl<T, E> Link<T, E> {
     }
 
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
-        if bytes == 0 || budget.take(bytes as u64) {
+        if budget.take(bytes as u64) {
             return Ok(());
         }
         Err(io::Error::new(
@@ -373,7 +394,7 @@ impl<T, E> Link<T, E> {
             wants: &mut self.wants,
             deadlines: &mut self.deadlines,
             timers: lent.timers,
-            budget: lent.buffers.budget(),
+            buffers: lent.buffers,
             settings: lent.settings,
         };
         Some((&mut open.session, port))

@@ -5,7 +5,7 @@
 
 use crate::{
     connection::{
-        budget::Budget,
+        buffers::BufferPool,
         deadline::{DeadlineName, Deadlines},
         outbound::{KeySource, Masking, SendError, decode_messages, encode_message},
         websocket::{ClosedBy, Framed, FramedAs, Sending, State},
@@ -74,7 +74,7 @@ pub struct Port<'a> {
     pub(crate) wants: &'a mut Wants,
     pub(crate) deadlines: &'a mut Deadlines,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
 }
 
@@ -98,7 +98,7 @@ impl Port<'_> {
     }
 
     /// Sends a message or a piece of one.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
         if self.is_full(payload.len()) {
             return Sent::Full;
@@ -134,7 +134,7 @@ impl Port<'_> {
         for segment in held_back.iter() {
             frames.extend_from_slice(segment);
         }
-        self.budget.give(held_back.len() as u64);
+        self.buffers.budget().give(held_back.len() as u64);
         held_back.clear();
         self.append(&frames);
     }
@@ -228,8 +228,8 @@ impl Port<'_> {
 
     #[cold]
     fn hold_back(&mut self, frames: &[u8]) -> bool {
-        let has_room =
-            self.queued_bytes() < self.settings.high_mark && self.budget.take(frames.len() as u64);
+        let has_room = self.queued_bytes() < self.settings.high_mark
+            && self.buffers.budget().take(frames.len() as u64);
         if has_room {
             self.spare.make().held_back.push_owned(frames);
         }
@@ -281,7 +281,7 @@ impl Port<'_> {
         let more = (self.out.len() + bytes) as u64;
         // What is held back does not count: it leaves when the message is ended, which must not be refused for it.
         self.queue.len() + self.out.len() >= self.settings.high_mark
-            || !self.queue.is_empty() && !self.budget.has_room(more)
+            || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.

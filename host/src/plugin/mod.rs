@@ -32,7 +32,7 @@ mod facts;
 pub mod generation;
 mod handshake_calls;
 pub mod hash;
-pub mod host_calls;
+pub(crate) mod host_calls;
 mod http_adapter;
 #[cfg(feature = "plugin-files")]
 pub mod image;
@@ -54,6 +54,7 @@ mod policy_calls;
 mod record;
 pub mod refusal;
 pub mod registry;
+pub mod services;
 mod session_calls;
 #[cfg(feature = "plugin-files")]
 pub mod settle;
