@@ -115,11 +115,13 @@ impl Inbound {
         if let Some(extended) = extended {
             return self.next_extended(rules, extended, buffers, input);
         }
-        if self.handed > 0 || self.discards {
-            if self.handed < self.held.len() && !self.discards {
+        if !self.held.is_empty() || self.discards {
+            if self.has_more_held() && !self.discards {
                 return (0, self.event(rules, Found::Data(Place::Held), input));
             }
-            self.release(buffers);
+            if self.handed > 0 || self.discards {
+                self.release(buffers);
+            }
         }
         if let Some((kind, range)) = self.whole_message(rules, input) {
             let payload = &input[range.clone()];
@@ -377,7 +379,8 @@ impl Inbound {
             let tells = progress.message_ended || !payload.is_empty();
             return Ok(tells.then_some(Place::Input(progress.piece)));
         }
-        buffers.append(&mut self.held, payload, self.remaining)?;
+        let expected = gathering::expected(self.remaining);
+        buffers.append(&mut self.held, payload, expected)?;
         Ok(complete.then_some(Place::Held))
     }
 
@@ -448,5 +451,6 @@ fn close_event(payload: &[u8]) -> Event<'_> {
 }
 
 mod extended;
+mod gathering;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::{
     connection::{deadline::DeadlineName, inbound::Event, outbound::Masking},
     net::{
+        in_place::IN_PLACE_BYTES,
         io::Io,
         link::Stage,
         port::Port,
@@ -13,12 +14,31 @@ use crate::{
 
 impl<T, E> Io<T, E> {
     /// Serves the frames of an open WebSocket. Whoever is not open has no use for input.
+    #[inline]
     pub(super) fn consume_frames<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
+        let mut at = 0;
+        loop {
+            let (consumed, is_over) = self.serve_frames(service, id, &mut input[at..]);
+            at += consumed;
+            self.flush_in_place(id, input);
+            if is_over {
+                return at;
+            }
+        }
+    }
+
+    /// The same up to a message that has to leave before more is read. Gives what is consumed, and whether that is all.
+    fn serve_frames<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        input: &mut [u8],
+    ) -> (usize, bool) {
         let Self {
             slots,
             timers,
@@ -26,17 +46,18 @@ impl<T, E> Io<T, E> {
             settings,
             now,
             out,
+            in_place,
             keys,
             ..
         } = self;
         let Some(link) = slots.get_mut(id) else {
-            return input.len();
+            return (input.len(), true);
         };
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
-            Stage::Http(_) | Stage::Dialling(_) => return 0,
-            Stage::Lingering => return input.len(),
+            Stage::Http(_) | Stage::Dialling(_) => return (0, true),
+            Stage::Lingering => return (input.len(), true),
         };
         link.deadlines.clear(DeadlineName::Pong);
         if settings.limits.idle_ping_ms > 0 {
@@ -49,7 +70,7 @@ impl<T, E> Io<T, E> {
         link.is_cut_short = true;
         // Nothing is delivered while a send would be refused.
         let room = settings.high_mark.saturating_sub(link.queue.len());
-        while !link.wants.paused && !link.wants.hang_up && out.len() < room {
+        while !link.wants.paused && !link.wants.hang_up && out.len() + in_place.bytes() < room {
             let mask = Masking::with(keys.as_deref_mut());
             let turn = open
                 .websocket
@@ -63,6 +84,7 @@ impl<T, E> Io<T, E> {
                 sending: turn.sending,
                 keys: keys.as_deref_mut(),
                 out,
+                in_place,
                 queue: &link.queue,
                 held_back: &mut open.held_back,
                 wants: &mut link.wants,
@@ -73,15 +95,17 @@ impl<T, E> Io<T, E> {
                 settings,
             };
             match hand_over(service, &mut open.session, &mut port, turn.event) {
-                Next::Go => {}
+                Next::Go if in_place.is_empty() || !open.websocket.hands_held() => {}
+                // It is written before what it lies in is used for the next message.
+                Next::Go => return (at, false),
                 Next::Need => {
                     link.is_cut_short = false;
                     break;
                 }
-                Next::End => return input.len(),
+                Next::End => return (input.len(), true),
             }
         }
-        at
+        (at, true)
     }
 }
 
@@ -113,7 +137,7 @@ fn hand_over<S: Service>(
                 remaining: 0,
                 payload,
             };
-            service.delivered(session, port, message);
+            deliver(service, session, port, message);
         }
         Event::Piece {
             kind,
@@ -129,11 +153,29 @@ fn hand_over<S: Service>(
                 remaining,
                 payload,
             };
-            service.delivered(session, port, message);
+            deliver(service, session, port, message);
         }
         Event::Pong(payload) => service.pong(session, port, payload),
         Event::Ping(_) => {}
         Event::Close { .. } | Event::Failed(_) => return Next::End,
     }
     Next::Go
+}
+
+/// Delivers a message or a piece. What is sent of a large one may leave from where it lies.
+#[inline(always)]
+fn deliver<S: Service>(
+    service: &mut S,
+    session: &mut S::Session,
+    port: &mut Port<'_>,
+    message: Delivered<'_>,
+) {
+    let is_large = message.payload.len() >= IN_PLACE_BYTES;
+    if is_large {
+        port.in_place.offer(message.payload);
+    }
+    service.delivered(session, port, message);
+    if is_large {
+        port.in_place.withdraw();
+    }
 }

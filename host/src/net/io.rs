@@ -24,6 +24,7 @@ use crate::{
         addresses::Addresses,
         connection_setup::ConnectionSetup,
         date_clock::DateClock,
+        in_place::InPlace,
         link::{Lent, Link, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
@@ -73,6 +74,8 @@ pub struct Io<T, E> {
     pub(crate) now: u64,
     /// What the connection that is being served sends; empty between two of them.
     pub(crate) out: Vec<u8>,
+    /// What of it leaves from where it was received.
+    pub(crate) in_place: InPlace,
     pub(crate) input: Box<[u8]>,
     /// Connections that are served in the next turn without an event.
     pub(crate) listed: Vec<ConnectionId>,
@@ -152,6 +155,7 @@ impl<T, E> Io<T, E> {
             shared,
             now: 0,
             out: Vec::with_capacity(READ_BYTES),
+            in_place: InPlace::default(),
             input: vec![0; HEADROOM + READ_BYTES].into_boxed_slice(),
             listed: Vec::new(),
             touched: Vec::new(),
@@ -226,6 +230,7 @@ impl<T, E> Io<T, E> {
             id,
             now: self.now,
             out: &mut self.out,
+            in_place: &mut self.in_place,
             timers: &mut self.timers,
             buffers: &mut self.buffers,
             settings: &self.settings,

@@ -22,6 +22,7 @@ use crate::{
         date_clock::DateClock,
         dialling::Dialling,
         http_port::{HttpPort, Notes},
+        in_place::InPlace,
         listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
@@ -191,6 +192,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) now: u64,
     pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) in_place: &'a mut InPlace,
     pub(crate) timers: &'a mut Timers,
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
@@ -281,6 +283,12 @@ impl<T, E> Link<T, E> {
         }
     }
 
+    /// Whether a long message is under way that is worth gathering where it is read to.
+    #[inline]
+    pub(crate) fn awaits_long(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if open.websocket.awaits_long())
+    }
+
     /// Writes `bytes`, behind what waits; what the socket does not take waits too.
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
@@ -288,6 +296,29 @@ impl<T, E> Link<T, E> {
         let rest = &bytes[taken..];
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
+        Ok(())
+    }
+
+    /// The same out of several slices.
+    pub(crate) fn write_slices(
+        &mut self,
+        mut slices: &mut [IoSlice<'_>],
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        while self.queue.is_empty() && self.readiness.writable && !slices.is_empty() {
+            match self.transport.write_vectored(slices) {
+                Ok(taken) => IoSlice::advance_slices(&mut slices, taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.charge(slices.iter().map(|slice| slice.len()).sum(), budget)?;
+        for slice in slices {
+            self.queue.push_owned(slice);
+        }
         Ok(())
     }
 
@@ -378,6 +409,7 @@ impl<T, E> Link<T, E> {
             sending: open.websocket.sending(),
             keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
+            in_place: lent.in_place,
             queue: &self.queue,
             held_back: &mut open.held_back,
             wants: &mut self.wants,

@@ -5,14 +5,24 @@ use std::io;
 use crate::{
     connection::websocket::ClosedBy,
     net::{
-        io::{HEADROOM, Io},
-        link::Link,
+        io::{HEADROOM, Io, READ_BYTES},
+        link::{Link, Stage},
         serve::Phase,
         service::{Refused, Service},
         token::ConnectionId,
     },
     wire::close_code::TRY_AGAIN_LATER,
 };
+
+/// What a read has brought.
+struct Read {
+    /// Bytes; none at the end.
+    count: usize,
+    /// How many there was room for.
+    asked: usize,
+    /// How many of them lie in the thread's buffer and are to be consumed.
+    unread: usize,
+}
 
 impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
@@ -44,10 +54,11 @@ impl<T, E> Io<T, E> {
                 self.list(id);
                 return;
             }
-            let room = &mut self.input[HEADROOM..];
-            let asked = room.len();
             let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
-            let read = link.read(room);
+            let read = self.read_once(service, id);
+            let Some(link) = self.slots.get_mut(id) else {
+                return;
+            };
             if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
                 return;
             }
@@ -55,19 +66,23 @@ impl<T, E> Io<T, E> {
                 return;
             };
             match read {
-                Ok(0) => {
+                Ok(Read { count: 0, .. }) => {
                     link.readiness.readable = false;
                     link.readiness.read_closed = true;
                     self.peer_left(id);
                     return;
                 }
-                Ok(count) => {
+                Ok(Read {
+                    count,
+                    asked,
+                    unread,
+                }) => {
                     budget = budget.saturating_sub(count);
                     // A short read has emptied the socket, unless the edge told of an end that is still to be read.
                     if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
                         link.readiness.readable = false;
                     }
-                    self.consume_read(service, id, count);
+                    self.consume_read(service, id, unread);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     link.readiness.readable = link.transport.has_more();
@@ -85,6 +100,69 @@ impl<T, E> Io<T, E> {
                 }
             }
         }
+    }
+
+    /// Reads once; what is to be consumed comes into the thread's buffer.
+    #[inline]
+    fn read_once<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &S,
+        id: ConnectionId,
+    ) -> io::Result<Read> {
+        if self
+            .slots
+            .get_mut(id)
+            .is_some_and(|link| link.awaits_long())
+            && let Some(read) = self.gather(service, id)
+        {
+            return read;
+        }
+        let Some(link) = self.slots.get_mut(id) else {
+            return Err(io::ErrorKind::WouldBlock.into());
+        };
+        let room = &mut self.input[HEADROOM..];
+        let count = link.read(room)?;
+        Ok(Read {
+            count,
+            asked: room.len(),
+            unread: count,
+        })
+    }
+
+    /// Reads straight to where a long message is gathered; what follows it comes into the thread's buffer. None where that
+    /// cannot be.
+    #[inline(never)]
+    fn gather<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &S,
+        id: ConnectionId,
+    ) -> Option<io::Result<Read>> {
+        let link = self.slots.get_mut(id)?;
+        let Stage::Open(open) = &mut link.stage else {
+            return None;
+        };
+        let rules = service.rules(&open.session);
+        let place = open
+            .websocket
+            .place(&rules, &mut self.buffers, READ_BYTES)?;
+        let asked = place.capacity() - place.len();
+        let count = match link.transport.read_spare(place)? {
+            Ok(count) => count,
+            Err(error) => return Some(Err(error)),
+        };
+        let behind = &mut self.input[HEADROOM..];
+        let gathered = open
+            .websocket
+            .gathered(&rules, &mut self.buffers, count, behind);
+        let unread = gathered.unwrap_or_else(|failure| {
+            self.with(id, |_, port| port.fail(failure.code, failure.why));
+            0
+        });
+        Some(Ok(Read {
+            count,
+            asked,
+            unread,
+        }))
     }
 
     /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.

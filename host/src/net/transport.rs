@@ -12,6 +12,7 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use rustix::{
+    buffer::spare_capacity,
     io::Errno,
     net::{RecvFlags, recv},
 };
@@ -57,6 +58,22 @@ impl Transport {
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         with!(self, socket => socket.read(into))
+    }
+
+    /// Reads once into the spare room of a buffer; `Ok(0)` is the end. None where it can only be read elsewhere: under TLS.
+    pub(crate) fn read_spare(&mut self, buffer: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        let flags = RecvFlags::empty();
+        loop {
+            let read = match self {
+                Self::Absent | Self::Tls(_) => return None,
+                Self::Tcp(socket) => recv(socket, spare_capacity(buffer), flags),
+                Self::Unix(socket) => recv(socket, spare_capacity(buffer), flags),
+            };
+            match read {
+                Err(Errno::INTR) => {}
+                read => return Some(read.map(|(count, _)| count).map_err(io::Error::from)),
+            }
+        }
     }
 
     /// Writes what the socket takes at once.
