@@ -12,6 +12,8 @@ use std::{
 pub(crate) const IN_PLACE_BYTES: usize = 4 << 10;
 /// How many leave with one write. What comes behind them is copied.
 const PARTS: usize = 15;
+/// So much of what goes before a payload is copied in front of it, at most.
+const JOINED_BYTES: usize = 64;
 /// The slices of one write: before each of them what was gathered, and the rest behind the last.
 pub(crate) const SLICES: usize = 2 * PARTS + 1;
 
@@ -80,6 +82,21 @@ impl InPlace {
         }
     }
 
+    /// All output in one piece, if what was `gathered` goes before the only payload and has room in front of it: where the
+    /// header of the peer stood, which is longer than ours. A slice less costs the kernel less.
+    pub(crate) fn join<'a>(&self, gathered: &[u8], input: &'a mut [u8]) -> Option<&'a [u8]> {
+        let [part] = self.parts[..self.count] else {
+            return None;
+        };
+        if part.behind != gathered.len() || part.behind > JOINED_BYTES {
+            return None;
+        }
+        let payload = part.range_in(input)?;
+        let start = payload.start.checked_sub(gathered.len())?;
+        input[start..payload.start].copy_from_slice(gathered);
+        Some(&input[start..payload.end])
+    }
+
     /// All output in order: what was `gathered`, and between it the payloads as they lie in one of `places`.
     ///
     /// # Errors
@@ -118,8 +135,13 @@ impl InPlace {
 
 impl Part {
     fn within<'a>(&self, place: &'a [u8]) -> Option<&'a [u8]> {
+        place.get(self.range_in(place)?)
+    }
+
+    fn range_in(&self, place: &[u8]) -> Option<Range<usize>> {
         let start = self.address.checked_sub(place.as_ptr().addr())?;
-        place.get(start..start.checked_add(self.len)?)
+        let end = start.checked_add(self.len)?;
+        (end <= place.len()).then_some(start..end)
     }
 }
 
@@ -188,6 +210,26 @@ mod tests {
         assert!(in_place.takes(delivered));
         in_place.withdraw();
         assert!(!in_place.takes(delivered), "the delivery is over");
+    }
+
+    #[test]
+    fn a_single_payload_with_room_before_it_leaves_in_one_piece_with_its_header() {
+        let mut input = vec![b'.'; 3 + IN_PLACE_BYTES];
+        let mut in_place = InPlace::default();
+        in_place.offer(&input);
+        in_place.push(2, &input[3..]);
+        let expected = [b"ab", &input[3..]].concat();
+        assert_eq!(in_place.join(b"ab", &mut input), Some(&expected[..]));
+        assert_eq!(input[..3], *b".ab");
+        assert_eq!(in_place.join(b"abc", &mut input), None, "one goes behind");
+        in_place.push(2, &input[3..]);
+        assert_eq!(in_place.join(b"ab", &mut input), None, "two of them");
+
+        in_place.clear();
+        in_place.push(4, &input[3..]);
+        assert_eq!(in_place.join(b"abcd", &mut input), None, "no room");
+        assert_eq!(in_place.join(b"abcd", &mut [0; 9]), None, "not there");
+        assert_eq!(input[..3], *b".ab");
     }
 
     #[test]

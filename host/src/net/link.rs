@@ -22,7 +22,7 @@ use crate::{
         date_clock::DateClock,
         dialling::Dialling,
         http_port::{HttpPort, Notes},
-        in_place::InPlace,
+        in_place::{self, InPlace},
         listening::ListenerNumber,
         peer::Peer,
         port::{Port, Wants},
@@ -299,8 +299,34 @@ impl<T, E> Link<T, E> {
         Ok(())
     }
 
-    /// The same out of several slices.
-    pub(crate) fn write_slices(
+    /// The same with payloads between the `gathered` bytes that lie in `input` or in the message that is held.
+    pub(crate) fn write_in_place(
+        &mut self,
+        gathered: &[u8],
+        in_place: &InPlace,
+        input: &mut [u8],
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        if let Some(joined) = in_place.join(gathered, input) {
+            return self.write(joined, budget);
+        }
+        // Taken out while it is written from: the rest of the link is needed.
+        let held = match &mut self.stage {
+            Stage::Open(open) => open.websocket.take_held(),
+            _ => Vec::new(),
+        };
+        let mut slices = [IoSlice::new(&[]); in_place::SLICES];
+        let written = match in_place.fill(gathered, [input, &held], &mut slices) {
+            Ok(filled) => self.write_slices(&mut slices[..filled], budget),
+            Err(error) => Err(error),
+        };
+        if let Stage::Open(open) = &mut self.stage {
+            open.websocket.put_held(held);
+        }
+        written
+    }
+
+    fn write_slices(
         &mut self,
         mut slices: &mut [IoSlice<'_>],
         budget: &mut Budget,

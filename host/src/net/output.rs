@@ -1,15 +1,16 @@
 //! Output on its way to a socket: what was gathered, and what many connections share.
 
-use std::{
-    io::{self, IoSlice},
-    ops::Range,
-};
+use std::ops::Range;
 
 use crate::{
     connection::{deadline::DeadlineName, websocket::Framed, write_queue::SharedBytes},
     net::io::{Delivery, Io, READ_BYTES},
-    net::{in_place, link::Stage, token::ConnectionId},
+    net::{link::Stage, token::ConnectionId},
 };
+
+/// The room that output of one connection is gathered in and that is kept for the next, in bytes: for a message of
+/// 1 MiB behind others.
+const KEPT_BYTES: usize = 2 << 20;
 
 impl<T, E> Io<T, E> {
     /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
@@ -84,56 +85,31 @@ impl<T, E> Io<T, E> {
     /// Sends what was gathered for a connection, if some of it is to leave from where it lies: in `input`, or in the
     /// message that was gathered of several reads.
     #[inline]
-    pub(super) fn flush_in_place(&mut self, id: ConnectionId, input: &[u8]) {
+    pub(super) fn flush_in_place(&mut self, id: ConnectionId, input: &mut [u8]) {
         if !self.in_place.is_empty() {
             self.write_in_place(id, input);
         }
     }
 
     #[inline(never)]
-    fn write_in_place(&mut self, id: ConnectionId, input: &[u8]) {
-        let waited = self
-            .slots
-            .get_mut(id)
-            .is_some_and(|link| !link.queue.is_empty());
-        let written = self.write_parts(id, input);
-        let waits = self
-            .slots
-            .get_mut(id)
-            .is_some_and(|link| !link.queue.is_empty());
-        match written {
-            Ok(()) if waits => self.watch_stall(id, waited),
-            Ok(()) => {}
-            Err(error) => self.lose(id, &error),
+    fn write_in_place(&mut self, id: ConnectionId, input: &mut [u8]) {
+        if let Some(link) = self.slots.get_mut(id) {
+            let waited = !link.queue.is_empty();
+            let (budget, in_place) = (self.buffers.budget(), &self.in_place);
+            match link.write_in_place(&self.out, in_place, input, budget) {
+                Ok(()) if link.queue.is_empty() => {}
+                Ok(()) => self.watch_stall(id, waited),
+                Err(error) => self.lose(id, &error),
+            }
         }
         self.in_place.clear();
         self.clear_out();
     }
 
-    fn write_parts(&mut self, id: ConnectionId, input: &[u8]) -> io::Result<()> {
-        let Some(link) = self.slots.get_mut(id) else {
-            return Ok(());
-        };
-        let Stage::Open(open) = &mut link.stage else {
-            return Ok(());
-        };
-        // Taken out while it is written from, so that the link is free.
-        let held = open.websocket.take_held();
-        let mut slices = [IoSlice::new(&[]); in_place::SLICES];
-        let written = match self.in_place.fill(&self.out, [input, &held], &mut slices) {
-            Ok(filled) => link.write_slices(&mut slices[..filled], self.buffers.budget()),
-            Err(error) => Err(error),
-        };
-        if let Stage::Open(open) = &mut link.stage {
-            open.websocket.put_held(held);
-        }
-        written
-    }
-
     fn clear_out(&mut self) {
         self.out.clear();
         // What a burst needed is not kept for ever.
-        if self.out.capacity() > 4 * READ_BYTES {
+        if self.out.capacity() > KEPT_BYTES {
             self.out.shrink_to(READ_BYTES);
         }
     }
