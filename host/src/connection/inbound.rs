@@ -33,6 +33,8 @@ pub struct Inbound {
     fin: bool,
     /// The current data frame is handed on as it arrives.
     spills: bool,
+    /// The message is handed on when it is complete, and not in pieces.
+    is_whole: bool,
     /// A message has begun and not ended.
     in_message: bool,
     /// With extensions: nothing of the frame, or of the message, has been given to them.
@@ -91,6 +93,7 @@ impl Default for Inbound {
             rsv: 0,
             fin: false,
             spills: false,
+            is_whole: false,
             in_message: false,
             frame_unread: false,
             message_unread: false,
@@ -112,6 +115,27 @@ impl Inbound {
         buffers: &mut BufferPool,
         input: &'a mut [u8],
     ) -> (usize, Event<'a>) {
+        if extended.is_none() && self.is_at_rest() {
+            if input.is_empty() {
+                return (0, Event::Need);
+            }
+            if let Some((kind, range)) = whole_message(rules, input) {
+                let payload = &input[range.clone()];
+                return (range.end, Event::Message { kind, payload });
+            }
+        }
+        self.next_step_by_step(rules, extended, buffers, input)
+    }
+
+    /// The long way. Apart, so that the short one stays as short as it can be.
+    #[inline(never)]
+    fn next_step_by_step<'a>(
+        &'a mut self,
+        rules: &InboundRules,
+        extended: Option<&mut Extended>,
+        buffers: &mut BufferPool,
+        input: &'a mut [u8],
+    ) -> (usize, Event<'a>) {
         if let Some(extended) = extended {
             return self.next_extended(rules, extended, buffers, input);
         }
@@ -122,10 +146,6 @@ impl Inbound {
             if self.handed > 0 || self.discards {
                 self.release(buffers);
             }
-        }
-        if let Some((kind, range)) = self.whole_message(rules, input) {
-            let payload = &input[range.clone()];
-            return (range.end, Event::Message { kind, payload });
         }
         let (consumed, found) = self.advance(rules, buffers, input);
         (consumed, self.event(rules, found, input))
@@ -145,45 +165,10 @@ impl Inbound {
         }
     }
 
-    /// The short way, worth half the time of a small message: nothing has begun, and the input begins with a whole
-    /// message in one frame. Whatever else it is, also if it is wrong, the long way tells.
+    /// Whether nothing has begun, and nothing is to be handed on or given back.
     #[inline]
-    fn whole_message(
-        &self,
-        rules: &InboundRules,
-        input: &mut [u8],
-    ) -> Option<(MessageKind, Range<usize>)> {
-        let nothing_begun = self.reading == Reading::Header && !self.in_message && !self.discards;
-        if !nothing_begun || rules.delivery != Delivery::Messages {
-            return None;
-        }
-        let Decoded::Done { header, len } = FrameHeader::decode(input) else {
-            return None;
-        };
-        let kind = match header.opcode {
-            Opcode::Text => MessageKind::Text,
-            Opcode::Binary => MessageKind::Binary,
-            _ => return None,
-        };
-        let masked = rules.role == Role::Server;
-        if !header.fin
-            || header.rsv != 0
-            || header.key.is_some() != masked
-            || header.payload_len > rules.message_bytes
-        {
-            return None;
-        }
-        let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
-        let payload = input.get_mut(len..end)?;
-        let key = header.key.unwrap_or_default();
-        if masked {
-            apply_mask(payload, key);
-        }
-        if kind == MessageKind::Text && !is_utf8(payload) {
-            apply_mask(payload, key);
-            return None;
-        }
-        Some((kind, len..end))
+    fn is_at_rest(&self) -> bool {
+        self.reading == Reading::Header && !self.in_message && !self.discards && self.handed == 0
     }
 
     /// Steps until something is found.
@@ -294,6 +279,7 @@ impl Inbound {
             }
             Delivery::Messages => false,
         };
+        self.is_whole = rules.delivery == Delivery::Messages;
         self.kind = kind;
         self.in_message = true;
         self.fin = header.fin;
@@ -321,7 +307,7 @@ impl Inbound {
         if taken == 0 && self.remaining > 0 {
             return Ok(Some(Found::Need));
         }
-        let (piece, frame_ended) = self.take_payload(rules, input, at, taken);
+        let (piece, frame_ended) = self.take_payload(rules.role, input, at, taken);
         if self.discards {
             return Ok(None);
         }
@@ -338,7 +324,7 @@ impl Inbound {
     #[inline]
     fn take_payload(
         &mut self,
-        rules: &InboundRules,
+        role: Role,
         input: &mut [u8],
         at: &mut usize,
         taken: usize,
@@ -346,7 +332,7 @@ impl Inbound {
         let piece = *at..*at + taken;
         *at = piece.end;
         self.remaining -= taken as u64;
-        if rules.role == Role::Server {
+        if role == Role::Server {
             apply_mask(&mut input[piece.clone()], self.key);
             self.key = rotate_key(self.key, taken);
         }
@@ -421,6 +407,42 @@ impl Inbound {
             },
         }
     }
+}
+
+/// The short way, worth half the time of a small message: the input begins with a whole message in one frame. Whatever
+/// else it is, also if it is wrong, the long way tells.
+#[inline]
+fn whole_message(rules: &InboundRules, input: &mut [u8]) -> Option<(MessageKind, Range<usize>)> {
+    if rules.delivery != Delivery::Messages {
+        return None;
+    }
+    let Decoded::Done { header, len } = FrameHeader::decode(input) else {
+        return None;
+    };
+    let kind = match header.opcode {
+        Opcode::Text => MessageKind::Text,
+        Opcode::Binary => MessageKind::Binary,
+        _ => return None,
+    };
+    let masked = rules.role == Role::Server;
+    if !header.fin
+        || header.rsv != 0
+        || header.key.is_some() != masked
+        || header.payload_len > rules.message_bytes
+    {
+        return None;
+    }
+    let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
+    let payload = input.get_mut(len..end)?;
+    let key = header.key.unwrap_or_default();
+    if masked {
+        apply_mask(payload, key);
+    }
+    if kind == MessageKind::Text && !is_utf8(payload) {
+        apply_mask(payload, key);
+        return None;
+    }
+    Some((kind, len..end))
 }
 
 /// Section 5.1: a client masks, a server does not.

@@ -5,6 +5,7 @@ use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
+use crate::wire::Role;
 use crate::wire::close_code::Failure;
 use crate::wire::extension::ExtensionChain;
 
@@ -52,35 +53,19 @@ impl WebSocket {
         mask: Masking<'_>,
         input: &'a mut [u8],
     ) -> Turn<'a> {
-        let Self { inbound, sending } = self;
-        match sending.state {
-            State::Open => {}
-            State::CloseSent => inbound.discard_data(),
-            State::Closed | State::Failed | State::Abandoned => {
-                inbound.release(buffers);
-                return Turn {
-                    consumed: input.len(),
-                    event: Event::Need,
-                    sending,
-                };
-            }
-        }
-        let extended = sending.extensions.as_deref_mut();
-        let (consumed, event) = inbound.next(rules, extended, buffers, input);
-        match &event {
-            Event::Need | Event::Message { .. } | Event::Piece { .. } | Event::Pong(_) => {}
-            // Refused only after our Close frame, and then no pong is due (section 5.5.1).
-            Event::Ping(payload) => {
-                let _ = sending.pong(out, mask, payload);
-            }
-            Event::Close { code, reason } => sending.peer_closed(out, mask, *code, reason),
-            Event::Failed(failure) => sending.fail(out, mask, *failure),
-        }
+        let (inbound, sending) = self.halves();
+        let (consumed, event) = hear(inbound, sending, rules, buffers, out, mask, input);
         Turn {
             consumed,
             event,
             sending,
         }
+    }
+
+    /// Both halves, for whoever is to [`hear`] many events and sends meanwhile.
+    #[inline]
+    pub fn halves(&mut self) -> (&mut Inbound, &mut Sending) {
+        (&mut self.inbound, &mut self.sending)
     }
 
     /// For sends outside the delivery of an event.
@@ -89,13 +74,7 @@ impl WebSocket {
         &mut self.sending
     }
 
-    /// Whether the message that was told last, or a piece of it, lies in a buffer of the connection.
-    #[inline]
-    pub fn hands_held(&self) -> bool {
-        self.inbound.hands_held()
-    }
-
-    /// Takes that buffer for a moment, to be put back by [`Self::put_held`].
+    /// Takes the buffer in which a message lies that did not arrive whole, for a moment: to be put back by [`Self::put_held`].
     pub fn take_held(&mut self) -> Vec<u8> {
         self.inbound.take_held()
     }
@@ -112,17 +91,12 @@ impl WebSocket {
     }
 
     /// Where the payload that is awaited may be read to at once; see [`Inbound::place`].
-    pub fn place(
-        &mut self,
-        rules: &InboundRules,
-        buffers: &mut BufferPool,
-        most_behind: usize,
-    ) -> Option<&mut Vec<u8>> {
+    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
         let is_plain = self.sending.extensions.is_none() && self.sending.state == State::Open;
         if !is_plain {
             return None;
         }
-        self.inbound.place(rules, buffers, most_behind)
+        self.inbound.place(buffers, most_behind)
     }
 
     /// So many bytes were read there; see [`Inbound::gathered`].
@@ -131,12 +105,15 @@ impl WebSocket {
     /// As [`Inbound::gathered`]: the connection is to be failed.
     pub fn gathered(
         &mut self,
-        rules: &InboundRules,
         buffers: &mut BufferPool,
         count: usize,
         behind: &mut [u8],
     ) -> Result<usize, Failure> {
-        self.inbound.gathered(rules, buffers, count, behind)
+        let role = match self.sending.is_client {
+            true => Role::Client,
+            false => Role::Server,
+        };
+        self.inbound.gathered(role, buffers, count, behind)
     }
 
     /// Gives the memory back. To be called before the value is dropped.
@@ -145,12 +122,44 @@ impl WebSocket {
     }
 }
 
+/// [`WebSocket::next`] on its halves: how much of the input is done with, and what was found.
+#[inline]
+pub fn hear<'a>(
+    inbound: &'a mut Inbound,
+    sending: &mut Sending,
+    rules: &InboundRules,
+    buffers: &mut BufferPool,
+    out: &mut Vec<u8>,
+    mask: Masking<'_>,
+    input: &'a mut [u8],
+) -> (usize, Event<'a>) {
+    match sending.state {
+        State::Open => {}
+        State::CloseSent => inbound.discard_data(),
+        State::Closed | State::Failed | State::Abandoned => {
+            inbound.release(buffers);
+            return (input.len(), Event::Need);
+        }
+    }
+    let extended = sending.extensions.as_deref_mut();
+    let (consumed, event) = inbound.next(rules, extended, buffers, input);
+    match &event {
+        Event::Need | Event::Message { .. } | Event::Piece { .. } | Event::Pong(_) => {}
+        // Refused only after our Close frame, and then no pong is due (section 5.5.1).
+        Event::Ping(payload) => {
+            let _ = sending.pong(out, mask, payload);
+        }
+        Event::Close { code, reason } => sending.peer_closed(out, mask, *code, reason),
+        Event::Failed(failure) => sending.fail(out, mask, *failure),
+    }
+    (consumed, event)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::inbound::Delivery;
     use super::super::stream_tests::{Heard, pool};
     use super::*;
-    use crate::wire::Role;
     use crate::wire::close_code::{ABNORMAL, INTERNAL_ERROR, NO_CODE, NORMAL, PROTOCOL_ERROR};
 
     /// A client, so that the bytes of the tests need no mask.

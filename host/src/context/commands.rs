@@ -9,6 +9,7 @@ use crate::{
         hub::{Command, Operation, SlowPolicy},
         roster::SetId,
         serving::{Context, Io},
+        session::Session,
     },
     net::{io::Delivery, peer::Peer, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
@@ -83,6 +84,8 @@ impl Context {
                 };
                 self.judging.install(policies);
                 self.vhosts = vhosts;
+                // Their mounts may be gone.
+                self.files.clear();
                 self.ask_all_again(io);
             }
             Command::Limits(limits) => {
@@ -92,6 +95,7 @@ impl Context {
                 io.limit(&limits);
                 self.hub.clients().set_most(limits.client_connections_count);
                 self.limits = limits;
+                self.files.clear();
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
@@ -140,13 +144,15 @@ impl Context {
         });
     }
 
-    /// Does what the hooks have queued until now.
-    pub(super) fn round(&mut self, io: &mut Io) {
-        for _ in 0..self.hub.waiting_in_turn() {
+    /// Does what the hooks have queued until now; false when that is nothing.
+    pub(super) fn round(&mut self, io: &mut Io) -> bool {
+        let waiting = self.hub.waiting_in_turn();
+        for _ in 0..waiting {
             if let Some(command) = self.hub.next_of_turn() {
                 self.command(command, io);
             }
         }
+        waiting > 0
     }
 
     /// Gathers a frame for a set until the end of the turn.
@@ -176,14 +182,12 @@ impl Context {
         let mut made = Vec::new();
         for member in 0..self.sets[at].members.len() {
             let id = self.sets[at].members[member];
-            let Some(session) = io.session(id) else {
-                continue;
+            let mut had = 0;
+            let unheard = |session: &mut Session| {
+                had = std::mem::take(&mut session.cursor) as usize;
+                had..end
             };
-            let had = std::mem::take(&mut session.cursor) as usize;
-            if had >= end {
-                continue;
-            }
-            let delivered = match io.deliver(id, &frames, had..end) {
+            let delivered = match io.deliver(id, &frames, unheard) {
                 Delivery::Extended => {
                     let (all, mut partly) = ((*frames).as_ref(), Vec::new());
                     // Made once for those who have had none of it; who has had a part gets the rest by itself.
@@ -213,7 +217,7 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let mut extensions = session.extensions.iter();
+            let mut extensions = session.extensions.as_slice().iter();
             if self.instances.is_among(session.instance, keys)
                 || extensions.any(|at| self.extensions.is_among(*at, keys))
             {

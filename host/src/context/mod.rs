@@ -42,6 +42,7 @@ pub mod serving;
 pub mod session;
 pub mod site;
 pub mod tags;
+mod target;
 #[cfg(test)]
 mod tests;
 mod told;

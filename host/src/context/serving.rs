@@ -13,6 +13,7 @@ use crate::{
         client::{self, Asks},
         connecting::Clients,
         exchange::{Doing, Exchange},
+        files::FileCache,
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
@@ -28,13 +29,14 @@ use crate::{
     limits::Limits,
     net::{
         connection_setup::ConnectionSetup,
+        frames::{Frames, Heard},
         http_port::HttpPort,
         io,
         peer::Peer,
         port::Port,
         resolve::Lookup,
         seats::Full,
-        service::{Answer, Delivered, ExchangeEnd, Refused, Service},
+        service::{Answer, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
     wire::{
@@ -71,6 +73,7 @@ pub struct Context {
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
     pub(super) desk: OffloadDesk,
+    pub(super) files: FileCache,
     pub(super) clients: Clients,
     pub(super) limits: Arc<Limits>,
     /// Nothing new is begun.
@@ -103,6 +106,7 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             tags_bytes: limits.tags_bytes,
             judging: Judging::default(),
+            files: FileCache::default(),
             clients: Clients::default(),
             limits: Arc::new(limits.clone()),
             is_draining: false,
@@ -213,7 +217,7 @@ impl Service for Context {
             Asks::Itself | Asks::ForNobodyKnown => None,
         });
         port.note_peer_name(self.peer_name(port));
-        let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+        let Some(routes) = self.vhosts.of_request(port.listener(), head) else {
             self.give_up_judging(port.id());
             return Answer::Exchange(serve_nowhere(port));
         };
@@ -330,20 +334,6 @@ impl Service for Context {
         self.desk.resolve(id, lookup)
     }
 
-    fn rules(&self, session: &Session) -> InboundRules {
-        let delivery = self
-            .instances
-            .get(session.instance)
-            .map_or(crate::connection::inbound::Delivery::Messages, |instance| {
-                instance.handler.facts().delivery
-            });
-        InboundRules {
-            role: session.role(),
-            message_bytes: session.message_bytes(self.message_bytes),
-            delivery,
-        }
-    }
-
     fn answered(
         &mut self,
         session: &mut Session,
@@ -382,15 +372,14 @@ impl Service for Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
         match opened {
-            Ok(state) => session.state = Some(state),
+            Ok(state) => session.set_state(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
                 self.hub.roster(self.thread).leave(port.id());
@@ -400,19 +389,32 @@ impl Service for Context {
     }
 
     #[inline]
-    fn delivered(&mut self, session: &mut Session, port: &mut Port<'_>, message: Delivered<'_>) {
+    fn hear(&mut self, session: &mut Session, port: &mut Port<'_>, frames: &mut Frames<'_>) {
+        let (most, mut is_heard) = (self.message_bytes, false);
         self.call(session, port, |instance, state, call| {
-            instance.handler.message(state, call, message)
-        });
-    }
-
-    fn pong(&mut self, session: &mut Session, port: &mut Port<'_>, payload: &[u8]) {
-        self.call(session, port, |instance, state, call| {
-            if !instance.handler.facts().pongs {
-                return Ok(());
+            let facts = instance.handler.facts();
+            let rules = InboundRules {
+                role: call.role(),
+                message_bytes: call.session.message_bytes(most),
+                delivery: facts.delivery,
+            };
+            while let Some(port) = &mut call.port
+                && let Some(heard) = frames.next(&rules, port)
+            {
+                match heard {
+                    Heard::Message(message) => instance.handler.message(state, call, message)?,
+                    Heard::Pong(payload) if facts.pongs => {
+                        instance.handler.pong(state, call, payload)?;
+                    }
+                    Heard::Pong(_) | Heard::Nothing => {}
+                }
             }
-            instance.handler.pong(state, call, payload)
+            is_heard = true;
+            Ok(())
         });
+        if !is_heard {
+            frames.give_up();
+        }
     }
 
     fn writable(&mut self, session: &mut Session, port: &mut Port<'_>) {
@@ -438,7 +440,7 @@ impl Service for Context {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
@@ -448,7 +450,7 @@ impl Service for Context {
         }
         session.forget_learnt();
         self.instances.leave(session.instance);
-        for at in &session.extensions {
+        for at in session.extensions.as_slice() {
             self.extensions.leave(*at);
         }
     }
@@ -476,7 +478,9 @@ impl Service for Context {
 
     fn events_served(&mut self, io: &mut Io) {
         for _ in 0..ROUNDS {
-            self.round(io);
+            if !self.round(io) {
+                break;
+            }
         }
         // Some may have been opened, so that it is the turn of others.
         self.dial_queued(io);

@@ -5,11 +5,7 @@
 
 use crate::{
     connection::websocket::ClosedBy,
-    net::{
-        io::{HEADROOM, Io},
-        peer::Peer,
-        token::ConnectionId,
-    },
+    net::{io::Io, peer::Peer, token::ConnectionId},
     wire::proxy_header::ProxyHeader,
 };
 
@@ -39,7 +35,7 @@ impl<T, E> Io<T, E> {
         if !link.readiness.readable {
             return false;
         }
-        let room = &mut self.input[HEADROOM..];
+        let room = &mut self.input[self.input_at..];
         let most = most.unwrap_or(usize::MAX).clamp(1, room.len());
         let step = match link.transport.peek(&mut room[..most]) {
             Ok(0) => Step::Leave,
@@ -66,7 +62,7 @@ impl<T, E> Io<T, E> {
             Step::Named(len, who) => return self.announce(id, len, who),
             Step::Wait => link.readiness.readable = false,
             Step::End(why) => {
-                let peer = link.peer;
+                let peer = link.peer.get();
                 self.tell_unannounced(peer, why);
                 self.abandon(id, ClosedBy::Peer, why);
             }
@@ -83,7 +79,7 @@ impl<T, E> Io<T, E> {
         // All of it was there a moment ago.
         match link
             .transport
-            .take_ahead(&mut self.input[HEADROOM..][..len])
+            .take_ahead(&mut self.input[self.input_at..][..len])
         {
             Ok(count) if count == len => link.awaits_announcement = false,
             Ok(_) => {
@@ -100,13 +96,13 @@ impl<T, E> Io<T, E> {
         };
         let most = self.settings.limits.max_connections_per_address;
         if !self.shared.addresses.enter(who, most) {
-            tracing::debug!(target: "hotsocket::net", peer = %who, proxy = %link.peer, most,
+            tracing::debug!(target: "hotsocket::net", peer = %who, proxy = %link.peer.get(), most,
                 "connection refused: its address has limits.max_connections_per_address");
             self.abandon(id, ClosedBy::Host, "limits.max_connections_per_address");
             return false;
         }
-        self.shared.addresses.leave(link.peer);
-        link.peer = who;
+        self.shared.addresses.leave(link.peer.get());
+        link.peer = who.into();
         true
     }
 

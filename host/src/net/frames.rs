@@ -1,7 +1,12 @@
 //! The path of a message: the frames of an open WebSocket, one by one to its session.
 
 use crate::{
-    connection::{deadline::DeadlineName, inbound::Event, outbound::Masking},
+    connection::{
+        deadline::DeadlineName,
+        inbound::{Event, Inbound, InboundRules},
+        outbound::Masking,
+        websocket::hear,
+    },
     net::{
         in_place::IN_PLACE_BYTES,
         io::Io,
@@ -64,118 +69,152 @@ impl<T, E> Io<T, E> {
             let after = settings.limits.idle_ping_ms;
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
-        let rules = service.rules(&open.session);
-        let mut keys = link.is_dialled.then_some(&mut **keys);
-        let mut at = 0;
-        link.is_cut_short = true;
-        // Nothing is delivered while a send would be refused.
-        let room = settings.high_mark.saturating_sub(link.queue.len());
-        while !link.wants.paused && !link.wants.hang_up && out.len() + in_place.bytes() < room {
-            let mask = Masking::with(keys.as_deref_mut());
-            let turn = open
-                .websocket
-                .next(&rules, buffers, out, mask, &mut input[at..]);
-            at += turn.consumed;
-            let mut port = Port {
-                id,
-                transport: &link.transport,
-                peer,
-                now: *now,
-                sending: turn.sending,
-                keys: keys.as_deref_mut(),
-                out,
-                in_place,
-                queue: &link.queue,
-                held_back: &mut open.held_back,
-                wants: &mut link.wants,
-                deadlines: &mut link.deadlines,
-                session_timers: &mut open.timers,
-                timers,
-                budget: buffers.budget(),
-                settings,
-            };
-            match hand_over(service, &mut open.session, &mut port, turn.event) {
-                Next::Go if in_place.is_empty() || !open.websocket.hands_held() => {}
-                // It is written before what it lies in is used for the next message.
-                Next::Go => return (at, false),
-                Next::Need => {
-                    link.is_cut_short = false;
-                    break;
-                }
-                Next::End => return (input.len(), true),
-            }
+        let (inbound, sending) = open.websocket.halves();
+        let length = input.len();
+        let mut frames = Frames {
+            inbound,
+            input,
+            at: 0,
+            room: settings.high_mark.saturating_sub(link.queue.len()),
+            stopped: Stopped::Held,
+        };
+        let mut port = Port {
+            id,
+            transport: &link.transport,
+            peer,
+            now: *now,
+            sending,
+            keys: link.is_dialled.then_some(&mut **keys),
+            out,
+            in_place,
+            queue: &link.queue,
+            spare: &mut link.spare,
+            wants: &mut link.wants,
+            deadlines: &mut link.deadlines,
+            timers,
+            buffers,
+            settings,
+        };
+        service.hear(&mut open.session, &mut port, &mut frames);
+        let Frames { at, stopped, .. } = frames;
+        in_place.withdraw();
+        link.is_cut_short = stopped != Stopped::Need;
+        if stopped != Stopped::Over {
+            return (at, stopped != Stopped::Leaves);
         }
-        (at, true)
+        if link.queue.is_empty() && !link.is_dialled {
+            link.transport.note_last();
+        }
+        (length, true)
     }
 }
 
-/// What follows an event.
-enum Next {
-    /// Another one, perhaps.
-    Go,
-    /// More input.
-    Need,
-    /// Nothing: the peer has closed, or was failed.
-    End,
+/// What has come for an open WebSocket, to be heard one by one.
+pub struct Frames<'a> {
+    inbound: &'a mut Inbound,
+    input: &'a mut [u8],
+    /// How much of the input is done with.
+    at: usize,
+    /// Nothing is delivered while a send would be refused: from so many bytes of output on.
+    room: usize,
+    stopped: Stopped,
 }
 
-/// Tells the service what came; control frames were answered before.
-#[inline(always)]
-fn hand_over<S: Service>(
-    service: &mut S,
-    session: &mut S::Session,
-    port: &mut Port<'_>,
-    event: Event<'_>,
-) -> Next {
-    match event {
-        Event::Need => return Next::Need,
-        Event::Message { kind, payload } => {
-            let message = Delivered {
+/// Why nothing more is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// The rest has to wait.
+    Held,
+    /// More input is needed.
+    Need,
+    /// What was sent has to be written first.
+    Leaves,
+    /// The peer has closed, or was failed: the rest means nothing.
+    Over,
+}
+
+/// One of them. Control frames were answered before.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// A message, or a piece of one.
+    Message(Delivered<'a>),
+    /// A pong.
+    Pong(&'a [u8]),
+    /// Something that is done with.
+    Nothing,
+}
+
+impl Frames<'_> {
+    /// The next one; none when there is none, or when it has to wait.
+    #[inline]
+    pub fn next(&mut self, rules: &InboundRules, port: &mut Port<'_>) -> Option<Heard<'_>> {
+        if port.in_place.is_offered() && self.must_leave(port) {
+            self.stopped = Stopped::Leaves;
+            return None;
+        }
+        if port.wants.paused || port.wants.hang_up || port.gathered_bytes() >= self.room {
+            return None;
+        }
+        let (consumed, event) = hear(
+            self.inbound,
+            port.sending,
+            rules,
+            port.buffers,
+            port.out,
+            Masking::with(port.keys.as_deref_mut()),
+            &mut self.input[self.at..],
+        );
+        self.at += consumed;
+        // What is sent of a large one may leave from where it lies.
+        if let Event::Message { payload, .. } | Event::Piece { payload, .. } = &event
+            && payload.len() >= IN_PLACE_BYTES
+        {
+            port.in_place.offer(payload);
+        }
+        match event {
+            Event::Message { kind, payload } => Some(Heard::Message(Delivered {
                 kind,
                 first: true,
                 last: true,
                 remaining: 0,
                 payload,
-            };
-            deliver(service, session, port, message);
-        }
-        Event::Piece {
-            kind,
-            first,
-            last,
-            remaining,
-            payload,
-        } => {
-            let message = Delivered {
+            })),
+            Event::Piece {
                 kind,
                 first,
                 last,
                 remaining,
                 payload,
-            };
-            deliver(service, session, port, message);
+            } => Some(Heard::Message(Delivered {
+                kind,
+                first,
+                last,
+                remaining,
+                payload,
+            })),
+            Event::Pong(payload) => Some(Heard::Pong(payload)),
+            Event::Ping(_) => Some(Heard::Nothing),
+            Event::Need => {
+                self.stopped = Stopped::Need;
+                None
+            }
+            Event::Close { .. } | Event::Failed(_) => {
+                self.stopped = Stopped::Over;
+                None
+            }
         }
-        Event::Pong(payload) => service.pong(session, port, payload),
-        Event::Ping(_) => {}
-        Event::Close { .. } | Event::Failed(_) => return Next::End,
     }
-    Next::Go
-}
 
-/// Delivers a message or a piece. What is sent of a large one may leave from where it lies.
-#[inline(always)]
-fn deliver<S: Service>(
-    service: &mut S,
-    session: &mut S::Session,
-    port: &mut Port<'_>,
-    message: Delivered<'_>,
-) {
-    let is_large = message.payload.len() >= IN_PLACE_BYTES;
-    if is_large {
-        port.in_place.offer(message.payload);
-    }
-    service.delivered(session, port, message);
-    if is_large {
+    /// A large message was delivered. Whether something of it is to be written before what it lies in is used for the
+    /// next one.
+    #[cold]
+    fn must_leave(&self, port: &mut Port<'_>) -> bool {
         port.in_place.withdraw();
+        !port.in_place.is_empty() && self.inbound.hands_held()
+    }
+
+    /// The session was failed: the rest means nothing.
+    pub fn give_up(&mut self) {
+        self.stopped = Stopped::Over;
     }
 }

@@ -21,12 +21,16 @@ use crate::{
         seats::{Full, Seat, SeatBound, Seats},
         service::EndedBy,
         settings::Settings,
+        spare::Spare,
         timers::{Due, SessionTimers, Timers},
         tls::TlsFacts,
         token::ConnectionId,
         transport::Transport,
     },
-    wire::fields::Fields,
+    wire::{
+        fields::Fields,
+        repeated_fields::{RepeatedFields, completed},
+    },
 };
 
 /// What stands behind the head of an answer.
@@ -50,16 +54,6 @@ pub(crate) struct Notes {
     pub(crate) peer_name: Option<Arc<str>>,
 }
 
-impl Notes {
-    fn completed(&self, fields: &Fields) -> Fields {
-        let mut completed = fields.clone();
-        for more in self.fields.iter().rev() {
-            completed.complete(more);
-        }
-        completed
-    }
-}
-
 /// One exchange, for the time of one call.
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
@@ -67,7 +61,7 @@ pub struct HttpPort<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) listener: ListenerNumber,
     pub(crate) peer: Peer,
-    pub(crate) asks_for: &'a mut Option<Box<Peer>>,
+    pub(crate) spare: &'a mut Spare,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) gathered: &'a mut Vec<u8>,
@@ -111,7 +105,7 @@ impl HttpPort<'_> {
     /// Who asks: the other end, or whom it asks for.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.asks_for.as_deref().copied().unwrap_or(self.peer)
+        self.spare.asks_for().unwrap_or(self.peer)
     }
 
     /// Who is at the other end of the transport.
@@ -122,7 +116,7 @@ impl HttpPort<'_> {
 
     /// The other end asks for somebody else, or for itself, until the next request says otherwise. A session keeps it.
     pub(crate) fn asks_for(&mut self, client: Option<Peer>) {
-        *self.asks_for = client.map(Box::new);
+        self.spare.set_asks_for(client);
     }
 
     /// Counts the connection for the vhost that it asks for, and no longer for the one before, unless that vhost has all
@@ -218,26 +212,39 @@ impl HttpPort<'_> {
 
     /// Begins the answer, and ends it unless its content is streamed.
     pub fn answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
+        if self.notes.fields.is_empty() {
+            return self.begin(status, fields, content);
+        }
+        let fields = completed(fields, &self.notes.fields);
+        self.begin(status, &fields, content)
+    }
+
+    /// The same with all of a content whose fields are given again and again.
+    pub(crate) fn answer_again(
+        &mut self,
+        status: u16,
+        fields: &mut RepeatedFields,
+        content: &[u8],
+    ) -> Sent {
+        let fields = fields.with(&self.notes.fields);
+        self.begin(status, &fields, Content::Whole(content))
+    }
+
+    /// Begins an answer with these fields and no others.
+    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         if self.is_over() {
             return Sent::Closed;
         }
-        let sent = self.begin(status, fields, content);
+        let sent = self.put_answer(status, fields, content);
         self.resume_unwanted();
         sent
     }
 
-    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
+    fn put_answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         let (length, whole) = match &content {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
             Content::Streamed(length) => (*length, false),
-        };
-        let completed;
-        let fields = if self.notes.fields.is_empty() {
-            fields
-        } else {
-            completed = self.notes.completed(fields);
-            &completed
         };
         let date = self.date.text(self.now);
         let begun = self

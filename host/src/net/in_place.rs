@@ -49,6 +49,12 @@ impl InPlace {
         self.bytes
     }
 
+    /// Whether a payload is being delivered.
+    #[inline]
+    pub(crate) fn is_offered(&self) -> bool {
+        !self.offered.is_empty()
+    }
+
     /// The payload that is delivered now: it stays as it is until the output is written.
     pub(crate) fn offer(&mut self, payload: &[u8]) {
         self.offered = addresses(payload);

@@ -17,7 +17,7 @@ mod dialling;
 pub mod event_loop;
 mod exchange_end;
 mod file_sending;
-mod frames;
+pub mod frames;
 mod http;
 pub mod http_port;
 mod in_place;
@@ -45,6 +45,7 @@ pub mod service;
 pub mod settings;
 mod settle;
 mod slots;
+mod spare;
 #[cfg(test)]
 pub(crate) mod test_peer;
 #[cfg(test)]
@@ -57,3 +58,4 @@ mod transport;
 pub mod unix_socket;
 pub mod waker;
 pub mod watcher;
+mod wheel;

@@ -13,13 +13,14 @@ use crate::{
 const KEPT_BYTES: usize = 2 << 20;
 
 impl<T, E> Io<T, E> {
-    /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
-    /// a message that the session has begun to send.
+    /// Sends frames that many connections share, unless the connection is above its high mark: those that `range` says are
+    /// for the session. They wait for the end of a message that the session has begun to send.
+    #[inline]
     pub(crate) fn deliver(
         &mut self,
         id: ConnectionId,
         frames: &SharedBytes,
-        range: Range<usize>,
+        range: impl FnOnce(&mut T) -> Range<usize>,
     ) -> Delivery {
         let Some(link) = self.slots.get_mut(id) else {
             return Delivery::Gone;
@@ -27,6 +28,10 @@ impl<T, E> Io<T, E> {
         let Stage::Open(open) = &mut link.stage else {
             return Delivery::Gone;
         };
+        let range = range(&mut open.session);
+        if range.is_empty() {
+            return Delivery::Done;
+        }
         let when = open.websocket.sending().takes_framed();
         match when {
             Framed::Now | Framed::AfterMessage => {}
@@ -36,17 +41,17 @@ impl<T, E> Io<T, E> {
         let budget = self.buffers.budget();
         let waited = !link.queue.is_empty();
         let must_wait = waited || when == Framed::AfterMessage;
-        if link.queue.len() + open.held_back.len() >= self.settings.high_mark
+        if link.queue.len() + link.spare.held_back_len() >= self.settings.high_mark
             || must_wait && !budget.has_room(range.len() as u64)
         {
             return Delivery::Slow;
         }
         if when == Framed::AfterMessage {
-            let before = open.held_back.len();
-            open.held_back
-                .push_shared(SharedBytes::clone(frames), range);
+            let held_back = &mut link.spare.make().held_back;
+            let before = held_back.len();
+            held_back.push_shared(SharedBytes::clone(frames), range);
             // There was room a moment ago.
-            let _ = budget.take((open.held_back.len() - before) as u64);
+            let _ = budget.take((held_back.len() - before) as u64);
             return Delivery::Done;
         }
         let written = link.write_shared(frames, range, budget);

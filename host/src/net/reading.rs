@@ -32,19 +32,23 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
     ) {
         let mut budget = self.settings.read_budget;
-        if self.is_opening(id) {
-            if !self.is_announced(id) {
-                return;
-            }
-            if self.must_shake_later(id) {
-                return self.list(id);
-            }
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if (link.is_opening() || link.is_cut_short) && !self.begin_read(service, id) {
+            return;
         }
-        self.consume_carried(service, id);
         loop {
-            let Some(link) = self.slots.get_mut(id) else {
+            let Some(mut link) = self.slots.get_mut(id) else {
                 return;
             };
+            // What TLS has said to what was read, and no answer took with it.
+            if link.transport.has_output()
+                && link.readiness.writable
+                && let Err(error) = link.transport.flush()
+            {
+                return self.lose(id, &error);
+            }
             let may_read = link.readiness.readable && !link.wants.hang_up;
             // While something that was read waits its turn nothing is added to it.
             if !may_read || link.is_cut_short || link.is_held(&self.settings) {
@@ -55,16 +59,31 @@ impl<T, E> Io<T, E> {
                 return;
             }
             let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
-            let read = self.read_once(service, id);
-            let Some(link) = self.slots.get_mut(id) else {
-                return;
-            };
-            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
-                return;
+            let mut read = None;
+            if link.awaits_long() {
+                read = self.gather(id);
+                let Some(gathered) = self.slots.get_mut(id) else {
+                    return;
+                };
+                link = gathered;
             }
-            let Some(link) = self.slots.get_mut(id) else {
-                return;
-            };
+            let read = read.unwrap_or_else(|| {
+                let room = &mut self.input[self.input_at..];
+                link.read(room).map(|count| Read {
+                    count,
+                    asked: room.len(),
+                    unread: count,
+                })
+            });
+            if is_shaking && !link.transport.is_handshaking() {
+                if !self.is_secured(service, id) {
+                    return;
+                }
+                let Some(secured) = self.slots.get_mut(id) else {
+                    return;
+                };
+                link = secured;
+            }
             match read {
                 Ok(Read { count: 0, .. }) => {
                     link.readiness.readable = false;
@@ -82,14 +101,20 @@ impl<T, E> Io<T, E> {
                     if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
                         link.readiness.readable = false;
                     }
-                    self.consume_read(service, id, unread);
+                    let is_empty = !link.readiness.readable;
+                    let phase = Phase::at(&link.stage);
+                    let carried = link.take_carry(self.buffers.budget());
+                    self.consume_read(service, id, phase, carried, unread);
+                    if is_empty {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     link.readiness.readable = link.transport.has_more();
                     return;
                 }
                 Err(error) if link.transport.is_refused() && !link.is_dialled => {
-                    tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
+                    tracing::debug!(target: "hotsocket::net", peer = %link.peer.get(), %error, "connection refused");
                     self.finish(id);
                     return;
                 }
@@ -102,58 +127,22 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    /// Reads once; what is to be consumed comes into the thread's buffer.
-    #[inline]
-    fn read_once<S: Service<Session = T, Exchange = E>>(
-        &mut self,
-        service: &S,
-        id: ConnectionId,
-    ) -> io::Result<Read> {
-        if self
-            .slots
-            .get_mut(id)
-            .is_some_and(|link| link.awaits_long())
-            && let Some(read) = self.gather(service, id)
-        {
-            return read;
-        }
-        let Some(link) = self.slots.get_mut(id) else {
-            return Err(io::ErrorKind::WouldBlock.into());
-        };
-        let room = &mut self.input[HEADROOM..];
-        let count = link.read(room)?;
-        Ok(Read {
-            count,
-            asked: room.len(),
-            unread: count,
-        })
-    }
-
     /// Reads straight to where a long message is gathered; what follows it comes into the thread's buffer. None where that
     /// cannot be.
     #[inline(never)]
-    fn gather<S: Service<Session = T, Exchange = E>>(
-        &mut self,
-        service: &S,
-        id: ConnectionId,
-    ) -> Option<io::Result<Read>> {
+    fn gather(&mut self, id: ConnectionId) -> Option<io::Result<Read>> {
         let link = self.slots.get_mut(id)?;
         let Stage::Open(open) = &mut link.stage else {
             return None;
         };
-        let rules = service.rules(&open.session);
-        let place = open
-            .websocket
-            .place(&rules, &mut self.buffers, READ_BYTES)?;
+        let place = open.websocket.place(&mut self.buffers, READ_BYTES)?;
         let asked = place.capacity() - place.len();
         let count = match link.transport.read_spare(place)? {
             Ok(count) => count,
             Err(error) => return Some(Err(error)),
         };
-        let behind = &mut self.input[HEADROOM..];
-        let gathered = open
-            .websocket
-            .gathered(&rules, &mut self.buffers, count, behind);
+        let behind = &mut self.input[self.input_at..];
+        let gathered = open.websocket.gathered(&mut self.buffers, count, behind);
         let unread = gathered.unwrap_or_else(|failure| {
             self.with(id, |_, port| port.fail(failure.code, failure.why));
             0
@@ -165,11 +154,23 @@ impl<T, E> Io<T, E> {
         }))
     }
 
-    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
-    #[inline]
-    pub(super) fn is_opening(&mut self, id: ConnectionId) -> bool {
-        let link = self.slots.get_mut(id);
-        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    /// What comes before anything is read: what is ahead of HTTP, and what came behind a pause. False when nothing is to
+    /// be read now.
+    #[inline(never)]
+    fn begin_read<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        if !self.is_announced(id) {
+            return false;
+        }
+        if self.must_shake_later(id) {
+            self.list(id);
+            return false;
+        }
+        self.consume_carried(service, id);
+        true
     }
 
     /// Whether it is known whose connection it is.
@@ -216,7 +217,6 @@ impl<T, E> Io<T, E> {
     }
 
     /// What is spoken over a connection.
-    #[inline]
     pub(super) fn phase(&mut self, id: ConnectionId) -> Phase {
         let link = self.slots.get_mut(id);
         link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
@@ -234,37 +234,41 @@ impl<T, E> Io<T, E> {
         if !link.is_cut_short || link.is_held(&self.settings) {
             return;
         }
-        let mut carried = self.take_carry(id);
-        let consumed = self.consume(service, id, &mut carried);
+        let phase = Phase::at(&link.stage);
+        let mut carried = link.take_carry(self.buffers.budget());
+        let consumed = self.consume(service, id, phase, &mut carried);
         carried.drain(..consumed);
         self.keep(service, id, carried);
     }
 
-    /// Serves what was read into the thread's buffer behind the headroom.
+    /// Serves what was read into the thread's buffer behind the headroom, and behind what was carried.
     pub(super) fn consume_read<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
+        phase: Phase,
+        mut carried: Vec<u8>,
         count: usize,
     ) {
-        let mut carried = self.take_carry(id);
         let mut input = std::mem::take(&mut self.input);
-        let read = HEADROOM..HEADROOM + count;
+        let read = self.input_at..self.input_at + count;
         if carried.len() <= HEADROOM {
             // The beginning of a frame is put in front of the rest of it.
-            let start = HEADROOM - carried.len();
-            input[start..HEADROOM].copy_from_slice(&carried);
+            let start = read.start - carried.len();
+            input[start..read.start].copy_from_slice(&carried);
             let unread = &mut input[start..read.end];
-            let consumed = self.consume(service, id, unread);
+            let consumed = self.consume(service, id, phase, unread);
             carried.clear();
             carried.extend_from_slice(&unread[consumed..]);
         } else {
             carried.extend_from_slice(&input[read]);
-            let consumed = self.consume(service, id, &mut carried);
+            let consumed = self.consume(service, id, phase, &mut carried);
             carried.drain(..consumed);
         }
         self.input = input;
-        self.keep(service, id, carried);
+        if !carried.is_empty() {
+            self.keep(service, id, carried);
+        }
     }
 
     /// Keeps what was not consumed, if there is room for it.
@@ -294,9 +298,10 @@ impl<T, E> Io<T, E> {
         &mut self,
         service: &mut S,
         id: ConnectionId,
+        phase: Phase,
         input: &mut [u8],
     ) -> usize {
-        let mut consumed = match self.phase(id) {
+        let mut consumed = match phase {
             Phase::Frames => {
                 let consumed = self.consume_frames(service, id, input);
                 self.flush(id);

@@ -1,11 +1,31 @@
 //! The head of an HTTP/1.x request: strict about whatever two readers could understand differently.
 //! RFC 9112 sections 2 to 5.
 
-use std::{net::Ipv6Addr, sync::Arc};
+use std::{mem::MaybeUninit, net::Ipv6Addr, sync::Arc};
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{Header, Status};
 
 use crate::limits::Limits;
+
+/// Up to so many fields are read without asking for memory: a few more than `limits.request_field_count` has by default.
+const NEAR_FIELDS: usize = 128;
+
+/// Which bytes a host may have that is no address in brackets.
+const HOST_BYTES: [bool; 256] = {
+    let mut fits = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        fits[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=";
+    let mut at = 0;
+    while at < others.len() {
+        fits[others[at] as usize] = true;
+        at += 1;
+    }
+    fits
+};
 
 /// A request head, borrowed from the bytes it came in.
 #[derive(Debug)]
@@ -102,6 +122,11 @@ impl<'a> RequestHead<'a> {
             .map(|field| field.value)
     }
 
+    /// The names of all fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().map(|field| field.name)
+    }
+
     /// Name and value of the field with this index, of all.
     pub fn field_at(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
         self.fields
@@ -129,10 +154,11 @@ impl<'a> RequestHead<'a> {
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();
-        match path.split_once('?') {
+        // Byte by byte: a path is too short for what searches long texts.
+        match path.bytes().position(|byte| byte == b'?') {
             // Of the absolute form only; RFC 9112 section 3.2.2.
-            Some(("", _)) => "/",
-            Some((path, _)) => path,
+            Some(0) => "/",
+            Some(end) => &path[..end],
             None => path,
         }
     }
@@ -152,6 +178,10 @@ impl<'a> RequestHead<'a> {
 
     /// Authority and path of the target: `http://host/path` (absolute form), or `/path`, or `*`.
     fn split_target(&self) -> (Option<&'a str>, &'a str) {
+        // As nearly always.
+        if self.target.starts_with('/') {
+            return (None, self.target);
+        }
         let Some((_, rest)) = absolute_form(self.target) else {
             return (None, self.target);
         };
@@ -164,9 +194,20 @@ impl<'a> RequestHead<'a> {
         let most = usize::try_from(limits.request_head_bytes).unwrap_or(usize::MAX);
         let most_fields = usize::try_from(limits.request_field_count).unwrap_or(usize::MAX);
         // As many as there could be: a field takes four bytes at least.
-        let mut fields = vec![EMPTY_HEADER; most_fields.min(input.len() / 4 + 1)];
-        let mut request = httparse::Request::new(&mut fields);
-        let len = match request.parse(&input[..input.len().min(most)]) {
+        let room = most_fields.min(input.len() / 4 + 1);
+        // Where they are read to is not filled first, and not on the heap unless the limit is a large one.
+        let mut near = [const { MaybeUninit::uninit() }; NEAR_FIELDS];
+        let mut far = Vec::new();
+        let fields = match near.get_mut(..room) {
+            Some(near) => near,
+            None => {
+                far.resize(room, MaybeUninit::uninit());
+                &mut far[..]
+            }
+        };
+        let mut request = httparse::Request::new(&mut []);
+        let seen = &input[..input.len().min(most)];
+        let len = match request.parse_with_uninit_headers(seen, fields) {
             Ok(Status::Complete(len)) => len,
             Ok(Status::Partial) => return refuse_partial(input, limits),
             Err(httparse::Error::Version) => match refused_version(input) {
@@ -180,14 +221,12 @@ impl<'a> RequestHead<'a> {
         else {
             return Err(HeadError::Malformed("no request line"));
         };
-        let count = request.headers.len();
-        fields.truncate(count);
         let head = Self {
             method,
             target,
             minor_version,
             len,
-            fields,
+            fields: request.headers.to_vec(),
         };
         refuse_loose_lines(&input[..len])?;
         head.refuse_target(limits)?;
@@ -204,7 +243,8 @@ impl<'a> RequestHead<'a> {
         if self.target.len() as u64 > limits.request_target_bytes {
             return Err(HeadError::TargetTooLong);
         }
-        if !self.target.bytes().all(|byte| byte.is_ascii_graphic()) || self.target.contains('#') {
+        let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        if !self.target.bytes().all(fits) {
             return Err(HeadError::Malformed("character in the request target"));
         }
         let known_form = self.target.starts_with('/')
@@ -253,6 +293,10 @@ impl<'a> RequestHead<'a> {
 
 /// Scheme and rest of a target in absolute form.
 fn absolute_form(target: &str) -> Option<(&str, &str)> {
+    // As nearly all are, and no scheme is.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     let known = ["http", "https", "ws", "wss"];
     known
@@ -274,11 +318,11 @@ fn is_authority(bytes: &[u8]) -> bool {
             (address.is_some(), &bytes[end + 1..])
         }
         _ => {
-            let end = bytes.iter().position(|byte| *byte == b':');
-            let (name, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-            let fits =
-                |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-            (name.iter().all(fits), rest)
+            // A colon begins the port; whatever else does not fit is refused with it.
+            let end = bytes
+                .iter()
+                .position(|byte| !HOST_BYTES[usize::from(*byte)]);
+            (true, &bytes[end.unwrap_or(bytes.len())..])
         }
     };
     let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
@@ -288,17 +332,33 @@ fn is_authority(bytes: &[u8]) -> bool {
 /// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
 pub(super) fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
     let mut before = 0;
-    for byte in head {
-        match (before, byte) {
-            (b'\r', b'\n') => {}
-            (b'\r', _) => return Err(HeadError::Malformed("CR without LF")),
-            (_, b'\n') => return Err(HeadError::Malformed("LF without CR")),
-            (_, 0) => return Err(HeadError::Malformed("NUL")),
-            _ => {}
+    for eight in head.chunks(8) {
+        if before != b'\r' && is_text(eight) {
+            before = eight[7];
+            continue;
         }
-        before = *byte;
+        for byte in eight {
+            match (before, byte) {
+                (b'\r', b'\n') => {}
+                (b'\r', _) => return Err(HeadError::Malformed("CR without LF")),
+                (_, b'\n') => return Err(HeadError::Malformed("LF without CR")),
+                (_, 0) => return Err(HeadError::Malformed("NUL")),
+                _ => {}
+            }
+            before = *byte;
+        }
     }
     Ok(())
+}
+
+/// Whether these are eight bytes, none of them below a blank: most of a head, seen at once.
+fn is_text(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let Ok(eight) = bytes.try_into().map(u64::from_ne_bytes) else {
+        return false;
+    };
+    // Where a byte is below, taking the blank away borrows into its highest bit, which it did not have.
+    eight.wrapping_sub(ONES * 0x20) & !eight & (ONES * 0x80) == 0
 }
 
 /// A head that is not complete: what is wrong already is refused already.

@@ -4,8 +4,8 @@
 
 use std::mem;
 
-use super::{BufferPool, Delivery, Failure, Inbound, InboundRules, Reading, judge_text};
-use crate::wire::MessageKind;
+use super::{BufferPool, Failure, Inbound, Reading, judge_text};
+use crate::wire::{MessageKind, Role};
 
 /// So much has arrived of a message, and so much of its frame is to come, in bytes: below it a copy costs less than the
 /// shorter reads.
@@ -33,14 +33,9 @@ impl Inbound {
     /// Where the payload that is awaited may be read to: the spare room of this buffer, to be told of by
     /// [`Self::gathered`]. A read may take `most_behind` bytes of what follows the frame. None where the input is to be
     /// given to [`Self::next`] as ever.
-    pub fn place(
-        &mut self,
-        rules: &InboundRules,
-        buffers: &mut BufferPool,
-        most_behind: usize,
-    ) -> Option<&mut Vec<u8>> {
+    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
         let gathers = self.reading == Reading::Payload && self.handed == 0 && !self.discards;
-        if !gathers || !self.awaits_long() || rules.delivery != Delivery::Messages {
+        if !gathers || !self.awaits_long() || !self.is_whole {
             return None;
         }
         // Refused here, it is refused there too, and told.
@@ -60,7 +55,7 @@ impl Inbound {
     /// What is wrong with the text.
     pub fn gathered(
         &mut self,
-        rules: &InboundRules,
+        role: Role,
         buffers: &mut BufferPool,
         count: usize,
         behind: &mut [u8],
@@ -72,7 +67,7 @@ impl Inbound {
         let rest = held.len() - end;
         behind[..rest].copy_from_slice(&held[end..]);
         held.truncate(end);
-        let (piece, frame_ended) = self.take_payload(rules, &mut held, &mut at, taken);
+        let (piece, frame_ended) = self.take_payload(role, &mut held, &mut at, taken);
         let judged = match self.kind {
             MessageKind::Text => judge_text(&mut self.utf8, &held[piece], frame_ended && self.fin),
             MessageKind::Binary => Ok(()),
