@@ -4,6 +4,7 @@ use super::buffers::BufferPool;
 use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
+use super::receiving::Receiving;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
 use crate::wire::Role;
 use crate::wire::close_code::Failure;
@@ -12,7 +13,7 @@ use crate::wire::extension::ExtensionChain;
 /// One WebSocket in either role.
 #[derive(Default)]
 pub struct WebSocket {
-    inbound: Inbound,
+    inbound: Receiving,
     sending: Sending,
 }
 
@@ -43,7 +44,7 @@ impl WebSocket {
         websocket
     }
 
-    /// Looks for the next event in `input`, as [`Inbound::next`] does, and answers control frames into `out`.
+    /// Looks for the next event in `input`, as [`Receiving::next`] does, and answers control frames into `out`.
     #[inline]
     pub fn next<'a>(
         &'a mut self,
@@ -64,7 +65,7 @@ impl WebSocket {
 
     /// Both halves, for whoever is to [`hear`] many events and sends meanwhile.
     #[inline]
-    pub fn halves(&mut self) -> (&mut Inbound, &mut Sending) {
+    pub fn halves(&mut self) -> (&mut Receiving, &mut Sending) {
         (&mut self.inbound, &mut self.sending)
     }
 
@@ -76,12 +77,17 @@ impl WebSocket {
 
     /// Takes the buffer in which a message lies that did not arrive whole, for a moment: to be put back by [`Self::put_held`].
     pub fn take_held(&mut self) -> Vec<u8> {
-        self.inbound.take_held()
+        self.inbound
+            .under_way()
+            .map(Inbound::take_held)
+            .unwrap_or_default()
     }
 
     /// Puts it back.
     pub fn put_held(&mut self, held: Vec<u8>) {
-        self.inbound.put_held(held);
+        if let Some(inbound) = self.inbound.under_way() {
+            inbound.put_held(held);
+        }
     }
 
     /// Whether [`Self::place`] is worth asking for.
@@ -93,10 +99,8 @@ impl WebSocket {
     /// Where the payload that is awaited may be read to at once; see [`Inbound::place`].
     pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
         let is_plain = self.sending.extensions.is_none() && self.sending.state == State::Open;
-        if !is_plain {
-            return None;
-        }
-        self.inbound.place(buffers, most_behind)
+        let inbound = self.inbound.under_way().filter(|_| is_plain)?;
+        inbound.place(buffers, most_behind)
     }
 
     /// So many bytes were read there; see [`Inbound::gathered`].
@@ -113,7 +117,16 @@ impl WebSocket {
             true => Role::Client,
             false => Role::Server,
         };
-        self.inbound.gathered(role, buffers, count, behind)
+        match self.inbound.under_way() {
+            Some(inbound) => inbound.gathered(role, buffers, count, behind),
+            None => Ok(0),
+        }
+    }
+
+    /// To be called when more input is needed: gives back what is not, unless something is under way.
+    #[inline]
+    pub fn rest(&mut self, buffers: &mut BufferPool) {
+        rest(&mut self.inbound, &self.sending, buffers);
     }
 
     /// Gives the memory back. To be called before the value is dropped.
@@ -122,10 +135,20 @@ impl WebSocket {
     }
 }
 
+/// [`WebSocket::rest`] on its halves.
+#[inline]
+pub fn rest(inbound: &mut Receiving, sending: &Sending, buffers: &mut BufferPool) {
+    let extended = sending.extensions.as_deref();
+    // What came out of the extensions may be a part of a text, although nothing of a message is on its way to them.
+    if extended.is_none_or(|extended| extended.waiting.is_empty()) {
+        inbound.rest(buffers);
+    }
+}
+
 /// [`WebSocket::next`] on its halves: how much of the input is done with, and what was found.
 #[inline]
 pub fn hear<'a>(
-    inbound: &'a mut Inbound,
+    inbound: &'a mut Receiving,
     sending: &mut Sending,
     rules: &InboundRules,
     buffers: &mut BufferPool,
@@ -204,6 +227,32 @@ mod tests {
             code,
             clean,
             reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_lent_and_given_back_when_nothing_is() {
+        let (mut websocket, mut buffers, mut out) = (WebSocket::default(), pool(), Vec::new());
+        assert!(size_of::<WebSocket>() <= 32);
+        // The beginning of a message, a ping inside it, and its end.
+        for (input, is_lent) in [
+            (b"\x01\x01a".as_slice(), true),
+            (b"\x89\x00", true),
+            (b"\x80\x01b", false),
+            (b"\x89\x00", false),
+            (b"\x81\x01c", false),
+        ] {
+            let (mut input, mut at) = (input.to_vec(), 0);
+            loop {
+                let rest = &mut input[at..];
+                let turn = websocket.next(&RULES, &mut buffers, &mut out, Masking::None, rest);
+                at += turn.consumed;
+                if turn.event == Event::Need {
+                    break;
+                }
+            }
+            websocket.rest(&mut buffers);
+            assert_eq!(websocket.inbound.is_lent(), is_lent, "{input:?}");
         }
     }
 

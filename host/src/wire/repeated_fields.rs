@@ -72,20 +72,22 @@ mod tests {
         let large = "x".repeat(2 * FURTHER_BYTES);
         let [one, other, same, large] = [("B", "2"), ("B", "3"), ("a", "4"), ("C", &*large)]
             .map(|(name, value)| Arc::new(fields(name, value)));
-        for further in [
-            &[][..],
-            std::slice::from_ref(&one),
-            std::slice::from_ref(&one),
-            std::slice::from_ref(&other),
-            &[one.clone(), other.clone()],
-            &[other, one.clone()],
-            std::slice::from_ref(&large),
-            &[one],
-            &[same],
-            &[large],
+        let cases: [&[&Arc<Fields>]; 11] = [
             &[],
-        ] {
-            assert_eq!(*repeated.with(further), completed(&own, further));
+            &[&one],
+            &[&one],
+            &[&other],
+            &[&one, &other],
+            &[&other, &one],
+            &[&large],
+            &[&one],
+            &[&same],
+            &[&large],
+            &[],
+        ];
+        for further in cases {
+            let further: Vec<_> = further.iter().map(|fields| Arc::clone(fields)).collect();
+            assert_eq!(*repeated.with(&further), completed(&own, &further));
             assert!(repeated.completed.as_bytes().len() <= FURTHER_BYTES + own.as_bytes().len());
         }
     }
