@@ -173,7 +173,8 @@ impl Inbound {
     /// Whether nothing has begun, and nothing is to be handed on or given back.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        self.reading == Reading::Header && !self.in_message && !self.discards && self.handed == 0
+        let is_between = self.reading == Reading::Header && !self.in_message;
+        is_between && !self.discards && self.held.is_empty()
     }
 
     /// Steps until something is found.

@@ -4,8 +4,6 @@
 use super::buffers::BufferPool;
 use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules, whole_message};
-use crate::wire::Role;
-use crate::wire::close_code::Failure;
 
 /// What is under way. Lent by the pool of the service thread from the first byte that is no whole message until
 /// [`Self::rest`].
@@ -54,25 +52,14 @@ impl Receiving {
         }
     }
 
-    /// As [`Inbound::take_held`].
-    pub fn take_held(&mut self) -> Vec<u8> {
-        let inbound = self.0.as_mut();
-        inbound
-            .map(|inbound| inbound.take_held())
-            .unwrap_or_default()
+    #[cfg(test)]
+    pub(super) fn is_lent(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// As [`Inbound::put_held`].
-    pub fn put_held(&mut self, held: Vec<u8>) {
-        if let Some(inbound) = &mut self.0 {
-            inbound.put_held(held);
-        }
-    }
-
-    /// As [`Inbound::hands_held`].
-    #[inline]
-    pub fn hands_held(&self) -> bool {
-        self.0.as_ref().is_some_and(|inbound| inbound.hands_held())
+    /// What is under way.
+    pub fn under_way(&mut self) -> Option<&mut Inbound> {
+        self.0.as_deref_mut()
     }
 
     /// As [`Inbound::awaits_long`].
@@ -81,31 +68,9 @@ impl Receiving {
         self.0.as_ref().is_some_and(|inbound| inbound.awaits_long())
     }
 
-    /// As [`Inbound::place`].
-    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
-        self.0.as_mut()?.place(buffers, most_behind)
-    }
-
-    /// As [`Inbound::gathered`].
-    ///
-    /// # Errors
-    /// As there: the connection is to be failed.
-    pub fn gathered(
-        &mut self,
-        role: Role,
-        buffers: &mut BufferPool,
-        count: usize,
-        behind: &mut [u8],
-    ) -> Result<usize, Failure> {
-        match &mut self.0 {
-            Some(inbound) => inbound.gathered(role, buffers, count, behind),
-            None => Ok(0),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_lent(&self) -> bool {
-        self.0.is_some()
+    /// As [`Inbound::hands_held`].
+    pub fn hands_held(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbound| inbound.hands_held())
     }
 
     /// As [`Inbound::discard_data`].

@@ -2,7 +2,7 @@
 
 use super::buffers::BufferPool;
 use super::extended::Extended;
-use super::inbound::{Event, InboundRules};
+use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
 use super::receiving::Receiving;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
@@ -75,20 +75,19 @@ impl WebSocket {
         &mut self.sending
     }
 
-    /// To be called when more input is needed: gives back what is not, unless something is under way.
-    #[inline]
-    pub fn rest(&mut self, buffers: &mut BufferPool) {
-        rest(&mut self.inbound, &self.sending, buffers);
-    }
-
     /// Takes the buffer in which a message lies that did not arrive whole, for a moment: to be put back by [`Self::put_held`].
     pub fn take_held(&mut self) -> Vec<u8> {
-        self.inbound.take_held()
+        self.inbound
+            .under_way()
+            .map(Inbound::take_held)
+            .unwrap_or_default()
     }
 
     /// Puts it back.
     pub fn put_held(&mut self, held: Vec<u8>) {
-        self.inbound.put_held(held);
+        if let Some(inbound) = self.inbound.under_way() {
+            inbound.put_held(held);
+        }
     }
 
     /// Whether [`Self::place`] is worth asking for.
@@ -97,19 +96,17 @@ impl WebSocket {
         self.inbound.awaits_long()
     }
 
-    /// Where the payload that is awaited may be read to at once; see [`Receiving::place`].
+    /// Where the payload that is awaited may be read to at once; see [`Inbound::place`].
     pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
         let is_plain = self.sending.extensions.is_none() && self.sending.state == State::Open;
-        if !is_plain {
-            return None;
-        }
-        self.inbound.place(buffers, most_behind)
+        let inbound = self.inbound.under_way().filter(|_| is_plain)?;
+        inbound.place(buffers, most_behind)
     }
 
-    /// So many bytes were read there; see [`Receiving::gathered`].
+    /// So many bytes were read there; see [`Inbound::gathered`].
     ///
     /// # Errors
-    /// As [`Receiving::gathered`]: the connection is to be failed.
+    /// As [`Inbound::gathered`]: the connection is to be failed.
     pub fn gathered(
         &mut self,
         buffers: &mut BufferPool,
@@ -120,7 +117,16 @@ impl WebSocket {
             true => Role::Client,
             false => Role::Server,
         };
-        self.inbound.gathered(role, buffers, count, behind)
+        match self.inbound.under_way() {
+            Some(inbound) => inbound.gathered(role, buffers, count, behind),
+            None => Ok(0),
+        }
+    }
+
+    /// To be called when more input is needed: gives back what is not, unless something is under way.
+    #[inline]
+    pub fn rest(&mut self, buffers: &mut BufferPool) {
+        rest(&mut self.inbound, &self.sending, buffers);
     }
 
     /// Gives the memory back. To be called before the value is dropped.
