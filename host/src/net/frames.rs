@@ -3,9 +3,10 @@
 use crate::{
     connection::{
         deadline::DeadlineName,
-        inbound::{Event, Inbound, InboundRules},
+        inbound::{Event, InboundRules},
         outbound::Masking,
-        websocket::hear,
+        receiving::Receiving,
+        websocket::{hear, rest},
     },
     net::{
         io::Io,
@@ -39,7 +40,7 @@ impl<T, E> Io<T, E> {
         };
         let peer = link.client();
         let open = match &mut link.stage {
-            Stage::Open(open) => &mut **open,
+            Stage::Open(open) => open,
             Stage::Http(_) | Stage::Dialling(_) => return 0,
             Stage::Lingering => return input.len(),
         };
@@ -74,8 +75,16 @@ impl<T, E> Io<T, E> {
             settings,
         };
         service.hear(&mut open.session, &mut port, &mut frames);
-        let Frames { at, stopped, .. } = frames;
+        let Frames {
+            inbound,
+            at,
+            stopped,
+            ..
+        } = frames;
         link.is_cut_short = stopped != Stopped::Need;
+        if stopped == Stopped::Need {
+            rest(inbound, port.sending, port.buffers);
+        }
         if stopped != Stopped::Over {
             return at;
         }
@@ -88,7 +97,7 @@ impl<T, E> Io<T, E> {
 
 /// What has come for an open WebSocket, to be heard one by one.
 pub struct Frames<'a> {
-    inbound: &'a mut Inbound,
+    inbound: &'a mut Receiving,
     input: &'a mut [u8],
     /// How much of the input is done with.
     at: usize,

@@ -77,7 +77,7 @@ impl<T, E> Io<T, E> {
         match std::mem::replace(&mut link.stage, Stage::Lingering) {
             Stage::Open(open) => {
                 let (peer, spare) = (link.client(), std::mem::take(&mut link.spare));
-                self.end_session(id, peer, *open, spare);
+                self.end_session(id, peer, open, spare);
             }
             Stage::Dialling(dialling) => {
                 let (session, how) = dialling.end(&mut self.timers, &mut self.watcher);

@@ -80,9 +80,9 @@ pub(crate) enum Stage<T, E> {
     /// We are its client, and it is no WebSocket yet.
     Dialling(Box<Dialling<T>>),
     /// A WebSocket.
-    Open(Box<Open<T>>),
+    Open(Open<T>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
-    /// what was sent is not lost to a reset.
+    /// what was sent is not lost to a reset. Who has said in a Close frame that nothing more comes is not waited for.
     Lingering,
 }
 
@@ -445,8 +445,10 @@ mod tests {
     // There are tens of thousands of them, and most are idle: a byte more is to be meant.
     #[test]
     fn a_connection_and_a_session_cost_no_more_than_they_did() {
+        // With debug assertions a socket remembers where it is registered.
+        let debug = size_of::<mio::net::TcpStream>() - size_of::<i32>();
         let (link, open) = (size_of::<Link<(), ()>>(), size_of::<Open<()>>());
-        assert!(link <= 208, "{link} bytes");
-        assert!(open <= 120, "{open} bytes beside what the service keeps");
+        assert!(link <= 128 + debug, "{link} bytes");
+        assert!(open <= 32, "{open} bytes beside what the service keeps");
     }
 }

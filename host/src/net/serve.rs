@@ -141,7 +141,7 @@ impl<T, E> Io<T, E> {
             true => WebSocket::client(chain),
             false => WebSocket::with_extensions(chain),
         };
-        link.stage = Stage::Open(Box::new(Open { websocket, session }));
+        link.stage = Stage::Open(Open { websocket, session });
         let lent = Lent {
             id,
             now: self.now,

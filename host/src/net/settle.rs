@@ -158,7 +158,7 @@ impl<T, E> Io<T, E> {
             link.wants = Wants::default();
             link.is_cut_short = false;
             let spare = std::mem::take(&mut link.spare);
-            self.end_session(id, peer, *open, spare);
+            self.end_session(id, peer, open, spare);
         }
     }
 
