@@ -4,6 +4,8 @@
 use super::buffers::BufferPool;
 use super::extended::Extended;
 use super::inbound::{Event, Inbound, InboundRules, whole_message};
+use crate::wire::Role;
+use crate::wire::close_code::Failure;
 
 /// What is under way. Lent by the pool of the service thread from the first byte that is no whole message until
 /// [`Self::rest`].
@@ -49,6 +51,55 @@ impl Receiving {
     pub fn rest(&mut self, buffers: &mut BufferPool) {
         if let Some(inbound) = self.0.take_if(|inbound| inbound.is_empty()) {
             buffers.put_inbound(inbound);
+        }
+    }
+
+    /// As [`Inbound::take_held`].
+    pub fn take_held(&mut self) -> Vec<u8> {
+        let inbound = self.0.as_mut();
+        inbound
+            .map(|inbound| inbound.take_held())
+            .unwrap_or_default()
+    }
+
+    /// As [`Inbound::put_held`].
+    pub fn put_held(&mut self, held: Vec<u8>) {
+        if let Some(inbound) = &mut self.0 {
+            inbound.put_held(held);
+        }
+    }
+
+    /// As [`Inbound::hands_held`].
+    #[inline]
+    pub fn hands_held(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbound| inbound.hands_held())
+    }
+
+    /// As [`Inbound::awaits_long`].
+    #[inline]
+    pub fn awaits_long(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbound| inbound.awaits_long())
+    }
+
+    /// As [`Inbound::place`].
+    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
+        self.0.as_mut()?.place(buffers, most_behind)
+    }
+
+    /// As [`Inbound::gathered`].
+    ///
+    /// # Errors
+    /// As there: the connection is to be failed.
+    pub fn gathered(
+        &mut self,
+        role: Role,
+        buffers: &mut BufferPool,
+        count: usize,
+        behind: &mut [u8],
+    ) -> Result<usize, Failure> {
+        match &mut self.0 {
+            Some(inbound) => inbound.gathered(role, buffers, count, behind),
+            None => Ok(0),
         }
     }
 

@@ -6,6 +6,8 @@ use super::inbound::{Event, InboundRules};
 use super::outbound::Masking;
 use super::receiving::Receiving;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
+use crate::wire::Role;
+use crate::wire::close_code::Failure;
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.
@@ -79,6 +81,48 @@ impl WebSocket {
         rest(&mut self.inbound, &self.sending, buffers);
     }
 
+    /// Takes the buffer in which a message lies that did not arrive whole, for a moment: to be put back by [`Self::put_held`].
+    pub fn take_held(&mut self) -> Vec<u8> {
+        self.inbound.take_held()
+    }
+
+    /// Puts it back.
+    pub fn put_held(&mut self, held: Vec<u8>) {
+        self.inbound.put_held(held);
+    }
+
+    /// Whether [`Self::place`] is worth asking for.
+    #[inline]
+    pub fn awaits_long(&self) -> bool {
+        self.inbound.awaits_long()
+    }
+
+    /// Where the payload that is awaited may be read to at once; see [`Receiving::place`].
+    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
+        let is_plain = self.sending.extensions.is_none() && self.sending.state == State::Open;
+        if !is_plain {
+            return None;
+        }
+        self.inbound.place(buffers, most_behind)
+    }
+
+    /// So many bytes were read there; see [`Receiving::gathered`].
+    ///
+    /// # Errors
+    /// As [`Receiving::gathered`]: the connection is to be failed.
+    pub fn gathered(
+        &mut self,
+        buffers: &mut BufferPool,
+        count: usize,
+        behind: &mut [u8],
+    ) -> Result<usize, Failure> {
+        let role = match self.sending.is_client {
+            true => Role::Client,
+            false => Role::Server,
+        };
+        self.inbound.gathered(role, buffers, count, behind)
+    }
+
     /// Gives the memory back. To be called before the value is dropped.
     pub fn release(&mut self, buffers: &mut BufferPool) {
         self.inbound.release(buffers);
@@ -133,10 +177,7 @@ mod tests {
     use super::super::inbound::Delivery;
     use super::super::stream_tests::{Heard, pool};
     use super::*;
-    use crate::wire::Role;
-    use crate::wire::close_code::{
-        ABNORMAL, Failure, INTERNAL_ERROR, NO_CODE, NORMAL, PROTOCOL_ERROR,
-    };
+    use crate::wire::close_code::{ABNORMAL, INTERNAL_ERROR, NO_CODE, NORMAL, PROTOCOL_ERROR};
 
     /// A client, so that the bytes of the tests need no mask.
     const RULES: InboundRules = InboundRules {

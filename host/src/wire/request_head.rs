@@ -464,6 +464,36 @@ mod tests {
     }
 
     #[test]
+    fn a_loose_line_is_found_wherever_it_stands() {
+        let good = b"GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\t long enough for all places\r\n\r\n";
+        assert_eq!(refuse_loose_lines(good), Ok(()));
+        for place in 0..good.len() {
+            for (bytes, expected) in [
+                (&b"\n"[..], HeadError::Malformed("LF without CR")),
+                (b"\0", HeadError::Malformed("NUL")),
+                (b"\rx", HeadError::Malformed("CR without LF")),
+            ] {
+                // Between a CR and its LF it is the CR that is wrong.
+                if place > 0 && good[place - 1] == b'\r' {
+                    continue;
+                }
+                let mut head = good.to_vec();
+                head.splice(place..place, bytes.iter().copied());
+                assert_eq!(refuse_loose_lines(&head), Err(expected), "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_has_the_letters_of_rfc_3986_and_a_port_of_digits() {
+        for byte in 0..=255_u8 {
+            let is_fit = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:".contains(&byte);
+            assert_eq!(is_authority(&[b'a', byte]), is_fit, "{byte}");
+            assert_eq!(is_authority(&[b':', byte]), byte.is_ascii_digit(), "{byte}");
+        }
+    }
+
+    #[test]
     fn a_head_is_partial_until_its_last_byte() {
         for cut in 0..GOOD.len() {
             assert!(matches!(parse(&GOOD[..cut]), HeadParsed::Partial), "{cut}");
