@@ -59,7 +59,7 @@ pub enum RequestCause {
     #[error("{0}")]
     Transport(String),
     /// The body has another length than the request said.
-    #[error("the body of the request ended before all of what was announced had been given")]
+    #[error("the body of the request has another length than was announced")]
     Body,
     /// The content is longer than whoever gathers it wants.
     #[error("the content of the response is longer than the {0} bytes that were asked for")]
@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(error.to_string(), "connecting: nobody there");
         assert!(error.may_pass());
         let error = RequestError::new(RequestStage::Response, ExchangeError::Truncated);
-        let told = "reading the response: the server closed the connection in the middle of the response";
+        let told =
+            "reading the response: the server closed the connection in the middle of the response";
         assert_eq!(error.to_string(), told);
         assert!(error.may_pass());
         assert!(!RequestError::given_up("nobody wants it").may_pass());

@@ -4,8 +4,12 @@
 use std::sync::Arc;
 
 use crate::{
-    connection::client_exchange::{ClientExchange, RequestBody, RequestError as UnsentError},
-    connection::client_exchange::ClientRequest as Head,
+    connection::{
+        client_exchange::{
+            ClientExchange, ClientRequest as Head, RequestBody, RequestError as UnsentError,
+        },
+        write_queue::SharedBytes,
+    },
     context::client_request::{ClientRequest, ClientRequestError, ServerTrust},
     limits::Limits,
     wire::{
@@ -246,6 +250,14 @@ impl HttpBody {
             Self::Whole(content) => RequestBody::Exact(content.len() as u64),
             Self::Streamed(Some(length)) => RequestBody::Exact(*length),
             Self::Streamed(None) => RequestBody::Chunked,
+        }
+    }
+
+    /// It, where it is there as a whole.
+    pub(crate) fn shared(&self) -> Option<SharedBytes> {
+        match self {
+            Self::Whole(content) => Some(Arc::new(Arc::clone(content))),
+            _ => None,
         }
     }
 

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::{
-    connection::{client_exchange::PutError, request_error::RequestError},
+    connection::{
+        client_exchange::PutError,
+        request_error::{RequestCause, RequestError},
+    },
     net::{peer::Peer, port::Sent, requesting::RequestPort},
     wire::{answer_head::HeldAnswer, fields::Fields, url::Url},
 };
@@ -99,7 +102,11 @@ impl ResponseCall<'_, '_> {
 
     /// Gives the request up, for this reason; the handler is told that it has ended.
     pub fn give_up(&mut self, why: impl Into<String>) {
-        self.port.give_up(why.into());
+        self.fail(RequestCause::GivenUp(why.into()));
+    }
+
+    pub(crate) fn fail(&mut self, cause: RequestCause) {
+        self.port.give_up(cause);
     }
 }
 

@@ -35,7 +35,7 @@ impl<T, E> Io<T, E> {
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => &mut **open,
-            Stage::Http(_) | Stage::Dialling(_) => return 0,
+            Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return 0,
             Stage::Lingering => return input.len(),
         };
         link.deadlines.clear(DeadlineName::Pong);

@@ -81,6 +81,10 @@ impl<T, E> Io<T, E> {
         if !link.wants.writable || link.queue.len() > self.settings.low_mark {
             return;
         }
+        // Those were called before.
+        if let Stage::Requesting(_) = link.stage {
+            return;
+        }
         link.wants.writable = false;
         let lent = Lent {
             id,
@@ -182,7 +186,7 @@ impl<T, E> Io<T, E> {
 pub(super) enum Phase {
     /// HTTP.
     Http,
-    /// What leads to a WebSocket, as its client.
+    /// What leads to a WebSocket, as its client; or plain requests of ours.
     Opening,
     /// Frames, or nothing any more.
     Frames,
@@ -193,7 +197,7 @@ impl Phase {
     pub(super) fn at<T, E>(stage: &Stage<T, E>) -> Self {
         match stage {
             Stage::Http(_) => Self::Http,
-            Stage::Dialling(_) => Self::Opening,
+            Stage::Dialling(_) | Stage::Requesting(_) => Self::Opening,
             Stage::Open(_) | Stage::Lingering => Self::Frames,
         }
     }
