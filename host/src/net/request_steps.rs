@@ -236,7 +236,10 @@ impl<T, E> Io<T, E> {
         match event {
             AnswerEvent::Need => return (used, Next::Need),
             AnswerEvent::Interim(_) => {}
-            AnswerEvent::Head(head) => service.response_head(number, &head, &mut port),
+            AnswerEvent::Head(head) => {
+                port.running.has_head = true;
+                service.response_head(number, &head, &mut port);
+            }
             AnswerEvent::Piece(piece) => service.response_content(number, piece, &mut port),
             AnswerEvent::End(trailer) => {
                 self.answer_is_complete(id, trailer, input.len() == used);

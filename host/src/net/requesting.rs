@@ -45,6 +45,8 @@ pub(crate) struct RunningRequest {
     pub(super) answer_ms: u64,
     /// The connection has carried others before.
     pub(super) is_reused: bool,
+    /// The head of its answer has come.
+    pub(super) has_head: bool,
     /// Why it has failed.
     pub(super) error: Option<RequestError>,
 }
@@ -84,6 +86,7 @@ impl RunningRequest {
             exchange: requested.exchange,
             answer_ms: requested.answer_ms,
             is_reused,
+            has_head: false,
             error: None,
         }
     }
@@ -96,7 +99,7 @@ impl RunningRequest {
     }
 
     fn stage(&self) -> RequestStage {
-        if self.exchange.is_answered() {
+        if self.has_head {
             RequestStage::Response
         } else {
             RequestStage::Request

@@ -1,5 +1,11 @@
 //! Plain requests that a program sends through its host, to servers whose every byte is written here.
 
+mod bodies;
+mod failing;
+mod keeping;
+mod redirecting;
+mod ways;
+
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
@@ -7,10 +13,9 @@ use std::{
 };
 
 use hotsocket::{
-    Host, HostConfig, HostHandle, HostThread, HttpRequest, RequestCause, RequestError,
-    RequestStage, ResponseCall, ResponseHandler, WholeResponse,
-    connection::client_exchange::ExchangeError,
-    wire::{answer_head::HeldAnswer, fields::Fields, url::Url},
+    Host, HostConfig, HostHandle, HostThread, HttpRequest, RequestError, ResponseCall,
+    ResponseHandler, WholeResponse,
+    wire::{answer_head::HeldAnswer, fields::Fields},
 };
 
 use crate::DEADLINE;
@@ -28,6 +33,63 @@ fn client(change: impl FnOnce(&mut HostConfig)) -> HostThread {
         .unwrap()
         .spawn()
         .unwrap()
+}
+
+/// What a handler was told.
+#[derive(Debug, PartialEq)]
+enum Told {
+    Head(u16),
+    Content(Vec<u8>),
+    Writable,
+    End,
+    Failed(RequestError),
+}
+
+/// Tells the test what it is told, and does with the request what the test says.
+struct Teller<F> {
+    told: Sender<Told>,
+    on: F,
+}
+
+impl<F> ResponseHandler for Teller<F>
+where
+    F: FnMut(&mut ResponseCall<'_, '_>, &Told) + Send,
+{
+    fn head(&mut self, call: &mut ResponseCall<'_, '_>, head: &HeldAnswer) {
+        self.tell(call, Told::Head(head.status));
+    }
+
+    fn content(&mut self, call: &mut ResponseCall<'_, '_>, piece: &[u8]) {
+        self.tell(call, Told::Content(piece.to_vec()));
+    }
+
+    fn writable(&mut self, call: &mut ResponseCall<'_, '_>) {
+        self.tell(call, Told::Writable);
+    }
+
+    fn ended(&mut self, end: Result<Fields, RequestError>) {
+        let told = end.map_or_else(Told::Failed, |_| Told::End);
+        self.told.send(told).unwrap();
+    }
+}
+
+impl<F> Teller<F>
+where
+    F: FnMut(&mut ResponseCall<'_, '_>, &Told),
+{
+    fn tell(&mut self, call: &mut ResponseCall<'_, '_>, told: Told) {
+        (self.on)(call, &told);
+        self.told.send(told).unwrap();
+    }
+}
+
+/// A handler that does this when it is told something, and where all of that is told to the test.
+fn teller<F>(on: F) -> (Teller<F>, Receiver<Told>)
+where
+    F: FnMut(&mut ResponseCall<'_, '_>, &Told) + Send,
+{
+    let (told, events) = channel();
+    (Teller { told, on }, events)
 }
 
 type Whole = Receiver<Result<WholeResponse, RequestError>>;
@@ -114,40 +176,18 @@ impl Peer {
         ));
     }
 
+    fn end_sending(&self) {
+        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// It ends, by a reset too.
+    fn expect_end_somehow(&mut self) {
+        let _ = self.0.read_to_end(&mut Vec::new());
+    }
+
     fn expect_end(&mut self) {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).unwrap();
         assert_eq!(rest, b"");
     }
-}
-
-#[test]
-fn seed_7_12_several_requests_follow_each_other_on_one_connection() {
-    let (server, host) = (Server::new(), client(|_| {}));
-    let first = ask(&host.handle(), server.get("/1"));
-    let mut peer = server.accept();
-    for number in 1..=5 {
-        let answer = match number {
-            1 => None,
-            _ => Some(ask(&host.handle(), server.get(&format!("/{number}")))),
-        };
-        let head = peer.head();
-        assert!(
-            head.starts_with(&format!("GET /{number} HTTP/1.1\r\nHost: 127.0.0.1:")),
-            "{head}"
-        );
-        // Each framing lets another request follow.
-        match number {
-            1 => peer.answer("one"),
-            2 => peer
-                .say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n"),
-            3 => peer.say("HTTP/1.1 204 No Content\r\n\r\n"),
-            _ => peer.answer("more"),
-        }
-        let told = content(answer.as_ref().unwrap_or(&first));
-        assert_eq!(told, ["one", "two", "", "more", "more"][number - 1]);
-    }
-    assert!(!server.is_wanted(), "one connection was enough");
-    host.shutdown(DEADLINE).unwrap();
-    peer.expect_end();
 }
