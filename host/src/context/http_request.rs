@@ -64,11 +64,21 @@ impl HttpRequest {
     pub fn new(method: &str, url: &str) -> Result<Self, HttpRequestError> {
         let bad = |cause| ClientRequestError::Url(url.to_owned(), cause);
         let url = Url::parse(url).map_err(bad)?;
+        Self::of(method, ClientRequest::of(url), HttpBody::None, None)
+    }
+
+    /// The same of all that there is.
+    pub(crate) fn of(
+        method: &str,
+        to: ClientRequest,
+        body: HttpBody,
+        answer_ms: Option<u64>,
+    ) -> Result<Self, HttpRequestError> {
         Self {
             method: method.to_owned(),
-            body: HttpBody::None,
-            answer_ms: None,
-            to: ClientRequest::of(url),
+            body,
+            answer_ms,
+            to,
         }
         .checked()
     }

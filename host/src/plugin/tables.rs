@@ -247,7 +247,7 @@ fn read_optional<T: Described + Copy>(block: *const T) -> Result<Option<T>, Faul
 }
 
 /// Copies a block: its size, then functions, none of which may be null.
-fn read_block<T: Described + Copy>(block: *const T) -> Result<T, Fault> {
+pub(super) fn read_block<T: Described + Copy>(block: *const T) -> Result<T, Fault> {
     let name = type_name::<T>().rsplit("::").next().unwrap_or_default();
     // SAFETY: the declaration says that a block stands there.
     unsafe { check_size(block.cast(), size_of::<T>(), name) }?;
