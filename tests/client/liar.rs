@@ -84,7 +84,9 @@ impl Asked {
 
     /// The client ends the connection, by a reset too.
     pub(crate) fn expect_end(&mut self) {
-        let _ = self.stream.read_to_end(&mut Vec::new());
+        if let Err(error) = self.stream.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
     }
 
     /// The next frame, which has to be masked; gives it with its payload in clear.

@@ -9,7 +9,7 @@ use super::{
     liar::{Asked, Liar},
 };
 use crate::support::plugins::plugin;
-use crate::support::{Config, Setup, copy_plugin};
+use crate::support::{Config, Setup};
 
 impl Liar {
     fn http(&self, target: &str) -> String {
@@ -216,20 +216,25 @@ fn a_handler_that_panics_ends_its_request_and_nothing_else() {
     caller.expect("whole 200 Some(\"fine\")");
 }
 
+/// Has another version replace the plugin.
+fn drop_in_another(caller: &Caller) {
+    let (file, own) = (caller.server.directory().join("other.so"), plugin("caller"));
+    let mut bytes = fs::read(&own).expect("a file");
+    // It is another one by what stands behind its end.
+    bytes.extend_from_slice(b"another version");
+    fs::write(&file, bytes).expect("a file");
+    let name = own.file_name().and_then(|name| name.to_str());
+    caller.server.drop_in(&file, name.expect("a file"));
+}
+
 #[test]
 fn a_request_is_told_to_the_generation_that_has_begun_it() {
     let (liar, mut caller) = (Liar::new(), Caller::start());
     let url = liar.http("/");
     caller.ask(&json!({"method": "GET", "url": url}));
     let mut asked = liar.accept();
-    // Bytes behind its end make it another version.
-    let other = caller.server.directory().join("other.so");
-    copy_plugin(&plugin("caller"), &other);
-    let mut bytes = fs::read(&other).expect("a file");
-    bytes.extend_from_slice(b"another version");
-    fs::write(&other, bytes).expect("a file");
     let mark = caller.server.log().mark();
-    caller.server.drop_in(&other, "caller.so");
+    drop_in_another(&caller);
     caller
         .server
         .await_log(mark, |line| line.text("generation") == "2");
@@ -251,12 +256,7 @@ fn a_superseded_generation_that_has_to_go_is_told_that_its_requests_have_ended()
     caller.ask(&json!({"method": "GET", "url": liar.http("/")}));
     let mut asked = liar.accept();
     other.text("orders");
-    let file = caller.server.directory().join("other.so");
-    copy_plugin(&plugin("caller"), &file);
-    let mut bytes = fs::read(&file).expect("a file");
-    bytes.extend_from_slice(b"another version");
-    fs::write(&file, bytes).expect("a file");
-    caller.server.drop_in(&file, "caller.so");
+    drop_in_another(&caller);
     asked.expect_end();
 }
 

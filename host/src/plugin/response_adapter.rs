@@ -33,6 +33,8 @@ pub(crate) struct PluginResponse {
     block: ResponseBlock,
     context: &'static HostContext,
     host: &'static Host,
+    /// It has panicked: it is called once more, to be freed.
+    is_broken: bool,
     _lease: Option<Lease>,
 }
 
@@ -58,6 +60,7 @@ impl PluginResponse {
             block,
             context,
             host,
+            is_broken: false,
             _lease: generation.map(|generation| {
                 generation.enter();
                 Lease(generation)
@@ -92,23 +95,30 @@ impl PluginResponse {
 
     /// The same, where the request is given up if it did not end well.
     fn tell(
-        &self,
+        &mut self,
         name: &'static str,
         call: &mut ResponseCall<'_, '_>,
         head: Option<&HeldAnswer>,
-        hook: impl FnOnce(*const Response) -> Status,
+        hook: impl FnOnce(&ResponseBlock, *mut c_void, *const Response) -> Status,
     ) {
+        if self.is_broken {
+            return call.give_up("the plugin failed");
+        }
         let context = ResponseContext {
             head,
             ..ResponseContext::of(call)
         };
-        if let Err(fault) = self.call(name, context, hook) {
+        let told = self.call(name, context, |response| {
+            hook(&self.block, pointer(self.value), response)
+        });
+        if let Err(fault) = told {
             self.report(&fault);
             call.give_up("the plugin failed");
         }
     }
 
-    fn report(&self, fault: &Fault) {
+    fn report(&mut self, fault: &Fault) {
+        self.is_broken |= fault.panicked;
         let instance = self.context.instance.as_ref();
         let protocol = instance.map_or("", |(_, name, _)| name);
         fault.log(&self.context.label, protocol);
@@ -132,23 +142,23 @@ impl ResponseHandler for PluginResponse {
     }
 
     fn head(&mut self, call: &mut ResponseCall<'_, '_>, head: &HeldAnswer) {
-        self.tell("head", call, Some(head), |response| {
+        self.tell("head", call, Some(head), |block, value, response| {
             // SAFETY: as above.
-            unsafe { (self.block.head)(pointer(self.value), response) }
+            unsafe { (block.head)(value, response) }
         });
     }
 
     fn content(&mut self, call: &mut ResponseCall<'_, '_>, piece: &[u8]) {
-        self.tell("content", call, None, |response| {
+        self.tell("content", call, None, |block, value, response| {
             // SAFETY: as above; the piece is lent too.
-            unsafe { (self.block.content)(pointer(self.value), response, Bytes::new(piece)) }
+            unsafe { (block.content)(value, response, Bytes::new(piece)) }
         });
     }
 
     fn writable(&mut self, call: &mut ResponseCall<'_, '_>) {
-        self.tell("writable", call, None, |response| {
+        self.tell("writable", call, None, |block, value, response| {
             // SAFETY: as above.
-            unsafe { (self.block.writable)(pointer(self.value), response) }
+            unsafe { (block.writable)(value, response) }
         });
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct ResponseContext<'c, 'a, 'p> {
     /// Where a redirect leads.
     pub(crate) location: Option<&'c Url>,
     /// Holds a text that is made for the call.
-    text: String,
+    pub(crate) text: String,
     /// Why it is about to fail, in its own words.
     pub(crate) fault: String,
 }
