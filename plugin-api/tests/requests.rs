@@ -121,7 +121,8 @@ fn a_whole_answer_is_gathered_up_to_its_bound() {
     asked.head(answer);
     asked.content("1234");
     asked.content("56789");
-    let why = "Response reading the response: its content is longer than the 8 bytes that were asked for";
+    let why =
+        "Response reading the response: its content is longer than the 8 bytes that were asked for";
     assert_eq!(session.sent(), texts([why]));
     session.receive("http://h/a");
     let asked = host.requests().pop().unwrap();

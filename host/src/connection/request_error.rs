@@ -37,7 +37,7 @@ pub struct RequestError {
     /// What happened there.
     pub cause: RequestCause,
     /// What a proxy answered in place of a tunnel, with the start of its content.
-    pub answer: Option<HeldAnswer>,
+    pub answer: Option<Box<HeldAnswer>>,
 }
 
 /// What happened.
@@ -116,7 +116,7 @@ impl From<OpeningError> for RequestError {
                 Stage::Handshake | Stage::Status => RequestStage::Request,
             },
             cause: error.cause.into(),
-            answer: error.answer,
+            answer: error.answer.map(Box::new),
         }
     }
 }

@@ -78,7 +78,7 @@ unsafe fn begin(
         listener: Listener::new(Box::new(response)),
         seat,
     };
-    door.enter(Begun::Asking(asking), hub)
+    door.enter(Begun::Asking(Box::new(asking)), hub)
         .map_err(|(refused, begun)| {
             if let Begun::Asking(asking) = begun {
                 // Its value stays the plugin's.

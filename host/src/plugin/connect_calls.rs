@@ -88,7 +88,7 @@ unsafe fn begin(
         given: unsafe { take(given, host) },
         seat,
     };
-    door.enter(Begun::Connecting(connecting), hub)
+    door.enter(Begun::Connecting(Box::new(connecting)), hub)
         .map_err(|(refused, begun)| {
             if let Begun::Connecting(connecting) = begun {
                 // It stays the plugin's.

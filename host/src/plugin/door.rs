@@ -38,8 +38,8 @@ enum State {
 /// What an instance has begun.
 #[derive(Debug)]
 pub(crate) enum Begun {
-    Connecting(Connecting),
-    Asking(Asking),
+    Connecting(Box<Connecting>),
+    Asking(Box<Asking>),
 }
 
 impl Door {
@@ -125,15 +125,15 @@ impl Begun {
             Self::Connecting(connecting) => {
                 let connecting = Connecting {
                     whose,
-                    ..connecting
+                    ..*connecting
                 };
                 let begun = hub.connect(connecting);
-                begun.map_err(|connecting| Self::Connecting(*connecting))
+                begun.map_err(Self::Connecting)
             }
             Self::Asking(asking) => {
                 let whose = Some(whose);
-                let begun = hub.ask(Asking { whose, ..asking });
-                begun.map_err(|asking| Self::Asking(*asking))
+                let begun = hub.ask(Asking { whose, ..*asking });
+                begun.map_err(Self::Asking)
             }
         }
     }
