@@ -133,6 +133,15 @@ limits! {
     file_threads_count = 4;
     /// Requests for such files that wait for one of these threads. Above it: 503.
     file_jobs_count = 1024;
+    /// How long a file that was looked up may be answered again without looking, in milliseconds: a change, a removal or
+    /// a new permission shows at most so much later. 0 looks for each request. A person who saves and reloads notices
+    /// nothing of a tenth of a second; to a file that is asked for a thousand times a second it saves 99 of 100 looks.
+    file_cache_ms = 100;
+    /// Size of a file that a service thread keeps in memory for that, in bytes. A larger one is looked up and sent from
+    /// the system's memory each time: from about here on copying costs more than looking.
+    file_cache_entry_bytes = 64 << 10;
+    /// All that one service thread keeps of such files, in bytes. Above it those go first that were not asked for lately.
+    file_cache_bytes = 8 << 20;
     /// Entries of one zip archive that a mount serves. One with more is refused.
     zip_entries_count = 65_536;
     /// What is deflated in one such archive, in bytes when it is inflated, and so the most memory that it ever takes. An

@@ -386,6 +386,7 @@ mod must_use;
 mod options;
 mod parameters;
 mod policy;
+mod policy_request;
 mod protocol;
 mod refusal;
 mod response;
@@ -418,12 +419,11 @@ pub use http::{
     BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
 };
 pub use http_request::{HttpRequest, RequestHandle, RequestId};
-pub use judged::{
-    Admission, AskAgain, Connection, ConnectionOption, PolicyRequest, SetError, Verdict,
-};
+pub use judged::{Admission, Connection, ConnectionOption, SetError, Verdict};
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
 pub use policy::Policy;
+pub use policy_request::{AskAgain, PolicyRequest};
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
 pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};

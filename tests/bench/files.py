@@ -17,7 +17,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import run  # noqa: E402  the peers, ports and pinning are the same
+import servers as peers  # noqa: E402  the peers, ports and pinning are the same
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -26,9 +26,9 @@ SIZES = {"1 KiB": ("small.txt", 1 << 10), "1 MiB": ("mid.bin", 1 << 20), "1 GiB"
 
 
 def materials(gib):
-    run.materials()
+    peers.materials()
     for name, (file, size) in SIZES.items():
-        path = f"{run.WORK}/www/{file}"
+        path = f"{peers.WORK}/www/{file}"
         size = size * gib if name == "1 GiB" else size
         if not os.path.exists(path) or os.path.getsize(path) != size:
             with open(path, "wb") as out:
@@ -39,13 +39,13 @@ def materials(gib):
 
 def servers():
     js = os.path.join(HERE, "peers", "js")
-    bun = os.path.join(run.NPM, "node_modules/bun/bin/bun.exe")
-    www = f"{run.WORK}/www"
+    bun = os.path.join(peers.NPM, "node_modules/bun/bin/bun.exe")
+    www = f"{peers.WORK}/www"
     host = (f"{ROOT}/target/release/hotsocket serve --listen 127.0.0.1:{{port}} --threads 1 "
             f"--plugins {ROOT}/target/release --www {www}")
     known = {
         "ours": host,
-        "nginx": f"nginx -c {run.WORK}/nginx-{{port}}.conf -e stderr",
+        "nginx": f"nginx -c {peers.WORK}/nginx-{{port}}.conf -e stderr",
         "bun": f"{bun} {js}/bun_files.mjs --port {{port}} --root {www}",
     }
     return {name: cmd for name, cmd in known.items() if os.path.exists(shlex.split(cmd)[0]) or name == "nginx"}
@@ -55,9 +55,9 @@ class Running:
     """A server on the first core."""
 
     def __init__(self, cmd):
-        self.port = run.free_port()
-        run.nginx_conf(self.port)
-        self.process = subprocess.Popen(shlex.split(cmd.format(port=self.port)), preexec_fn=run.pin(0),
+        self.port = peers.free_port()
+        peers.nginx_conf(self.port)
+        self.process = subprocess.Popen(shlex.split(cmd.format(port=self.port)), preexec_fn=peers.pin(0),
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(500):
             try:
@@ -168,9 +168,9 @@ def memory(cmd, gib):
 
 
 def echo(port, pid, secs):
-    cmd = [run.WSLOAD, "echo", "--url", f"ws://127.0.0.1:{port}/echo", "--pid", str(pid), "--size", "20",
+    cmd = [peers.WSLOAD, "echo", "--url", f"ws://127.0.0.1:{port}/echo", "--pid", str(pid), "--size", "20",
            "--conns", "1", "--depth", "1", "--secs", str(secs), "--warmup", "0.5"]
-    done = subprocess.run(cmd, capture_output=True, text=True, preexec_fn=run.pin(1))
+    done = subprocess.run(cmd, capture_output=True, text=True, preexec_fn=peers.pin(1))
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -185,7 +185,7 @@ def beside(cmd, gib, cold):
                 buffer = bytearray(1 << 20)
                 while not stop.is_set():
                     if cold:
-                        with open(f"{run.WORK}/www/big.bin", "rb") as file:
+                        with open(f"{peers.WORK}/www/big.bin", "rb") as file:
                             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
                     try:
                         fetch(connection, "big.bin", (1 << 30) * gib, buffer)

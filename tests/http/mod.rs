@@ -5,6 +5,7 @@ mod archives;
 mod bodies;
 mod clients;
 mod failing_handlers;
+mod file_cache;
 mod handlers;
 mod keep_alive;
 mod methods;

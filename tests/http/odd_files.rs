@@ -209,7 +209,8 @@ fn a_file_of_five_gib_has_its_length_and_its_end() {
 
 #[test]
 fn a_file_that_is_made_later_is_found_and_one_that_changes_gets_another_tag() {
-    let site = Site::new();
+    // Looked at for each request.
+    let site = Site::limited("file_cache_ms", 0);
     let mut peer = site.peer();
     assert_eq!(peer.ask("GET", "/later.txt", "").status, 404);
     fs::write(site.file("later.txt"), "one").expect("a fresh file");

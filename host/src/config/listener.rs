@@ -7,8 +7,8 @@ use jsonc_parser::ast::Value;
 use jsonc_parser::common::Ranged;
 
 use super::DEFAULT_VHOST;
+use super::address::{BadAddress, ListenAddress};
 use super::judge::Wrong;
-use super::listen::{BadAddress, ListenAddress};
 use super::reader::{Located, Reader, list};
 use crate::net::tls::TlsSettings;
 

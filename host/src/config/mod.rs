@@ -20,6 +20,7 @@ use crate::net::tls::TlsSettings;
 use crate::wire::host_pattern::HostPattern;
 use crate::wire::network::Network;
 
+mod address;
 mod client;
 mod control;
 mod diff;
@@ -41,11 +42,11 @@ mod source;
 mod tls;
 mod vhost;
 
+pub use address::{BadAddress, ListenAddress, PassedSettings, parse_address};
 pub use client::ClientConfig;
 pub use diff::{Change, RestartNeeded, diff};
 pub use error::{ConfigError, Fault};
 pub use level::{UnknownLevel, parse_level};
-pub use listen::{BadAddress, ListenAddress, PassedSettings, parse_address};
 pub use listener::ListenerConfig;
 pub use overrides::{Overrides, parse_threads};
 pub(crate) use reader::meant;

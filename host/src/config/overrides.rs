@@ -7,9 +7,9 @@ use tracing::level_filters::LevelFilter;
 
 use crate::net::token::MAX_THREADS;
 
+use super::address::{BadAddress, ListenAddress, parse_address};
 use super::error::{ConfigError, Fault};
 use super::level::parse_level;
-use super::listen::{BadAddress, ListenAddress, parse_address};
 
 /// What was said outside of the file. `None` and empty lists say nothing.
 #[derive(Clone, Debug, Default, PartialEq)]

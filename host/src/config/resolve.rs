@@ -6,10 +6,10 @@ use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
+use super::address::ListenAddress;
 use super::control;
 use super::error::{ConfigError, Fault};
 use super::file::{self, File, WrittenLog};
-use super::listen::ListenAddress;
 use super::listener::{self, WrittenListener};
 use super::mounts::www;
 use super::overrides::Overrides;

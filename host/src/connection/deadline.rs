@@ -39,7 +39,6 @@ pub struct Deadlines {
     ticks: [u32; NAMES.len()],
     /// One bit per name that is set.
     set: u8,
-    protocol_reason: Option<Box<str>>,
 }
 
 impl Deadlines {
@@ -50,19 +49,10 @@ impl Deadlines {
         self.set |= bit(name);
     }
 
-    /// Sets the protocol's deadline, with the reason that is told when it expires.
-    pub fn set_protocol(&mut self, now_ms: u64, after_ms: u64, reason: &str) {
-        self.set(DeadlineName::Protocol, now_ms, after_ms);
-        self.protocol_reason = Some(reason.into());
-    }
-
     /// Takes a deadline away.
     #[inline]
     pub fn clear(&mut self, name: DeadlineName) {
         self.set &= !bit(name);
-        if name == DeadlineName::Protocol {
-            self.protocol_reason = None;
-        }
     }
 
     /// Whether a deadline is set.
@@ -73,13 +63,18 @@ impl Deadlines {
 
     /// The time of the earliest; not before `now_ms`, even if it should have been.
     pub fn earliest(&self, now_ms: u64) -> Option<u64> {
-        let left = |name| self.left_ms(name, now_ms);
-        let least = NAMES.into_iter().filter_map(left).min()?;
-        Some(now_ms + least.max(0) as u64)
+        let mut least = None;
+        // Asked for after each event, when one is set or two: so it looks at those alone.
+        let mut set = self.set;
+        while set != 0 {
+            let left = self.ticks[set.trailing_zeros() as usize].wrapping_sub(now_ms as u32) as i32;
+            least = Some(least.map_or(left, |least: i32| least.min(left)));
+            set &= set - 1;
+        }
+        Some(now_ms + least?.max(0) as u64)
     }
 
-    /// The earliest one that has expired, which is then no longer set. The reason of the protocol's stays until it is
-    /// set or cleared.
+    /// The earliest one that has expired, which is then no longer set.
     pub fn expired(&mut self, now_ms: u64) -> Option<DeadlineName> {
         let expired = |name| Some((self.left_ms(name, now_ms)?, name));
         let (left, name) = NAMES
@@ -91,11 +86,6 @@ impl Deadlines {
         }
         self.set &= !bit(name);
         Some(name)
-    }
-
-    /// The reason of the protocol's deadline.
-    pub fn protocol_reason(&self) -> Option<&str> {
-        self.protocol_reason.as_deref()
     }
 
     /// Milliseconds until a deadline, negative behind it.
@@ -156,17 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_of_the_protocols_deadline_is_there_when_it_expires() {
-        let mut deadlines = Deadlines::default();
-        deadlines.set_protocol(0, 10, "no login");
-        assert_eq!(deadlines.expired(10), Some(DeadlineName::Protocol));
-        assert_eq!(deadlines.protocol_reason(), Some("no login"));
-        deadlines.clear(DeadlineName::Protocol);
-        assert_eq!(deadlines.protocol_reason(), None);
-    }
-
-    #[test]
     fn deadlines_stay_small() {
-        assert!(size_of::<Deadlines>() <= 48);
+        assert!(size_of::<Deadlines>() <= 28);
     }
 }

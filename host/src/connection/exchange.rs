@@ -9,7 +9,7 @@ use crate::{
         fields::Fields,
         header_list::has_element,
         request_head::RequestHead,
-        response_head::{put_field, put_status},
+        response_head::{put_content_length, put_date, put_field, put_status},
     },
 };
 
@@ -286,14 +286,14 @@ impl Exchange {
         let framing = self.framing(status, length);
         self.persists &= framing != Framing::UntilClose;
         put_status(out, status);
-        put_field(out, "Date", date);
+        put_date(out, date);
         out.extend_from_slice(fields.as_bytes());
         match (framing, length) {
             (Framing::Chunked, _) => put_field(out, "Transfer-Encoding", "chunked"),
-            (Framing::Exact { .. }, Some(length)) => put_field(out, "Content-Length", length),
+            (Framing::Exact { .. }, Some(length)) => put_content_length(out, length),
             // What GET would say (RFC 9110 section 8.6); but never with 204.
             (Framing::None, Some(length)) if status != 204 && status != 304 => {
-                put_field(out, "Content-Length", length);
+                put_content_length(out, length);
             }
             (Framing::None, None) if self.is_head && !self.is_old && has_content(status) => {
                 put_field(out, "Transfer-Encoding", "chunked");

@@ -112,6 +112,27 @@ impl Inbound {
         buffers: &mut BufferPool,
         input: &'a mut [u8],
     ) -> (usize, Event<'a>) {
+        if extended.is_none() && self.is_at_rest() {
+            if input.is_empty() {
+                return (0, Event::Need);
+            }
+            if let Some((kind, range)) = whole_message(rules, input) {
+                let payload = &input[range.clone()];
+                return (range.end, Event::Message { kind, payload });
+            }
+        }
+        self.next_step_by_step(rules, extended, buffers, input)
+    }
+
+    /// The long way. Apart, so that the short one stays as short as it can be.
+    #[inline(never)]
+    fn next_step_by_step<'a>(
+        &'a mut self,
+        rules: &InboundRules,
+        extended: Option<&mut Extended>,
+        buffers: &mut BufferPool,
+        input: &'a mut [u8],
+    ) -> (usize, Event<'a>) {
         if let Some(extended) = extended {
             return self.next_extended(rules, extended, buffers, input);
         }
@@ -120,10 +141,6 @@ impl Inbound {
                 return (0, self.event(rules, Found::Data(Place::Held), input));
             }
             self.release(buffers);
-        }
-        if let Some((kind, range)) = self.whole_message(rules, input) {
-            let payload = &input[range.clone()];
-            return (range.end, Event::Message { kind, payload });
         }
         let (consumed, found) = self.advance(rules, buffers, input);
         (consumed, self.event(rules, found, input))
@@ -143,45 +160,10 @@ impl Inbound {
         }
     }
 
-    /// The short way, worth half the time of a small message: nothing has begun, and the input begins with a whole
-    /// message in one frame. Whatever else it is, also if it is wrong, the long way tells.
+    /// Whether nothing has begun, and nothing is to be handed on or given back.
     #[inline]
-    fn whole_message(
-        &self,
-        rules: &InboundRules,
-        input: &mut [u8],
-    ) -> Option<(MessageKind, Range<usize>)> {
-        let nothing_begun = self.reading == Reading::Header && !self.in_message && !self.discards;
-        if !nothing_begun || rules.delivery != Delivery::Messages {
-            return None;
-        }
-        let Decoded::Done { header, len } = FrameHeader::decode(input) else {
-            return None;
-        };
-        let kind = match header.opcode {
-            Opcode::Text => MessageKind::Text,
-            Opcode::Binary => MessageKind::Binary,
-            _ => return None,
-        };
-        let masked = rules.role == Role::Server;
-        if !header.fin
-            || header.rsv != 0
-            || header.key.is_some() != masked
-            || header.payload_len > rules.message_bytes
-        {
-            return None;
-        }
-        let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
-        let payload = input.get_mut(len..end)?;
-        let key = header.key.unwrap_or_default();
-        if masked {
-            apply_mask(payload, key);
-        }
-        if kind == MessageKind::Text && !is_utf8(payload) {
-            apply_mask(payload, key);
-            return None;
-        }
-        Some((kind, len..end))
+    fn is_at_rest(&self) -> bool {
+        self.reading == Reading::Header && !self.in_message && !self.discards && self.handed == 0
     }
 
     /// Steps until something is found.
@@ -418,6 +400,42 @@ impl Inbound {
             },
         }
     }
+}
+
+/// The short way, worth half the time of a small message: the input begins with a whole message in one frame. Whatever
+/// else it is, also if it is wrong, the long way tells.
+#[inline]
+fn whole_message(rules: &InboundRules, input: &mut [u8]) -> Option<(MessageKind, Range<usize>)> {
+    if rules.delivery != Delivery::Messages {
+        return None;
+    }
+    let Decoded::Done { header, len } = FrameHeader::decode(input) else {
+        return None;
+    };
+    let kind = match header.opcode {
+        Opcode::Text => MessageKind::Text,
+        Opcode::Binary => MessageKind::Binary,
+        _ => return None,
+    };
+    let masked = rules.role == Role::Server;
+    if !header.fin
+        || header.rsv != 0
+        || header.key.is_some() != masked
+        || header.payload_len > rules.message_bytes
+    {
+        return None;
+    }
+    let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
+    let payload = input.get_mut(len..end)?;
+    let key = header.key.unwrap_or_default();
+    if masked {
+        apply_mask(payload, key);
+    }
+    if kind == MessageKind::Text && !is_utf8(payload) {
+        apply_mask(payload, key);
+        return None;
+    }
+    Some((kind, len..end))
 }
 
 /// Section 5.1: a client masks, a server does not.

@@ -79,7 +79,7 @@ impl Outbound {
     ///
     /// # Errors
     /// [`SendError::Closed`], [`SendError::WrongOrder`].
-    #[inline]
+    #[inline(always)]
     pub fn message(
         &mut self,
         out: &mut Vec<u8>,
@@ -251,7 +251,7 @@ pub fn encode_message(out: &mut Vec<u8>, kind: MessageKind, payload: &[u8]) {
     put_frame(out, Masking::None, true, 0, kind.into(), payload);
 }
 
-#[inline]
+#[inline(always)]
 fn put_frame(
     out: &mut Vec<u8>,
     mut mask: Masking<'_>,
@@ -263,7 +263,8 @@ fn put_frame(
     put_frame_with(out, mask.key(), fin, rsv, opcode, payload);
 }
 
-#[inline]
+// Into each caller: most of them have no key, and half of it is not there then.
+#[inline(always)]
 pub(super) fn put_frame_with(
     out: &mut Vec<u8>,
     key: Option<MaskingKey>,

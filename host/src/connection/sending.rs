@@ -117,7 +117,7 @@ impl Sending {
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent then. With [`SendError::Extension`] the connection has failed.
-    #[inline]
+    #[inline(always)]
     pub fn message(
         &mut self,
         out: &mut Vec<u8>,

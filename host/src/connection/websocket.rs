@@ -51,35 +51,19 @@ impl WebSocket {
         mask: Masking<'_>,
         input: &'a mut [u8],
     ) -> Turn<'a> {
-        let Self { inbound, sending } = self;
-        match sending.state {
-            State::Open => {}
-            State::CloseSent => inbound.discard_data(),
-            State::Closed | State::Failed | State::Abandoned => {
-                inbound.release(buffers);
-                return Turn {
-                    consumed: input.len(),
-                    event: Event::Need,
-                    sending,
-                };
-            }
-        }
-        let extended = sending.extensions.as_deref_mut();
-        let (consumed, event) = inbound.next(rules, extended, buffers, input);
-        match &event {
-            Event::Need | Event::Message { .. } | Event::Piece { .. } | Event::Pong(_) => {}
-            // Refused only after our Close frame, and then no pong is due (section 5.5.1).
-            Event::Ping(payload) => {
-                let _ = sending.pong(out, mask, payload);
-            }
-            Event::Close { code, reason } => sending.peer_closed(out, mask, *code, reason),
-            Event::Failed(failure) => sending.fail(out, mask, *failure),
-        }
+        let (inbound, sending) = self.halves();
+        let (consumed, event) = hear(inbound, sending, rules, buffers, out, mask, input);
         Turn {
             consumed,
             event,
             sending,
         }
+    }
+
+    /// Both halves, for whoever is to [`hear`] many events and sends meanwhile.
+    #[inline]
+    pub fn halves(&mut self) -> (&mut Inbound, &mut Sending) {
+        (&mut self.inbound, &mut self.sending)
     }
 
     /// For sends outside the delivery of an event.
@@ -92,6 +76,39 @@ impl WebSocket {
     pub fn release(&mut self, buffers: &mut BufferPool) {
         self.inbound.release(buffers);
     }
+}
+
+/// [`WebSocket::next`] on its halves: how much of the input is done with, and what was found.
+#[inline]
+pub fn hear<'a>(
+    inbound: &'a mut Inbound,
+    sending: &mut Sending,
+    rules: &InboundRules,
+    buffers: &mut BufferPool,
+    out: &mut Vec<u8>,
+    mask: Masking<'_>,
+    input: &'a mut [u8],
+) -> (usize, Event<'a>) {
+    match sending.state {
+        State::Open => {}
+        State::CloseSent => inbound.discard_data(),
+        State::Closed | State::Failed | State::Abandoned => {
+            inbound.release(buffers);
+            return (input.len(), Event::Need);
+        }
+    }
+    let extended = sending.extensions.as_deref_mut();
+    let (consumed, event) = inbound.next(rules, extended, buffers, input);
+    match &event {
+        Event::Need | Event::Message { .. } | Event::Piece { .. } | Event::Pong(_) => {}
+        // Refused only after our Close frame, and then no pong is due (section 5.5.1).
+        Event::Ping(payload) => {
+            let _ = sending.pong(out, mask, payload);
+        }
+        Event::Close { code, reason } => sending.peer_closed(out, mask, *code, reason),
+        Event::Failed(failure) => sending.fail(out, mask, *failure),
+    }
+    (consumed, event)
 }
 
 #[cfg(test)]

@@ -83,6 +83,8 @@ impl Context {
                 };
                 self.judging.install(policies);
                 self.vhosts = vhosts;
+                // Their mounts may be gone.
+                self.files.clear();
                 self.ask_all_again(io);
             }
             Command::Limits(limits) => {
@@ -92,6 +94,7 @@ impl Context {
                 io.limit(&limits);
                 self.hub.clients().set_most(limits.client_connections_count);
                 self.limits = limits;
+                self.files.clear();
             }
             Command::Listen(change) => io.change_listeners(self.thread, &change),
             Command::DrainInstances(keys) => self.drain_instances(&keys, io),
@@ -148,13 +151,15 @@ impl Context {
         });
     }
 
-    /// Does what the hooks have queued until now.
-    pub(super) fn round(&mut self, io: &mut Io) {
-        for _ in 0..self.hub.waiting_in_turn() {
+    /// Does what the hooks have queued until now; false when that is nothing.
+    pub(super) fn round(&mut self, io: &mut Io) -> bool {
+        let waiting = self.hub.waiting_in_turn();
+        for _ in 0..waiting {
             if let Some(command) = self.hub.next_of_turn() {
                 self.command(command, io);
             }
         }
+        waiting > 0
     }
 
     /// Gathers a frame for a set until the end of the turn.
@@ -222,7 +227,7 @@ impl Context {
             let Some(session) = io.session(id) else {
                 continue;
             };
-            let mut extensions = session.extensions.iter();
+            let mut extensions = session.extensions.as_slice().iter();
             if self.instances.is_among(session.instance, keys)
                 || extensions.any(|at| self.extensions.is_among(*at, keys))
             {

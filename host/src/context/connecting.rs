@@ -17,7 +17,7 @@ use crate::{
     context::reconnecting::redirects,
     context::{
         client_request::{ClientRequest, ProxyUse},
-        handler::{Fault, ProtocolHandler, RequestFacts},
+        handler::{Fault, ProtocolHandler, RequestFacts, SessionState},
         handshake::Kept,
         instances::{Instance, report},
         negotiation::{Negotiated, Negotiator},
@@ -25,7 +25,7 @@ use crate::{
         roster::SetId,
         routes::{ExtensionRoute, Routes},
         serving::{Context, Io},
-        session::Session,
+        session::{ExtensionInstances, Session},
     },
     net::{
         dial::{ClientTls, Dial},
@@ -122,10 +122,11 @@ impl Context {
             _seat: seat,
         };
         let session = Session {
-            state: None,
-            target: outgoing.request.url.target().into(),
+            own: SessionState(0),
+            has_own: false,
+            target: (&*outgoing.request.url.target()).into(),
             instance: at,
-            extensions: Box::default(),
+            extensions: ExtensionInstances::default(),
             set: self.set_index(set) as u32,
             member: 0,
             cursor: 0,

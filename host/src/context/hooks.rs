@@ -26,7 +26,7 @@ impl Context {
             &mut SessionCall<'_, '_>,
         ) -> Result<(), Fault>,
     ) {
-        let Some(state) = session.state else {
+        let Some(state) = session.state() else {
             return;
         };
         let Some(instance) = self.instances.get(session.instance) else {
@@ -38,8 +38,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
@@ -60,7 +59,7 @@ impl Context {
         report(&*instance.handler, fault);
         port.fail(INTERNAL_ERROR, "the protocol failed");
         if fault.panicked
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             // What panicked is only freed; nothing else of it is called.
             self.destroy(instance, session, port.id(), port.peer(), state);
@@ -96,8 +95,7 @@ impl Context {
             set: &self.sets[session.set as usize],
             session,
             port: None,
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         }

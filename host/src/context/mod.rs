@@ -47,6 +47,7 @@ pub mod serving;
 pub mod session;
 pub mod site;
 pub mod tags;
+mod target;
 #[cfg(test)]
 mod tests;
 mod told;

@@ -164,6 +164,25 @@ impl<F> Mounts<F> {
         if self.is_empty() || !path.starts_with('/') {
             return Ok(None);
         }
+        if is_plain(path) {
+            return Ok(self.find_plain(path));
+        }
+        self.find_spelled(path)
+    }
+
+    /// The same for a path that is [`is_plain`]: its letters are its names.
+    fn find_plain<'p>(&self, path: &'p str) -> Option<(&Mount<F>, &'p str)> {
+        self.mounts.iter().find_map(|mount| {
+            let rest = match &*mount.point {
+                "/" => path,
+                point => path.strip_prefix(point)?,
+            };
+            (rest.is_empty() || rest.starts_with('/')).then_some((mount, rest))
+        })
+    }
+
+    /// The same for any path that begins with a slash.
+    fn find_spelled<'p>(&self, path: &'p str) -> Result<Option<(&Mount<F>, &'p str)>, Unclear> {
         let written = segments(path);
         let Some(mount) = self.longest(&written) else {
             // Whatever its dots lead to would be a mount that its letters do not name.
@@ -244,6 +263,17 @@ pub fn check_point(point: &str) -> Result<(), BadPoint> {
         return Err(BadPoint::FinalSlash);
     }
     Ok(())
+}
+
+/// Whether a path is as nearly all are: nothing in it is escaped, and no segment is empty or begins with a dot, but for an
+/// empty one at its end.
+fn is_plain(path: &str) -> bool {
+    let mut before = 0;
+    path.bytes().all(|byte| {
+        let is_odd = byte == b'%' || before == b'/' && matches!(byte, b'/' | b'.');
+        before = byte;
+        !is_odd
+    })
 }
 
 /// The segments of a mountpoint; none of `/`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     context::{
         exchange::Exchange,
-        handler::RequestFacts,
+        handler::{RequestFacts, SessionState},
         handshake::{self, Accepted, HandshakeCall, Kept, Refused},
         judging::Granted,
         negotiation::{Negotiated, Negotiator},
@@ -66,8 +66,9 @@ impl Context {
         let names = &facts.protocol.keep_headers;
         let kept = Kept::of(head, names, other_name, accepted.learnt, granted);
         let mut session = Session {
-            state: None,
-            target,
+            own: SessionState(0),
+            has_own: false,
+            target: (&*target).into(),
             instance,
             extensions: instances.into(),
             set: set as u32,

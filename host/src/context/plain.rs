@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use crate::{
     context::{
         exchange::Exchange,
-        files::{FileRequest, FilesRoot, Reach},
+        files::{FilesRoot, Given, Reach},
         judging::Granted,
         mounts::{Mount, MountKind},
         page,
@@ -117,17 +117,22 @@ impl Context {
 
     /// What a file answers: at once when all that is needed is in memory, and else from a thread that may wait.
     fn file(
-        &self,
+        &mut self,
         routes: &Routes,
         root: &Arc<FilesRoot>,
         rest: &str,
         head: &RequestHead<'_>,
         port: &mut HttpPort<'_>,
     ) {
-        let request = FileRequest::of(head, rest, port.limits());
-        if let Ok(answer) = root.answer(&request, Reach::Memory) {
-            return routes.site.send_files(port, answer);
-        }
+        let given = (self.files).answer(root, (head, rest), port.limits(), port.now());
+        let request = match given {
+            Given::Whole(fields, content) => {
+                port.answer(200, fields, Content::Whole(content));
+                return;
+            }
+            Given::Answer(answer) => return routes.site.send_files(port, answer),
+            Given::Cold(request) => request,
+        };
         let root = Arc::clone(root);
         let of = (port.id(), port.number());
         let make = move || root.answer(&request, Reach::Disk);

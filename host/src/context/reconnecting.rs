@@ -29,7 +29,7 @@ impl Context {
             let number = outgoing.number;
             outgoing.is_given_up |= self.clients.landed(number);
         }
-        for at in std::mem::take(&mut session.extensions) {
+        for &at in std::mem::take(&mut session.extensions).as_slice() {
             self.extensions.leave(at);
         }
         self.client_failed(session, id, error, io);
@@ -156,7 +156,7 @@ impl Context {
             return self.instances.leave(session.instance);
         };
         let (number, url) = (outgoing.number, &outgoing.request.url);
-        let (target, is_encrypted) = (url.target().into(), url.scheme().is_secure());
+        let (target, is_encrypted) = ((&*url.target()).into(), url.scheme().is_secure());
         session.target = target;
         session.is_encrypted = is_encrypted;
         let key = io.call_after(after_ms, number);

@@ -13,6 +13,7 @@ use crate::{
         client::{self, Asks},
         connecting::Clients,
         exchange::{Doing, Exchange},
+        files::FileCache,
         handler::{ExtensionHandler, ProtocolHandler},
         hub::{Command, Hub, TurnQueue},
         instances::{Instances, report},
@@ -74,6 +75,7 @@ pub struct Context {
     pub(super) tags_bytes: u64,
     pub(super) judging: Judging,
     pub(super) desk: OffloadDesk,
+    pub(super) files: FileCache,
     pub(super) clients: Clients,
     pub(super) requests: Requests,
     pub(super) limits: Arc<Limits>,
@@ -107,6 +109,7 @@ impl Context {
             answer_fields_bytes: limits.answer_fields_bytes,
             tags_bytes: limits.tags_bytes,
             judging: Judging::default(),
+            files: FileCache::default(),
             clients: Clients::default(),
             requests: Requests::default(),
             limits: Arc::new(limits.clone()),
@@ -408,15 +411,14 @@ impl Service for Context {
             set: &self.sets[session.set as usize],
             session,
             port: Some(port),
-            protocol: instance.handler.facts(),
-            thread: instance.thread,
+            instance,
             fault: String::new(),
             ip: None,
         };
         let opened = instance.handler.open(&mut call);
         session.forget_learnt();
         match opened {
-            Ok(state) => session.state = Some(state),
+            Ok(state) => session.set_state(state),
             Err(fault) => {
                 // Nobody is to find a session that never was one.
                 self.hub.roster(self.thread).leave(port.id());
@@ -464,7 +466,7 @@ impl Service for Context {
         self.hub.roster(self.thread).leave(id);
         self.leave_set(&session, id, io);
         if let Some(instance) = self.instances.get(session.instance)
-            && let Some(state) = session.state.take()
+            && let Some(state) = session.take_state()
         {
             let mut call = self.farewell(instance, &mut session, id, peer);
             if let Err(fault) = instance.handler.close(state, &mut call, close) {
@@ -474,7 +476,7 @@ impl Service for Context {
         }
         session.forget_learnt();
         self.instances.leave(session.instance);
-        for at in &session.extensions {
+        for at in session.extensions.as_slice() {
             self.extensions.leave(*at);
         }
     }
@@ -502,7 +504,9 @@ impl Service for Context {
 
     fn events_served(&mut self, io: &mut Io) {
         for _ in 0..ROUNDS {
-            self.round(io);
+            if !self.round(io) {
+                break;
+            }
         }
         // Some may have been opened, so that it is the turn of others.
         self.dial_queued(io);

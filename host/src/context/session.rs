@@ -6,9 +6,11 @@ use crate::{
     connection::websocket::ClosedBy,
     context::{
         broadcast::Set,
-        handler::{LearntState, ProtocolFacts, SessionState, ThreadState},
+        handler::{LearntState, ProtocolFacts, ProtocolHandler, SessionState},
         handshake::Kept,
+        instances::Instance,
         outgoing::Outgoing,
+        target::Target,
     },
     net::{
         peer::{AddressBytes, Peer},
@@ -22,14 +24,15 @@ use crate::{
 /// What is kept of a session while it is open. One in each connection, so it is small.
 #[derive(Debug)]
 pub struct Session {
-    /// The handler's own state; none before it is open, and after a hook has panicked.
-    pub(crate) state: Option<SessionState>,
+    /// The handler's own state, while there is one. Apart from whether there is: that takes one byte here, not eight.
+    pub(super) own: SessionState,
+    pub(super) has_own: bool,
     /// The request target, as it came.
-    pub(crate) target: Box<str>,
+    pub(crate) target: Target,
     /// Its instance on this service thread.
     pub(crate) instance: u32,
     /// The instances of its extensions on this service thread.
-    pub(crate) extensions: Box<[u32]>,
+    pub(crate) extensions: ExtensionInstances,
     /// Its set on this service thread.
     pub(crate) set: u32,
     /// Its place among the members of the set.
@@ -44,7 +47,43 @@ pub struct Session {
     pub(crate) kept: Option<Box<Kept>>,
 }
 
+/// Instances of extensions, in the order in which they were agreed on; one pointer where there are none, as for most
+/// sessions.
+#[derive(Debug, Default)]
+pub(crate) struct ExtensionInstances(Option<Box<Box<[u32]>>>);
+
+impl ExtensionInstances {
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        self.0.as_deref().map_or(&[], |instances| instances)
+    }
+}
+
+impl From<Vec<u32>> for ExtensionInstances {
+    fn from(instances: Vec<u32>) -> Self {
+        let instances = Some(instances).filter(|instances| !instances.is_empty());
+        Self(instances.map(|instances| Box::new(instances.into())))
+    }
+}
+
 impl Session {
+    /// The handler's own state; none before it is open, and after a hook has panicked.
+    #[inline]
+    pub(crate) fn state(&self) -> Option<SessionState> {
+        self.has_own.then_some(self.own)
+    }
+
+    /// It is open, and has this state.
+    pub(crate) fn set_state(&mut self, state: SessionState) {
+        (self.own, self.has_own) = (state, true);
+    }
+
+    /// The state, which is not called any more.
+    pub(crate) fn take_state(&mut self) -> Option<SessionState> {
+        let state = self.state();
+        self.has_own = false;
+        state
+    }
+
     /// Bytes of a message, at most, when the limit of all is `most`.
     #[inline]
     pub(crate) fn message_bytes(&self, most: u64) -> u64 {
@@ -95,8 +134,7 @@ pub struct SessionCall<'a, 'p> {
     /// The connection; none once the session has ended.
     pub(crate) port: Option<&'a mut Port<'p>>,
     pub(crate) set: &'a Set,
-    pub(crate) protocol: &'a ProtocolFacts,
-    pub(crate) thread: ThreadState,
+    pub(crate) instance: &'a Instance<dyn ProtocolHandler>,
     /// Why the hook is about to fail, in its own words.
     pub(crate) fault: String,
     /// Holds the address that [`Self::peer_ip`] gives.
@@ -216,19 +254,19 @@ impl SessionCall<'_, '_> {
     /// The name of its vhost.
     #[must_use]
     pub fn vhost(&self) -> &str {
-        &self.protocol.vhost
+        &self.protocol().vhost
     }
 
     /// Its protocol.
     #[must_use]
     pub fn protocol(&self) -> &ProtocolFacts {
-        self.protocol
+        self.instance.handler.facts()
     }
 
     /// The path of the request target, as it came.
     #[must_use]
     pub fn path(&self) -> &str {
-        let target = &self.session.target;
+        let target = &*self.session.target;
         target.split_once('?').map_or(target, |(path, _)| path)
     }
 
@@ -274,7 +312,7 @@ impl SessionCall<'_, '_> {
     pub fn subprotocol(&self) -> Option<&str> {
         let chosen = || self.session.kept.as_ref()?.subprotocol.as_deref();
         match self.session.subprotocol {
-            true => Some(&self.protocol.name),
+            true => Some(&self.protocol().name),
             false => chosen(),
         }
     }
@@ -283,7 +321,7 @@ impl SessionCall<'_, '_> {
     #[must_use]
     pub fn field(&self, name: &str, index: usize) -> Option<&[u8]> {
         let kept = self.session.kept.as_ref()?;
-        kept.field(&self.protocol.keep_headers, name, index)
+        kept.field(&self.protocol().keep_headers, name, index)
     }
 
     /// What a policy has said by that name of the connection or of its opening handshake.

@@ -80,7 +80,7 @@ impl<S: Service> EventLoop<S> {
 
     /// Takes a connection in, or closes it when there are too many.
     pub(super) fn admit(&mut self, link: Link<S::Session, S::Exchange>) {
-        let peer = link.peer;
+        let peer = link.peer.get();
         match self.io.admit(&mut self.service, link) {
             // A policy has told by itself.
             Ok(_) | Err((_, AdoptError::Policy)) => {}

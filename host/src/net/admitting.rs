@@ -23,7 +23,7 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         link: Link<T, E>,
     ) -> Result<ConnectionId, (Transport, AdoptError)> {
-        let peer = link.peer;
+        let peer = link.peer.get();
         if let Err(why) = self.enter(service, peer, link.awaits_announcement) {
             return Err((link.transport, why));
         }

@@ -66,7 +66,7 @@ impl<T, E> Io<T, E> {
             Step::Named(len, who) => return self.announce(id, len, who),
             Step::Wait => link.readiness.readable = false,
             Step::End(why) => {
-                let peer = link.peer;
+                let peer = link.peer.get();
                 self.tell_unannounced(peer, why);
                 self.abandon(id, ClosedBy::Peer, why);
             }
@@ -100,13 +100,13 @@ impl<T, E> Io<T, E> {
         };
         let most = self.settings.limits.max_connections_per_address;
         if !self.shared.addresses.enter(who, most) {
-            tracing::debug!(target: "hotsocket::net", peer = %who, proxy = %link.peer, most,
+            tracing::debug!(target: "hotsocket::net", peer = %who, proxy = %link.peer.get(), most,
                 "connection refused: its address has limits.max_connections_per_address");
             self.abandon(id, ClosedBy::Host, "limits.max_connections_per_address");
             return false;
         }
-        self.shared.addresses.leave(link.peer);
-        link.peer = who;
+        self.shared.addresses.leave(link.peer.get());
+        link.peer = who.into();
         true
     }
 

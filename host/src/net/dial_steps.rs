@@ -146,7 +146,7 @@ impl<T, E> Io<T, E> {
             return;
         };
         link.transport = transport;
-        link.peer = peer;
+        link.peer = peer.into();
         if let Some(address) = peer.address() {
             let usual = keepalive(&address.into());
             // It goes on without.

@@ -208,7 +208,7 @@ impl<T, E> Io<T, E> {
             self.watcher.forget(socket);
         }
         link.transport = Transport::Absent;
-        link.peer = nobody();
+        link.peer = nobody().into();
         self.buffers.budget().give(link.queue.len() as u64);
         link.queue.clear();
         link.deadlines.clear(DeadlineName::StalledWrite);

@@ -336,7 +336,11 @@ impl<S: Service> EventLoop<S> {
     fn serve_timers(&mut self) {
         while let Some(due) = self.io.timers.expire(self.io.now) {
             match due {
-                Due::Deadline(id) => self.io.serve_deadlines(&mut self.service, id),
+                Due::Deadline(slot) => {
+                    if let Some(id) = self.io.slots.id_in(slot) {
+                        self.io.serve_deadlines(&mut self.service, id);
+                    }
+                }
                 Due::Session(id, timer) => {
                     self.io.serve_timer(&mut self.service, id, timer);
                     self.service.connection_served(&mut self.io);
@@ -431,6 +435,8 @@ fn serve_told<S: Service>(
     readiness.readable |= told.readable || told.hung_up || told.failed;
     readiness.read_closed |= told.hung_up || told.failed;
     readiness.writable |= told.writable;
+    // One that is listed comes later in this turn, and not twice.
+    let is_listed = link.is_listed;
     // Nothing is read in a pause, so nothing else would tell of a reset.
     if told.failed
         && link.is_held(&io.settings)
@@ -438,8 +444,7 @@ fn serve_told<S: Service>(
     {
         io.lose(id, &error);
     }
-    // One that is listed comes later in this turn, and not twice.
-    if io.slots.get_mut(id).is_some_and(|link| !link.is_listed) {
+    if !is_listed {
         io.serve(service, id);
     }
 }

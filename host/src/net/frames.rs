@@ -1,7 +1,7 @@
 //! The path of a message: the frames of an open WebSocket, one by one to its session.
 
 use crate::{
-    connection::{deadline::DeadlineName, inbound::Event, outbound::Masking},
+    connection::{deadline::DeadlineName, inbound::Event, outbound::Masking, websocket::hear},
     net::{
         io::Io,
         link::Stage,
@@ -44,35 +44,39 @@ impl<T, E> Io<T, E> {
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
         let rules = service.rules(&open.session);
-        let mut keys = link.is_dialled.then_some(&mut **keys);
         let mut at = 0;
         link.is_cut_short = true;
         // Nothing is delivered while a send would be refused.
         let room = settings.high_mark.saturating_sub(link.queue.len());
-        while !link.wants.paused && !link.wants.hang_up && out.len() < room {
-            let mask = Masking::with(keys.as_deref_mut());
-            let turn = open
-                .websocket
-                .next(&rules, buffers, out, mask, &mut input[at..]);
-            at += turn.consumed;
-            let mut port = Port {
-                id,
-                transport: &link.transport,
-                peer,
-                now: *now,
-                sending: turn.sending,
-                keys: keys.as_deref_mut(),
-                out,
-                queue: &link.queue,
-                held_back: &mut open.held_back,
-                wants: &mut link.wants,
-                deadlines: &mut link.deadlines,
-                session_timers: &mut open.timers,
-                timers,
-                budget: buffers.budget(),
-                settings,
-            };
-            match hand_over(service, &mut open.session, &mut port, turn.event) {
+        let (inbound, sending) = open.websocket.halves();
+        let mut port = Port {
+            id,
+            transport: &link.transport,
+            peer,
+            now: *now,
+            sending,
+            keys: link.is_dialled.then_some(&mut **keys),
+            out,
+            queue: &link.queue,
+            spare: &mut link.spare,
+            wants: &mut link.wants,
+            deadlines: &mut link.deadlines,
+            timers,
+            buffers,
+            settings,
+        };
+        while !port.wants.paused && !port.wants.hang_up && port.out.len() < room {
+            let (consumed, event) = hear(
+                inbound,
+                port.sending,
+                &rules,
+                port.buffers,
+                port.out,
+                Masking::with(port.keys.as_deref_mut()),
+                &mut input[at..],
+            );
+            at += consumed;
+            match hand_over(service, &mut open.session, &mut port, event) {
                 Next::Go => {}
                 Next::Need => {
                     link.is_cut_short = false;
@@ -103,37 +107,35 @@ fn hand_over<S: Service>(
     port: &mut Port<'_>,
     event: Event<'_>,
 ) -> Next {
-    match event {
-        Event::Need => return Next::Need,
-        Event::Message { kind, payload } => {
-            let message = Delivered {
-                kind,
-                first: true,
-                last: true,
-                remaining: 0,
-                payload,
-            };
-            service.delivered(session, port, message);
-        }
+    let message = match event {
+        Event::Message { kind, payload } => Delivered {
+            kind,
+            first: true,
+            last: true,
+            remaining: 0,
+            payload,
+        },
         Event::Piece {
             kind,
             first,
             last,
             remaining,
             payload,
-        } => {
-            let message = Delivered {
-                kind,
-                first,
-                last,
-                remaining,
-                payload,
-            };
-            service.delivered(session, port, message);
-        }
-        Event::Pong(payload) => service.pong(session, port, payload),
-        Event::Ping(_) => {}
+        } => Delivered {
+            kind,
+            first,
+            last,
+            remaining,
+            payload,
+        },
+        Event::Need => return Next::Need,
         Event::Close { .. } | Event::Failed(_) => return Next::End,
-    }
+        Event::Ping(_) => return Next::Go,
+        Event::Pong(payload) => {
+            service.pong(session, port, payload);
+            return Next::Go;
+        }
+    };
+    service.delivered(session, port, message);
     Next::Go
 }

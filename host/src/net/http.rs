@@ -152,7 +152,7 @@ impl<T, E> Io<T, E> {
         if let Some(link) = self.slots.get_mut(id)
             && matches!(error.status(), 414 | 431)
         {
-            tracing::warn!(target: "hotsocket::net", peer = %link.peer, %error, "request refused");
+            tracing::warn!(target: "hotsocket::net", peer = %link.peer.get(), %error, "request refused");
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
         seats::{Full, Seat, SeatBound, Seats},
         service::EndedBy,
         settings::Settings,
+        spare::Spare,
         timers::{Due, SessionTimers, Timers},
         tls::TlsFacts,
         token::ConnectionId,
@@ -67,7 +68,7 @@ pub struct HttpPort<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) listener: ListenerNumber,
     pub(crate) peer: Peer,
-    pub(crate) asks_for: &'a mut Option<Box<Peer>>,
+    pub(crate) spare: &'a mut Spare,
     pub(crate) now: u64,
     pub(crate) exchange: &'a mut Exchange,
     pub(crate) gathered: &'a mut Vec<u8>,
@@ -111,7 +112,7 @@ impl HttpPort<'_> {
     /// Who asks: the other end, or whom it asks for.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.asks_for.as_deref().copied().unwrap_or(self.peer)
+        self.spare.asks_for().unwrap_or(self.peer)
     }
 
     /// Who is at the other end of the transport.
@@ -122,7 +123,7 @@ impl HttpPort<'_> {
 
     /// The other end asks for somebody else, or for itself, until the next request says otherwise. A session keeps it.
     pub(crate) fn asks_for(&mut self, client: Option<Peer>) {
-        *self.asks_for = client.map(Box::new);
+        self.spare.set_asks_for(client);
     }
 
     /// Counts the connection for the vhost that it asks for, and no longer for the one before, unless that vhost has all

@@ -246,7 +246,7 @@ impl<T, E> Io<T, E> {
         let link = self.slots.get_mut(id)?;
         Some(action(&mut ConnectionSetup {
             id,
-            peer: link.peer,
+            peer: link.peer.get(),
             listener: link.listener,
             transport: &link.transport,
             is_watched: &mut link.is_watched,
@@ -336,12 +336,8 @@ impl<T, E> Io<T, E> {
     #[inline]
     pub(crate) fn take_carry(&mut self, id: ConnectionId) -> Vec<u8> {
         match self.slots.get_mut(id) {
-            Some(link) if link.carry.capacity() > 0 => {
-                let carry = std::mem::take(&mut link.carry);
-                self.buffers.budget().give(carry.capacity() as u64);
-                carry
-            }
-            _ => Vec::new(),
+            Some(link) => link.take_carry(self.buffers.budget()),
+            None => Vec::new(),
         }
     }
 
@@ -360,7 +356,7 @@ impl<T, E> Io<T, E> {
         };
         let has_room = self.buffers.budget().take(carry.capacity() as u64);
         if has_room {
-            link.carry = carry;
+            link.spare.make().carry = carry;
         }
         has_room
     }
@@ -377,25 +373,9 @@ impl<T, E> Io<T, E> {
 
     /// Arms the timer of a connection for its earliest deadline.
     pub(crate) fn arm(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let Some(earliest) = link.deadlines.earliest(self.now) else {
-            // Nothing is awaited any more, and an idle host is not woken to find that out.
-            if let Some((key, _)) = link.timer.take() {
-                self.timers.cancel(key);
-            }
-            return;
-        };
-        // A timer that fires too early finds out and is armed again; traffic moves no timer.
-        if let Some((key, at)) = link.timer {
-            if at <= earliest {
-                return;
-            }
-            self.timers.cancel(key);
+        if let Some(link) = self.slots.get_mut(id) {
+            link.arm(id, self.now, &mut self.timers);
         }
-        let key = self.timers.insert(earliest, Due::Deadline(id));
-        link.timer = Some((key, earliest));
     }
 
     /// Adds a listening socket.

@@ -18,9 +18,6 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
     ) {
-        if let Some(link) = self.slots.get_mut(id) {
-            link.timer = None;
-        }
         while let Some(link) = self.slots.get_mut(id)
             && let Some(name) = link.deadlines.expired(self.now)
         {
@@ -56,8 +53,8 @@ impl<T, E> Io<T, E> {
             DeadlineName::Close => self.hang_up(id, ClosedBy::Peer, "no answer to the Close frame"),
             DeadlineName::Protocol => {
                 let reason = link
-                    .deadlines
-                    .protocol_reason()
+                    .spare
+                    .deadline_reason()
                     .unwrap_or("deadline")
                     .to_owned();
                 self.with(id, |_, port| port.close(ClosedBy::Host, POLICY, &reason));
@@ -82,7 +79,7 @@ impl<T, E> Io<T, E> {
         };
         if link.awaits_announcement {
             let why = "no header of the PROXY protocol within limits.opening_handshake_ms";
-            let peer = link.peer;
+            let peer = link.peer.get();
             self.tell_unannounced(peer, why);
             return self.abandon(id, ClosedBy::Peer, why);
         }
@@ -127,6 +124,9 @@ impl<T, E> Io<T, E> {
 
     /// The peer was silent. It cannot answer while nothing is read from it, but a transport that is gone shows.
     pub(super) fn ping(&mut self, id: ConnectionId) {
+        if let Some(link) = self.slots.get_mut(id) {
+            link.spare.shed();
+        }
         self.with(id, |_, port| port.ping(b""));
         if !self.is_heard(id) {
             return self.await_input(id);
@@ -162,7 +162,7 @@ impl<T, E> Io<T, E> {
         timer: u64,
     ) {
         let is_session = self.with(id, |session, port| {
-            port.session_timers.remove(timer);
+            port.forget_timer(timer);
             if port.is_open() {
                 service.timer(session, port, timer);
             }

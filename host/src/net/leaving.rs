@@ -10,6 +10,7 @@ use crate::{
         link::{Link, Open, Stage},
         peer::Peer,
         service::EndedBy,
+        spare::Spare,
         token::ConnectionId,
     },
 };
@@ -65,15 +66,16 @@ impl<T, E> Io<T, E> {
         drop(self.take_carry(id));
         self.cut_off(id);
         let mut link = self.slots.remove(id)?;
-        if let Some((key, _)) = link.timer.take() {
-            self.timers.cancel(key);
-        }
+        self.timers.let_sleep(id);
         self.buffers.budget().give(link.queue.len() as u64);
         if link.is_watched {
-            self.gone.push((id, link.peer));
+            self.gone.push((id, link.peer.get()));
         }
         match std::mem::replace(&mut link.stage, Stage::Lingering) {
-            Stage::Open(open) => self.end_session(id, link.client(), *open),
+            Stage::Open(open) => {
+                let (peer, spare) = (link.client(), std::mem::take(&mut link.spare));
+                self.end_session(id, peer, *open, spare);
+            }
             Stage::Dialling(dialling) => {
                 let (wanted, error) = dialling.end(&mut self.timers, &mut self.watcher);
                 self.ended.push(match wanted {
@@ -95,7 +97,7 @@ impl<T, E> Io<T, E> {
                     .connections
                     .fetch_sub(1, std::sync::atomic::Ordering::Relaxed),
             ),
-            false => self.leave(link.peer),
+            false => self.leave(link.peer.get()),
         }
         self.shared.seats.leave(&mut link.seat);
         Some(link)
@@ -116,15 +118,21 @@ impl<T, E> Io<T, E> {
     }
 
     /// The session is over, though its transport may still be closing.
-    pub(crate) fn end_session(&mut self, id: ConnectionId, peer: Peer, open: Open<T>) {
+    pub(crate) fn end_session(
+        &mut self,
+        id: ConnectionId,
+        peer: Peer,
+        open: Open<T>,
+        mut spare: Spare,
+    ) {
         let Open {
             mut websocket,
             session,
-            mut timers,
-            held_back,
         } = open;
-        timers.cancel_all(&mut self.timers);
-        self.buffers.budget().give(held_back.len() as u64);
+        if let Some(things) = spare.things() {
+            things.timers.cancel_all(&mut self.timers);
+            self.buffers.budget().give(things.held_back.len() as u64);
+        }
         websocket.release(&mut self.buffers);
         websocket
             .sending()

@@ -23,13 +23,13 @@ use crate::{
         dialling::Dialling,
         http_port::{HttpPort, Notes},
         listening::ListenerNumber,
-        peer::Peer,
+        peer::{KeptPeer, Peer},
         port::{Port, Wants},
         requesting::Requesting,
         seats::{Seat, Seats},
         service::EndedBy,
         settings::Settings,
-        timer_wheel::TimerKey,
+        spare::Spare,
         timers::{SessionTimers, Timers},
         token::ConnectionId,
         transport::Transport,
@@ -44,9 +44,7 @@ const SLICES: usize = 32;
 pub(crate) struct Link<T, E> {
     pub(crate) transport: Transport,
     /// Who is at the other end, or whom a proxy has announced there.
-    pub(crate) peer: Peer,
-    /// Whom the peer asks for, as of the last request: it is a proxy that is trusted.
-    pub(crate) asks_for: Option<Box<Peer>>,
+    pub(crate) peer: KeptPeer,
     /// We are its client.
     pub(crate) is_dialled: bool,
     /// The listener that accepted it.
@@ -56,14 +54,11 @@ pub(crate) struct Link<T, E> {
     pub(crate) stage: Stage<T, E>,
     /// Output that the socket has not taken.
     pub(crate) queue: WriteQueue,
-    /// Input that was read and not consumed: an incomplete head or header, or what came behind a pause.
-    pub(crate) carry: Vec<u8>,
+    pub(crate) spare: Spare,
     pub(crate) deadlines: Deadlines,
-    /// The timer for the earliest deadline, and when it is due.
-    pub(crate) timer: Option<(TimerKey, u64)>,
     pub(crate) wants: Wants,
     pub(crate) readiness: Readiness,
-    /// `carry` begins with frames that had to wait, not just with the beginning of one.
+    /// What was carried begins with frames that had to wait, not just with the beginning of one.
     pub(crate) is_cut_short: bool,
     /// More than the high mark has waited, and not yet less than the low mark.
     pub(crate) is_choked: bool,
@@ -175,9 +170,6 @@ pub(crate) enum Awaited {
 pub(crate) struct Open<T> {
     pub(crate) websocket: WebSocket,
     pub(crate) session: T,
-    pub(crate) timers: SessionTimers,
-    /// Frames of broadcasts that wait for the end of the message that the session has begun to send.
-    pub(crate) held_back: WriteQueue,
 }
 
 /// What the last edges said of the socket.
@@ -206,16 +198,14 @@ impl<T, E> Link<T, E> {
     pub(crate) fn new(transport: Transport, peer: Peer, listener: ListenerNumber) -> Self {
         Self {
             transport,
-            peer,
-            asks_for: None,
+            peer: peer.into(),
             is_dialled: false,
             listener,
             seat: Seat::default(),
             stage: Stage::Http(Http::default()),
             queue: WriteQueue::default(),
-            carry: Vec::new(),
+            spare: Spare::default(),
             deadlines: Deadlines::default(),
-            timer: None,
             wants: Wants::default(),
             readiness: Readiness {
                 writable: true,
@@ -278,6 +268,23 @@ impl<T, E> Link<T, E> {
         }
     }
 
+    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
+    #[inline]
+    pub(crate) fn is_opening(&self) -> bool {
+        self.awaits_announcement || self.transport.is_handshaking()
+    }
+
+    /// Takes what was carried, to be put back by [`Io::put_carry`](crate::net::io::Io::put_carry).
+    #[inline]
+    pub(crate) fn take_carry(&mut self, budget: &mut Budget) -> Vec<u8> {
+        if self.spare.carry_capacity() == 0 {
+            return Vec::new();
+        }
+        let carry = std::mem::take(&mut self.spare.make().carry);
+        budget.give(carry.capacity() as u64);
+        carry
+    }
+
     /// Reads once; `Ok(0)` is the end.
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
@@ -292,6 +299,9 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
+        if taken == bytes.len() {
+            return Ok(());
+        }
         let rest = &bytes[taken..];
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
@@ -368,7 +378,7 @@ impl<T, E> Link<T, E> {
 
     /// Who asks: the peer, or whom it asks for.
     pub(crate) fn client(&self) -> Peer {
-        self.asks_for.as_deref().copied().unwrap_or(self.peer)
+        self.spare.asks_for().unwrap_or_else(|| self.peer.get())
     }
 
     /// The WebSocket and what its session may ask; none before and after.
@@ -386,12 +396,11 @@ impl<T, E> Link<T, E> {
             keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
             queue: &self.queue,
-            held_back: &mut open.held_back,
+            spare: &mut self.spare,
             wants: &mut self.wants,
             deadlines: &mut self.deadlines,
-            session_timers: &mut open.timers,
             timers: lent.timers,
-            budget: lent.buffers.budget(),
+            buffers: lent.buffers,
             settings: lent.settings,
         };
         Some((&mut open.session, port))
@@ -411,8 +420,8 @@ impl<T, E> Link<T, E> {
             number: http.count,
             transport: &self.transport,
             listener: self.listener,
-            peer: self.peer,
-            asks_for: &mut self.asks_for,
+            peer: self.peer.get(),
+            spare: &mut self.spare,
             now: lent.now,
             exchange: &mut running.exchange,
             gathered: &mut running.gathered,

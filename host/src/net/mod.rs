@@ -46,6 +46,7 @@ pub mod service;
 pub mod settings;
 mod settle;
 mod slots;
+mod spare;
 #[cfg(test)]
 pub(crate) mod test_peer;
 #[cfg(test)]
@@ -58,3 +59,4 @@ mod transport;
 pub mod unix_socket;
 pub mod waker;
 pub mod watcher;
+mod wheel;

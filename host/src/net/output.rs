@@ -32,17 +32,17 @@ impl<T, E> Io<T, E> {
         let budget = self.buffers.budget();
         let waited = !link.queue.is_empty();
         let must_wait = waited || when == Framed::AfterMessage;
-        if link.queue.len() + open.held_back.len() >= self.settings.high_mark
+        if link.queue.len() + link.spare.held_back_len() >= self.settings.high_mark
             || must_wait && !budget.has_room(range.len() as u64)
         {
             return Delivery::Slow;
         }
         if when == Framed::AfterMessage {
-            let before = open.held_back.len();
-            open.held_back
-                .push_shared(SharedBytes::clone(frames), range);
+            let held_back = &mut link.spare.make().held_back;
+            let before = held_back.len();
+            held_back.push_shared(SharedBytes::clone(frames), range);
             // There was room a moment ago.
-            let _ = budget.take((open.held_back.len() - before) as u64);
+            let _ = budget.take((held_back.len() - before) as u64);
             return Delivery::Done;
         }
         let written = link.write_shared(frames, range, budget);

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6},
 };
 
 /// The other end of a connection.
@@ -21,6 +21,37 @@ impl Peer {
         match self {
             Self::Inet(address) => Some(address),
             Self::Unix => None,
+        }
+    }
+}
+
+/// A peer as a connection keeps it, in half the place. There are many connections, and most peers have an address of
+/// IPv4.
+#[derive(Clone, Debug)]
+pub(crate) enum KeptPeer {
+    V4(SocketAddrV4),
+    V6(Box<SocketAddrV6>),
+    Unix,
+}
+
+impl KeptPeer {
+    /// The peer.
+    #[inline]
+    pub(crate) fn get(&self) -> Peer {
+        match self {
+            Self::V4(address) => Peer::Inet(SocketAddr::V4(*address)),
+            Self::V6(address) => Peer::Inet(SocketAddr::V6(**address)),
+            Self::Unix => Peer::Unix,
+        }
+    }
+}
+
+impl From<Peer> for KeptPeer {
+    fn from(peer: Peer) -> Self {
+        match peer {
+            Peer::Inet(SocketAddr::V4(address)) => Self::V4(address),
+            Peer::Inet(SocketAddr::V6(address)) => Self::V6(Box::new(address)),
+            Peer::Unix => Self::Unix,
         }
     }
 }
@@ -68,6 +99,21 @@ impl fmt::Display for Peer {
         match self {
             Self::Inet(address) => address.fmt(f),
             Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_kept_whole_in_16_bytes() {
+        assert_eq!(size_of::<KeptPeer>(), 16);
+        let v6 = SocketAddrV6::new([0xfe80, 0, 0, 0, 0, 0, 0, 9].into(), 443, 5, 3);
+        let inet = ["192.0.2.1:80".parse().unwrap(), v6.into()].map(Peer::Inet);
+        for peer in [inet[0], inet[1], Peer::Unix] {
+            assert_eq!(KeptPeer::from(peer).get(), peer);
         }
     }
 }

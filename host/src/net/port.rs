@@ -5,7 +5,7 @@
 
 use crate::{
     connection::{
-        budget::Budget,
+        buffers::BufferPool,
         deadline::{DeadlineName, Deadlines},
         outbound::{KeySource, Masking, SendError, decode_messages, encode_message},
         websocket::{ClosedBy, Framed, FramedAs, Sending, State},
@@ -14,7 +14,9 @@ use crate::{
     net::{
         peer::Peer,
         settings::Settings,
-        timers::{Due, SessionTimers, Timers},
+        spare::Spare,
+        timer_wheel::TimerKey,
+        timers::{Due, Timers},
         tls::TlsFacts,
         token::ConnectionId,
         transport::Transport,
@@ -68,12 +70,11 @@ pub struct Port<'a> {
     pub(crate) keys: Option<&'a mut KeySource>,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) queue: &'a WriteQueue,
-    pub(crate) held_back: &'a mut WriteQueue,
+    pub(crate) spare: &'a mut Spare,
     pub(crate) wants: &'a mut Wants,
     pub(crate) deadlines: &'a mut Deadlines,
-    pub(crate) session_timers: &'a mut SessionTimers,
     pub(crate) timers: &'a mut Timers,
-    pub(crate) budget: &'a mut Budget,
+    pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
 }
 
@@ -97,7 +98,7 @@ impl Port<'_> {
     }
 
     /// Sends a message or a piece of one.
-    #[inline]
+    #[inline(always)]
     pub fn send(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
         if self.is_full(payload.len()) {
             return Sent::Full;
@@ -110,7 +111,7 @@ impl Port<'_> {
             Some(_) => self.send_masked(kind, first, last, payload),
         };
         // Also when an extension vetoed it: the message is over.
-        if !self.held_back.is_empty() && self.is_open() && self.sending.is_between_messages() {
+        if self.spare.held_back_len() > 0 && self.is_open() && self.sending.is_between_messages() {
             self.let_go();
         }
         sent
@@ -128,12 +129,13 @@ impl Port<'_> {
     /// The message has ended: what was broadcast meanwhile comes next.
     #[cold]
     fn let_go(&mut self) {
-        let mut frames = Vec::with_capacity(self.held_back.len());
-        for segment in self.held_back.iter() {
+        let held_back = &mut self.spare.make().held_back;
+        let mut frames = Vec::with_capacity(held_back.len());
+        for segment in held_back.iter() {
             frames.extend_from_slice(segment);
         }
-        self.budget.give(self.held_back.len() as u64);
-        self.held_back.clear();
+        self.buffers.budget().give(held_back.len() as u64);
+        held_back.clear();
         self.append(&frames);
     }
 
@@ -226,10 +228,10 @@ impl Port<'_> {
 
     #[cold]
     fn hold_back(&mut self, frames: &[u8]) -> bool {
-        let has_room =
-            self.queued_bytes() < self.settings.high_mark && self.budget.take(frames.len() as u64);
+        let has_room = self.queued_bytes() < self.settings.high_mark
+            && self.buffers.budget().take(frames.len() as u64);
         if has_room {
-            self.held_back.push_owned(frames);
+            self.spare.make().held_back.push_owned(frames);
         }
         has_room
     }
@@ -270,7 +272,7 @@ impl Port<'_> {
     #[inline]
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() + self.out.len() + self.held_back.len()
+        self.queue.len() + self.out.len() + self.spare.held_back_len()
     }
 
     /// Above the high mark; or so many bytes more would have to wait, and all connections together keep enough.
@@ -279,7 +281,7 @@ impl Port<'_> {
         let more = (self.out.len() + bytes) as u64;
         // What is held back does not count: it leaves when the message is ended, which must not be refused for it.
         self.queue.len() + self.out.len() >= self.settings.high_mark
-            || !self.queue.is_empty() && !self.budget.has_room(more)
+            || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.
@@ -300,28 +302,42 @@ impl Port<'_> {
     /// Fails the connection with 1008 and `reason` after so many milliseconds; 0 takes it back.
     pub fn set_deadline(&mut self, after_ms: u64, reason: &str) {
         match after_ms {
-            0 => self.deadlines.clear(DeadlineName::Protocol),
-            _ => self.deadlines.set_protocol(self.now, after_ms, reason),
+            0 => {
+                self.deadlines.clear(DeadlineName::Protocol);
+                if let Some(things) = self.spare.things() {
+                    things.deadline_reason = None;
+                }
+            }
+            _ => {
+                self.deadlines
+                    .set(DeadlineName::Protocol, self.now, after_ms);
+                self.spare.make().deadline_reason = Some(reason.into());
+            }
         }
     }
 
     /// Sets a timer of the session, or sets it anew.
     pub fn set_timer(&mut self, id: u64, after_ms: u64) -> Sent {
         self.cancel_timer(id);
-        if self.session_timers.len() as u64 >= self.settings.limits.session_timers_count {
+        if self.spare.timers_len() as u64 >= self.settings.limits.session_timers_count {
             return Sent::Full;
         }
         let due = Due::Session(self.id, id);
         let key = self.timers.insert(self.now.saturating_add(after_ms), due);
-        self.session_timers.add(id, key);
+        self.spare.make().timers.add(id, key);
         Sent::Queued
     }
 
     /// Takes a timer back; false when it was not set.
     pub fn cancel_timer(&mut self, id: u64) -> bool {
-        match self.session_timers.remove(id) {
+        match self.forget_timer(id) {
             Some(key) => self.timers.cancel(key),
             None => false,
         }
+    }
+
+    /// A timer of the session has fired, or is taken back; none when it was not set.
+    pub(crate) fn forget_timer(&mut self, id: u64) -> Option<TimerKey> {
+        self.spare.things()?.timers.remove(id)
     }
 }

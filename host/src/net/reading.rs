@@ -22,17 +22,14 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
     ) {
         let mut budget = self.settings.read_budget;
-        if self.is_opening(id) {
-            if !self.is_announced(id) {
-                return;
-            }
-            if self.must_shake_later(id) {
-                return self.list(id);
-            }
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if (link.is_opening() || link.is_cut_short) && !self.begin_read(service, id) {
+            return;
         }
-        self.consume_carried(service, id);
         loop {
-            let Some(link) = self.slots.get_mut(id) else {
+            let Some(mut link) = self.slots.get_mut(id) else {
                 return;
             };
             let may_read = link.readiness.readable && !link.wants.hang_up;
@@ -48,12 +45,15 @@ impl<T, E> Io<T, E> {
             let asked = room.len();
             let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
             let read = link.read(room);
-            if is_shaking && !link.transport.is_handshaking() && !self.is_secured(service, id) {
-                return;
+            if is_shaking && !link.transport.is_handshaking() {
+                if !self.is_secured(service, id) {
+                    return;
+                }
+                let Some(secured) = self.slots.get_mut(id) else {
+                    return;
+                };
+                link = secured;
             }
-            let Some(link) = self.slots.get_mut(id) else {
-                return;
-            };
             match read {
                 Ok(0) => {
                     link.readiness.readable = false;
@@ -67,14 +67,20 @@ impl<T, E> Io<T, E> {
                     if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
                         link.readiness.readable = false;
                     }
-                    self.consume_read(service, id, count);
+                    let is_empty = !link.readiness.readable;
+                    let phase = Phase::at(&link.stage);
+                    let carried = link.take_carry(self.buffers.budget());
+                    self.consume_read(service, id, phase, carried, count);
+                    if is_empty {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     link.readiness.readable = link.transport.has_more();
                     return;
                 }
                 Err(error) if link.transport.is_refused() && !link.is_dialled => {
-                    tracing::debug!(target: "hotsocket::net", peer = %link.peer, %error, "connection refused");
+                    tracing::debug!(target: "hotsocket::net", peer = %link.peer.get(), %error, "connection refused");
                     self.finish(id);
                     return;
                 }
@@ -87,11 +93,22 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    /// Whether something comes ahead of HTTP: the header of a proxy, or a TLS handshake.
-    #[inline]
-    pub(super) fn is_opening(&mut self, id: ConnectionId) -> bool {
-        let link = self.slots.get_mut(id);
-        link.is_some_and(|link| link.awaits_announcement || link.transport.is_handshaking())
+    /// What comes before anything is read: what is ahead of HTTP, and what came behind a pause. False when nothing is to
+    /// be read now.
+    fn begin_read<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+    ) -> bool {
+        if !self.is_announced(id) {
+            return false;
+        }
+        if self.must_shake_later(id) {
+            self.list(id);
+            return false;
+        }
+        self.consume_carried(service, id);
+        true
     }
 
     /// Whether it is known whose connection it is.
@@ -138,7 +155,6 @@ impl<T, E> Io<T, E> {
     }
 
     /// What is spoken over a connection.
-    #[inline]
     pub(super) fn phase(&mut self, id: ConnectionId) -> Phase {
         let link = self.slots.get_mut(id);
         link.map_or(Phase::Frames, |link| Phase::at(&link.stage))
@@ -156,20 +172,22 @@ impl<T, E> Io<T, E> {
         if !link.is_cut_short || link.is_held(&self.settings) {
             return;
         }
-        let mut carried = self.take_carry(id);
-        let consumed = self.consume(service, id, &mut carried);
+        let phase = Phase::at(&link.stage);
+        let mut carried = link.take_carry(self.buffers.budget());
+        let consumed = self.consume(service, id, phase, &mut carried);
         carried.drain(..consumed);
         self.keep(service, id, carried);
     }
 
-    /// Serves what was read into the thread's buffer behind the headroom.
+    /// Serves what was read into the thread's buffer behind the headroom, and behind what was carried.
     pub(super) fn consume_read<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
+        phase: Phase,
+        mut carried: Vec<u8>,
         count: usize,
     ) {
-        let mut carried = self.take_carry(id);
         let mut input = std::mem::take(&mut self.input);
         let read = HEADROOM..HEADROOM + count;
         if carried.len() <= HEADROOM {
@@ -177,16 +195,18 @@ impl<T, E> Io<T, E> {
             let start = HEADROOM - carried.len();
             input[start..HEADROOM].copy_from_slice(&carried);
             let unread = &mut input[start..read.end];
-            let consumed = self.consume(service, id, unread);
+            let consumed = self.consume(service, id, phase, unread);
             carried.clear();
             carried.extend_from_slice(&unread[consumed..]);
         } else {
             carried.extend_from_slice(&input[read]);
-            let consumed = self.consume(service, id, &mut carried);
+            let consumed = self.consume(service, id, phase, &mut carried);
             carried.drain(..consumed);
         }
         self.input = input;
-        self.keep(service, id, carried);
+        if !carried.is_empty() {
+            self.keep(service, id, carried);
+        }
     }
 
     /// Keeps what was not consumed, if there is room for it.
@@ -216,9 +236,10 @@ impl<T, E> Io<T, E> {
         &mut self,
         service: &mut S,
         id: ConnectionId,
+        phase: Phase,
         input: &mut [u8],
     ) -> usize {
-        let mut consumed = match self.phase(id) {
+        let mut consumed = match phase {
             Phase::Frames => {
                 let consumed = self.consume_frames(service, id, input);
                 self.flush(id);

@@ -359,7 +359,7 @@ impl<T, E> Link<T, E> {
         };
         Some(RequestPort {
             id,
-            peer: self.peer,
+            peer: self.peer.get(),
             running: requesting.running.as_mut()?,
             out,
             queue: &self.queue,

@@ -1,12 +1,11 @@
 //! What an event of a socket leads to: what waited is written, what came is read, and what follows is settled.
 
 use crate::{
-    connection::{deadline::DeadlineName, websocket::WebSocket, write_queue::WriteQueue},
+    connection::{deadline::DeadlineName, websocket::WebSocket},
     net::{
         io::Io,
         link::{Lent, Open, Stage},
         service::{Refused, Service},
-        timers::SessionTimers,
         token::ConnectionId,
     },
     wire::extension::ExtensionChain,
@@ -130,12 +129,7 @@ impl<T, E> Io<T, E> {
             true => WebSocket::client(chain),
             false => WebSocket::with_extensions(chain),
         };
-        link.stage = Stage::Open(Box::new(Open {
-            websocket,
-            session,
-            timers: SessionTimers::default(),
-            held_back: WriteQueue::default(),
-        }));
+        link.stage = Stage::Open(Box::new(Open { websocket, session }));
         let lent = Lent {
             id,
             now: self.now,

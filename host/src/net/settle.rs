@@ -8,9 +8,11 @@ use crate::{
     },
     net::{
         io::{Ended, Io},
-        link::Stage,
+        link::{Link, Stage},
         port::Wants,
         service::Service,
+        settings::Settings,
+        timers::Timers,
         token::ConnectionId,
         watcher::Watcher,
     },
@@ -89,19 +91,28 @@ impl<T, E> Io<T, E> {
             return self.tell_ended(service);
         }
         if let Stage::Open(open) = &mut link.stage {
-            match open.websocket.sending().state() {
-                State::Open if open.websocket.sending().is_holding() => self.holding.push(id),
+            let sending = open.websocket.sending();
+            match sending.state() {
+                State::Open if sending.is_holding() => self.holding.push(id),
                 State::Open => {}
-                State::CloseSent => self.await_close(id),
-                State::Closed | State::Failed | State::Abandoned => self.close_session(id),
+                State::CloseSent => link.await_close(&self.settings, self.now),
+                State::Closed | State::Failed | State::Abandoned => {
+                    self.close_session(id);
+                    let Some(settled) = self.slots.get_mut(id) else {
+                        return;
+                    };
+                    link = settled;
+                }
             }
         }
-        self.linger(id);
-        self.relist(id);
+        link.linger(&self.settings, self.now);
+        link.arm(id, self.now, &mut self.timers);
+        if link.goes_on(&self.settings) {
+            self.list(id);
+        }
         if let Watcher::Foreign(_) = self.watcher {
             self.want_socket(id);
         }
-        self.arm(id);
         self.tell_ended(service);
     }
 
@@ -128,20 +139,6 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    /// Our Close frame is out.
-    fn await_close(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        // No message is delivered any more; the peer's answer is to be heard.
-        link.wants.paused = false;
-        // Until it has left, the output has to move.
-        if link.queue.is_empty() && !link.deadlines.is_set(DeadlineName::Close) {
-            let after = self.settings.limits.close_ms;
-            link.deadlines.set(DeadlineName::Close, self.now, after);
-        }
-    }
-
     /// The session is over; the transport goes on until its output has left.
     fn close_session(&mut self, id: ConnectionId) {
         drop(self.take_carry(id));
@@ -158,38 +155,8 @@ impl<T, E> Io<T, E> {
             }
             link.wants = Wants::default();
             link.is_cut_short = false;
-            self.end_session(id, peer, *open);
-        }
-    }
-
-    /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
-    fn linger(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        if matches!(link.stage, Stage::Lingering) && !link.is_shut_down && link.queue.is_empty() {
-            // A client waits for the server to do that first (RFC 6455 section 7.1.1).
-            if !link.is_dialled {
-                link.shut_down();
-            }
-            link.is_shut_down = true;
-            let after = self.settings.limits.close_ms;
-            link.deadlines.set(DeadlineName::Close, self.now, after);
-            // What the peer still sends is read and thrown away; and its end may have been read already.
-            link.readiness.readable = true;
-        }
-    }
-
-    /// Has the connection served again when something of it can go on without an edge.
-    fn relist(&mut self, id: ConnectionId) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let writable = link.wants.writable && link.queue.len() <= self.settings.low_mark;
-        let readable =
-            !link.is_held(&self.settings) && (link.readiness.readable || link.is_cut_short);
-        if writable || readable {
-            self.list(id);
+            let spare = std::mem::take(&mut link.spare);
+            self.end_session(id, peer, *open, spare);
         }
     }
 
@@ -249,5 +216,52 @@ impl<T, E> Io<T, E> {
         while let Some(ended) = self.ended_exchanges.pop_front() {
             service.exchange_ended(ended.exchange, ended.id, ended.peer, &ended.end);
         }
+    }
+}
+
+impl<T, E> Link<T, E> {
+    /// Our Close frame is out.
+    fn await_close(&mut self, settings: &Settings, now: u64) {
+        // No message is delivered any more; the peer's answer is to be heard.
+        self.wants.paused = false;
+        // Until it has left, the output has to move.
+        if self.queue.is_empty() && !self.deadlines.is_set(DeadlineName::Close) {
+            let after = settings.limits.close_ms;
+            self.deadlines.set(DeadlineName::Close, now, after);
+        }
+    }
+
+    /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
+    #[inline]
+    fn linger(&mut self, settings: &Settings, now: u64) {
+        if matches!(self.stage, Stage::Lingering) && !self.is_shut_down && self.queue.is_empty() {
+            // A client waits for the server to do that first (RFC 6455 section 7.1.1).
+            if !self.is_dialled {
+                self.shut_down();
+            }
+            self.is_shut_down = true;
+            let after = settings.limits.close_ms;
+            self.deadlines.set(DeadlineName::Close, now, after);
+            // What the peer still sends is read and thrown away; and its end may have been read already.
+            self.readiness.readable = true;
+        }
+    }
+
+    /// Whether something of it can go on without an edge.
+    #[inline]
+    fn goes_on(&self, settings: &Settings) -> bool {
+        let writable = self.wants.writable && self.queue.len() <= settings.low_mark;
+        let readable = !self.is_held(settings) && (self.readiness.readable || self.is_cut_short);
+        writable || readable
+    }
+
+    /// Arms the timer for the earliest deadline.
+    #[inline]
+    pub(super) fn arm(&mut self, id: ConnectionId, now: u64, timers: &mut Timers) {
+        let Some(earliest) = self.deadlines.earliest(now) else {
+            // Nothing is awaited any more, and an idle host is not woken to find that out.
+            return timers.let_sleep(id);
+        };
+        timers.wake(id, earliest);
     }
 }

@@ -82,6 +82,13 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// The id of the connection in a slot, if there is one.
+    pub(crate) fn id_in(&self, slot: u32) -> Option<ConnectionId> {
+        let tenant = self.slots.get(slot as usize)?;
+        let id = ConnectionId::new(self.thread, slot, tenant.generation);
+        tenant.value.is_some().then_some(id)
+    }
+
     /// The ids of all connections.
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
         let tenants = self.slots.iter().enumerate();
@@ -108,5 +115,6 @@ mod tests {
         assert_eq!(slots.get_mut(second), Some(&mut "second"));
         assert_eq!(slots.len(), 1);
         assert_eq!(slots.ids(), [second]);
+        assert_eq!((slots.id_in(0), slots.id_in(1)), (Some(second), None));
     }
 }

@@ -1,19 +1,6 @@
-//! Timers of one service thread: a hierarchical wheel over milliseconds.
-//!
-//! Level 0 has a slot for each of the next 64 milliseconds, level 1 one for each 64 of them, and so on: a slot's number
-//! is six bits of the deadline. A timer lies at the level of the highest bits in which its deadline differs from the
-//! present, and comes down when the present reaches its slot; so a level holds only slots that are still ahead.
+//! Timers by key, each with what is told when it fires. Setting and cancelling cost the same however many there are.
 
-const BITS: u32 = 6;
-const SLOTS: usize = 1 << BITS;
-/// Enough for every `u64`.
-const LEVELS: usize = 11;
-/// The list of what has expired and was not yet asked for, behind those of the slots.
-const DUE: usize = LEVELS * SLOTS;
-/// The list of unused entries.
-const FREE: usize = DUE + 1;
-const LISTS: usize = FREE + 1;
-const NONE: u32 = u32::MAX;
+use crate::net::wheel::Wheel;
 
 /// Names a timer. A key whose timer has fired or was cancelled names none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,199 +9,93 @@ pub struct TimerKey {
     generation: u32,
 }
 
-/// The wheel. `T` is what is told of a timer when it fires.
+/// The timers. `T` is what is told of one when it fires.
 pub struct TimerWheel<T> {
-    now_ms: u64,
-    entries: Vec<Entry<T>>,
-    /// The first entry of each list.
-    heads: [u32; LISTS],
-    /// Per level one bit for each slot that is not empty.
-    occupied: [u64; LEVELS],
-    len: usize,
+    /// When the timer with this index is due.
+    wheel: Wheel,
+    timers: Vec<Timer<T>>,
+    /// Indices of timers that are not set.
+    free: Vec<u32>,
 }
 
-struct Entry<T> {
-    deadline_ms: u64,
+struct Timer<T> {
     payload: T,
+    /// Of the timer that is set, or of the next one.
     generation: u32,
-    /// The list it is in, and its neighbours there.
-    list: u32,
-    next: u32,
-    previous: u32,
 }
 
 impl<T: Copy> TimerWheel<T> {
-    /// An empty wheel whose present is `now_ms`.
+    /// None is set, and the present is `now_ms`.
     pub fn new(now_ms: u64) -> Self {
         Self {
-            now_ms,
-            entries: Vec::new(),
-            heads: [NONE; LISTS],
-            occupied: [0; LEVELS],
-            len: 0,
+            wheel: Wheel::new(now_ms, 0),
+            timers: Vec::new(),
+            free: Vec::new(),
         }
     }
 
     /// Timers that are set.
     pub fn len(&self) -> usize {
-        self.len
+        self.wheel.len()
     }
 
     /// Whether no timer is set.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
-    /// Sets a timer. One whose deadline has passed is due in the next millisecond, so that a timer which sets itself
-    /// again cannot hold the loop that asks for what has expired.
+    /// Sets a timer. One whose deadline has passed is due in the next millisecond.
     pub fn insert(&mut self, deadline_ms: u64, payload: T) -> TimerKey {
-        let deadline_ms = deadline_ms.max(self.now_ms.saturating_add(1));
         let index = self.unused(payload);
-        let entry = &mut self.entries[index as usize];
-        entry.deadline_ms = deadline_ms;
-        entry.payload = payload;
-        let generation = entry.generation;
-        self.len += 1;
-        self.place(index);
-        TimerKey { index, generation }
+        self.wheel.set(index, deadline_ms);
+        TimerKey {
+            index,
+            generation: self.timers[index as usize].generation,
+        }
     }
 
     /// Takes a timer back; false if it has fired or was cancelled.
     pub fn cancel(&mut self, key: TimerKey) -> bool {
-        match self.entries.get(key.index as usize) {
-            Some(entry) if entry.generation == key.generation && entry.list != FREE as u32 => {
-                self.unlink(key.index);
-                self.retire(key.index);
-                true
-            }
-            _ => false,
+        let timer = self.timers.get(key.index as usize);
+        let is_set = timer.is_some_and(|timer| timer.generation == key.generation)
+            && self.wheel.unset(key.index);
+        if is_set {
+            self.retire(key.index);
         }
+        is_set
     }
 
     /// Moves the present to `now_ms` and takes one timer that has expired; to be called until there is none. They come
     /// in the order of their deadlines, those of one millisecond in any order.
     pub fn expire(&mut self, now_ms: u64) -> Option<T> {
-        loop {
-            let due = self.heads[DUE];
-            if due != NONE {
-                self.unlink(due);
-                self.retire(due);
-                return Some(self.entries[due as usize].payload);
-            }
-            match self.earliest_slot() {
-                Some((list, begins_ms)) if begins_ms <= now_ms => {
-                    self.now_ms = begins_ms;
-                    self.bring_down(list);
-                }
-                _ => {
-                    self.now_ms = self.now_ms.max(now_ms);
-                    return None;
-                }
-            }
-        }
+        let index = self.wheel.expire(now_ms)?;
+        self.retire(index);
+        Some(self.timers[index as usize].payload)
     }
 
-    /// When [`Self::expire`] is to be called next. That may be before the earliest deadline, once per level that its
-    /// timer has to come down.
+    /// When [`Self::expire`] is to be called next. That may be before the earliest deadline.
     pub fn next_deadline(&self) -> Option<u64> {
-        if self.heads[DUE] != NONE {
-            return Some(self.now_ms);
-        }
-        self.earliest_slot().map(|(_, begins_ms)| begins_ms)
+        self.wheel.next_deadline()
     }
 
-    /// The first slot that is not empty, and when it begins. The lowest level has it: whatever is above lies behind
-    /// the end of that level.
-    fn earliest_slot(&self) -> Option<(usize, u64)> {
-        let level = self.occupied.iter().position(|slots| *slots != 0)?;
-        let slot = self.occupied[level].trailing_zeros();
-        let shift = level as u32 * BITS;
-        // All bits above those of the slot are those of the present.
-        let above = self.now_ms.checked_shr(shift + BITS).unwrap_or(0);
-        let begins_ms = (above << BITS | u64::from(slot)) << shift;
-        Some((level * SLOTS + slot as usize, begins_ms))
-    }
-
-    /// Places each timer of a list anew; the present has reached it.
-    fn bring_down(&mut self, list: usize) {
-        while self.heads[list] != NONE {
-            let index = self.heads[list];
-            self.unlink(index);
-            self.place(index);
-        }
-    }
-
-    fn place(&mut self, index: u32) {
-        let deadline_ms = self.entries[index as usize].deadline_ms;
-        let list = if deadline_ms <= self.now_ms {
-            DUE
-        } else {
-            let level = (deadline_ms ^ self.now_ms).ilog2() / BITS;
-            let slot = (deadline_ms >> (level * BITS)) as usize % SLOTS;
-            self.occupied[level as usize] |= 1 << slot;
-            level as usize * SLOTS + slot
-        };
-        self.link(index, list);
-    }
-
-    /// An unused entry, out of its list.
+    /// A timer that is not set.
     fn unused(&mut self, payload: T) -> u32 {
-        let index = self.heads[FREE];
-        if index != NONE {
-            self.unlink(index);
+        if let Some(index) = self.free.pop() {
+            self.timers[index as usize].payload = payload;
             return index;
         }
-        let index = self.entries.len() as u32;
-        self.entries.push(Entry {
-            deadline_ms: 0,
+        self.timers.push(Timer {
             payload,
             generation: 0,
-            list: FREE as u32,
-            next: NONE,
-            previous: NONE,
         });
-        index
+        self.timers.len() as u32 - 1
     }
 
-    /// Makes an entry unused; its key names nothing any more.
+    /// A timer is not set any more; its key names nothing.
     fn retire(&mut self, index: u32) {
-        let entry = &mut self.entries[index as usize];
-        entry.generation = entry.generation.wrapping_add(1);
-        self.len -= 1;
-        self.link(index, FREE);
-    }
-
-    fn link(&mut self, index: u32, list: usize) {
-        let next = self.heads[list];
-        self.heads[list] = index;
-        if next != NONE {
-            self.entries[next as usize].previous = index;
-        }
-        let entry = &mut self.entries[index as usize];
-        entry.list = list as u32;
-        entry.next = next;
-        entry.previous = NONE;
-    }
-
-    fn unlink(&mut self, index: u32) {
-        let Entry {
-            list,
-            next,
-            previous,
-            ..
-        } = self.entries[index as usize];
-        let list = list as usize;
-        if next != NONE {
-            self.entries[next as usize].previous = previous;
-        }
-        if previous != NONE {
-            self.entries[previous as usize].next = next;
-        } else {
-            self.heads[list] = next;
-            if next == NONE && list < DUE {
-                self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
-            }
-        }
+        let timer = &mut self.timers[index as usize];
+        timer.generation = timer.generation.wrapping_add(1);
+        self.free.push(index);
     }
 }
 
@@ -298,7 +179,7 @@ mod tests {
             wheel.insert(now + 100, 0);
             drain(&mut wheel, now);
         }
-        assert!(wheel.entries.len() <= 101);
+        assert!(wheel.timers.len() <= 101);
     }
 
     /// A generator of its own, so that a failure can be run again by its seed.

@@ -3,13 +3,18 @@
 use crate::net::{
     timer_wheel::{TimerKey, TimerWheel},
     token::ConnectionId,
+    wheel::Wheel,
 };
+
+/// Room for so many connections from the beginning. It costs no memory before they are there, and a table of this size
+/// is not copied when it grows, so that it leaves no holes.
+const ROOM: usize = 8 << 10;
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// The earliest deadline of the connection may have come.
-    Deadline(ConnectionId),
+    /// The earliest deadline of the connection in this slot may have come.
+    Deadline(u32),
     /// A timer of the session.
     Session(ConnectionId, u64),
     /// The next address of a connection that is dialled may be tried.
@@ -23,7 +28,68 @@ pub(crate) enum Due {
 }
 
 /// All timers of a service thread.
-pub(crate) type Timers = TimerWheel<Due>;
+pub(crate) struct Timers {
+    /// By slot of the connection. Each connection has one as long as it lives, so these are kept small.
+    deadlines: Wheel,
+    others: TimerWheel<Due>,
+}
+
+impl Timers {
+    /// None is set, and the present is `now_ms`.
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self {
+            deadlines: Wheel::new(now_ms, ROOM),
+            others: TimerWheel::new(now_ms),
+        }
+    }
+
+    /// Sets a timer that is none of [`Due::Deadline`].
+    pub(crate) fn insert(&mut self, deadline_ms: u64, due: Due) -> TimerKey {
+        self.others.insert(deadline_ms, due)
+    }
+
+    /// Takes it back; false if it has fired or was cancelled.
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> bool {
+        self.others.cancel(key)
+    }
+
+    /// Has [`Due::Deadline`] told of the connection at `deadline_ms`, or before. One that comes too early finds out and
+    /// is set again; traffic moves no timer.
+    #[inline]
+    pub(crate) fn wake(&mut self, id: ConnectionId, deadline_ms: u64) {
+        let slot = id.slot() as u32;
+        if self
+            .deadlines
+            .deadline(slot)
+            .is_none_or(|at| at > deadline_ms)
+        {
+            self.deadlines.set(slot, deadline_ms);
+        }
+    }
+
+    /// Nothing of the connection is awaited any more.
+    pub(crate) fn let_sleep(&mut self, id: ConnectionId) {
+        self.deadlines.unset(id.slot() as u32);
+    }
+
+    /// Moves the present to `now_ms` and takes one timer that has expired; to be called until there is none.
+    pub(crate) fn expire(&mut self, now_ms: u64) -> Option<Due> {
+        let deadline = self.deadlines.expire(now_ms).map(Due::Deadline);
+        deadline.or_else(|| self.others.expire(now_ms))
+    }
+
+    /// When [`Self::expire`] is to be called next.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        let both = [self.deadlines.next_deadline(), self.others.next_deadline()];
+        both.into_iter().flatten().min()
+    }
+
+    /// How many are set.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.deadlines.len() + self.others.len()
+    }
+}
 
 /// The timers that a session has set; nothing on the heap while there are none.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Write},
     net::{Shutdown, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
 };
@@ -13,7 +13,7 @@ use mio::{
 };
 use rustix::{
     io::Errno,
-    net::{RecvFlags, recv},
+    net::{RecvFlags, SendFlags, recv, send},
 };
 use socket2::SockRef;
 
@@ -34,18 +34,6 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream>),
 }
 
-/// Does the same with whatever it is.
-macro_rules! with {
-    ($transport:expr, $socket:ident => $body:expr) => {
-        match $transport {
-            Transport::Absent => return Err(io::ErrorKind::WouldBlock.into()),
-            Transport::Tcp($socket) => $body,
-            Transport::Unix($socket) => $body,
-            Transport::Tls($socket) => $body,
-        }
-    };
-}
-
 impl From<TlsStream> for Transport {
     fn from(stream: TlsStream) -> Self {
         Self::Tls(Box::new(stream))
@@ -56,18 +44,32 @@ impl Transport {
     /// Reads once; `Ok(0)` is the end.
     #[inline]
     pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        with!(self, socket => socket.read(into))
+        match self {
+            Self::Tls(stream) => stream.read(into),
+            socket => socket.receive(into, RecvFlags::empty()),
+        }
     }
 
     /// Writes what the socket takes at once.
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        with!(self, socket => socket.write(bytes))
+        let count = match self {
+            Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
+            Self::Tcp(socket) => send(socket, bytes, SendFlags::NOSIGNAL)?,
+            Self::Unix(socket) => send(socket, bytes, SendFlags::NOSIGNAL)?,
+            Self::Tls(stream) => return stream.write(bytes),
+        };
+        Ok(count)
     }
 
     /// The same out of several slices.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        with!(self, socket => socket.write_vectored(slices))
+        match self {
+            Self::Absent => Err(io::ErrorKind::WouldBlock.into()),
+            Self::Tcp(socket) => socket.write_vectored(slices),
+            Self::Unix(socket) => socket.write_vectored(slices),
+            Self::Tls(stream) => stream.write_vectored(slices),
+        }
     }
 
     /// Sends bytes of a file, which do not pass through here unless they are encrypted; moves `offset` by what the
@@ -141,12 +143,17 @@ impl Transport {
 
     /// Looks at what the socket has, under TLS if there is any, and leaves it there; `Ok(0)` is the end.
     pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
-        let flags = RecvFlags::PEEK;
+        self.receive(into, RecvFlags::PEEK)
+    }
+
+    /// One `recv` of the socket. Not by the C library, which looks for a cancellation of the thread before and after it.
+    #[inline]
+    fn receive(&self, into: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
         let (count, _) = match self {
             Self::Absent => return Err(io::ErrorKind::WouldBlock.into()),
             Self::Tcp(socket) => recv(socket, into, flags)?,
             Self::Unix(socket) => recv(socket, into, flags)?,
-            Self::Tls(stream) => return stream.socket().peek(into),
+            Self::Tls(stream) => return stream.socket().receive(into, flags),
         };
         Ok(count)
     }

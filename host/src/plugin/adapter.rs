@@ -30,9 +30,10 @@ use crate::{
         client_calls::CLIENT_CALLS,
         extension_calls::HookContext,
         handshake_calls::HANDSHAKE_CALLS,
-        host_calls::{Services, within},
+        host_calls::within,
         http_adapter::Http,
         instance::{self, InstancePlan, outcome, pointer},
+        services::Services,
         session_calls::SESSION_CALLS,
         tables::ProtocolBlocks,
     },
@@ -111,7 +112,7 @@ impl Protocol {
             return Err(no_sessions(name));
         };
         let session = Session {
-            thread: pointer(call.thread.0),
+            thread: pointer(call.instance.thread.0),
             context: ptr::from_mut(call).cast(),
             calls: &SESSION_CALLS,
         };

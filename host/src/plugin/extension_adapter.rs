@@ -24,8 +24,8 @@ use crate::{
     net::token::ConnectionId,
     plugin::{
         extension_calls::{HookContext, to_abi},
-        host_calls::Services,
         instance::{Instance, InstancePlan, outcome, pointer},
+        services::Services,
     },
     wire::{
         close_code::{Failure, INTERNAL_ERROR, may_stand_in_frame},

@@ -5,17 +5,12 @@
 //! installs a version or changes options.
 
 use std::{
-    any::{Any, TypeId},
+    any::TypeId,
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
+    sync::{Arc, OnceLock},
 };
 
 use hotsocket_abi::{
@@ -35,99 +30,9 @@ use crate::{
         roster::SetId,
     },
     net::token::ConnectionId,
-    plugin::{ask_calls, connect_calls, door::Door},
+    plugin::{ask_calls, connect_calls, door::Door, services::Services},
     wire::{MessageKind, close_code},
 };
-
-/// One value of each type that the program gave, by type. Whoever is linked into the program may have it.
-#[derive(Default)]
-pub struct HostData {
-    /// Each an `Arc` of the type, in a place that does not move.
-    by_type: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
-}
-
-impl HostData {
-    /// Adds a value, in place of the one of that type.
-    pub fn insert<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
-        self.by_type.insert(TypeId::of::<T>(), Box::new(value));
-    }
-
-    /// Where the `Arc` of the type with that id lies; null when there is none.
-    fn find(&self, id: TypeId) -> *const c_void {
-        let value = self.by_type.get(&id);
-        value.map_or(ptr::null(), |value| ptr::from_ref(&**value).cast())
-    }
-}
-
-/// What the host lends to all plugins.
-pub struct Services {
-    /// The way to all sessions.
-    pub hub: Arc<Hub>,
-    /// The most detailed level that is logged for the plugin of that name, as in the ABI; 0 for none.
-    pub log_level: Box<dyn Fn(&str) -> u32 + Send + Sync>,
-    /// What the program gave for the plugins that are linked into it.
-    pub data: HostData,
-    /// When the host began.
-    pub began: Instant,
-    /// How many counters one plugin may have.
-    counters_count: AtomicUsize,
-    /// By plugin and name.
-    counters: Mutex<HashMap<String, HashMap<String, u64>>>,
-}
-
-impl Services {
-    /// Services over the sessions of one host.
-    #[must_use]
-    pub fn new(
-        hub: Arc<Hub>,
-        log_level: Box<dyn Fn(&str) -> u32 + Send + Sync>,
-        counters_count: usize,
-    ) -> Self {
-        Self {
-            hub,
-            log_level,
-            data: HostData::default(),
-            began: Instant::now(),
-            counters_count: AtomicUsize::new(counters_count),
-            counters: Mutex::default(),
-        }
-    }
-
-    /// The same, with data for the plugins that are linked into the program.
-    #[must_use]
-    pub fn with_data(mut self, data: HostData) -> Self {
-        self.data = data;
-        self
-    }
-
-    /// A changed limit holds for counters that are new.
-    pub fn set_counters_count(&self, count: usize) {
-        self.counters_count.store(count, Ordering::Relaxed);
-    }
-
-    /// The counters of a plugin by name.
-    #[must_use]
-    pub fn counters(&self, plugin: &str) -> BTreeMap<String, u64> {
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = counters.get(plugin).into_iter().flatten();
-        own.map(|(name, value)| (name.clone(), *value)).collect()
-    }
-
-    /// Makes nothing but what is new, since a hook may count each message.
-    fn count(&self, plugin: &str, name: &str, by: u64) -> Status {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = counters.get_mut(plugin).and_then(|own| own.get_mut(name)) {
-            *counter = counter.wrapping_add(by);
-            return STATUS_OK;
-        }
-        let own = counters.entry(plugin.to_owned()).or_default();
-        if own.len() >= self.counters_count.load(Ordering::Relaxed) {
-            return STATUS_FULL;
-        }
-        own.insert(name.to_owned(), by);
-        STATUS_OK
-    }
-}
 
 /// For whom a host call is made.
 pub(crate) struct HostContext {
@@ -580,41 +485,4 @@ fn parse(operation: u32, number: u32, payload: &[u8]) -> Option<Operation> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a plugin gets that asks for data of type `T`.
-    fn asked<T: 'static>(services: &Arc<Services>, is_linked: bool) -> *const c_void {
-        let context = HostContext {
-            services: Arc::clone(services),
-            label: Label {
-                plugin: "probe".into(),
-                version: "1.0.0".into(),
-                generation: 1,
-            },
-            is_linked,
-            instance: None,
-            door: None,
-            host: OnceLock::new(),
-        };
-        let id = TypeId::of::<T>();
-        // SAFETY: a host that was just made, and the id of a type of this program.
-        unsafe { linked_data(context.leak().context, (&raw const id).cast()) }
-    }
-
-    #[test]
-    fn only_a_linked_plugin_is_given_data_and_only_of_the_type_it_asks_for() {
-        let mut data = HostData::default();
-        data.insert(Arc::new(1_u32));
-        data.insert(Arc::new(17_u32));
-        let hub = Arc::new(Hub::new(Vec::new()));
-        let services = Services::new(hub, Box::new(|_| 0), 1).with_data(data);
-        let services = Arc::new(services);
-        let given = asked::<u32>(&services, true);
-        // SAFETY: an `Arc` of the type that was asked for; the leaked host keeps it.
-        let given = unsafe { given.cast::<Arc<u32>>().as_ref() };
-        assert_eq!(given.map(|given| **given), Some(17));
-        assert!(asked::<i32>(&services, true).is_null());
-        assert!(asked::<u32>(&services, false).is_null());
-    }
-}
+mod tests;

@@ -21,7 +21,8 @@ use crate::{
         bounded::{self, NoAnswer},
         door::Door,
         generation::Generation,
-        host_calls::{self, HostContext, Services, take_fault},
+        host_calls::{self, HostContext, take_fault},
+        services::Services,
     },
 };
 

@@ -34,7 +34,7 @@ mod facts;
 pub mod generation;
 mod handshake_calls;
 pub mod hash;
-pub mod host_calls;
+pub(crate) mod host_calls;
 mod http_adapter;
 #[cfg(feature = "plugin-files")]
 pub mod image;
@@ -58,6 +58,7 @@ pub mod refusal;
 pub mod registry;
 mod response_adapter;
 mod response_calls;
+pub mod services;
 mod session_calls;
 #[cfg(feature = "plugin-files")]
 pub mod settle;

@@ -16,9 +16,9 @@ use crate::{
     },
     plugin::{
         handshake_calls::HANDSHAKE_CALLS,
-        host_calls::Services,
         instance::{self, InstancePlan, outcome, pointer},
         policy_calls::POLICY_CALLS,
+        services::Services,
     },
 };
 

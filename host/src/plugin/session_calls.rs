@@ -79,17 +79,28 @@ unsafe extern "C" fn send(context: *mut c_void, flags: u32, payload: Bytes<'_>) 
     // SAFETY: `payload` is lent for this call.
     let payload = unsafe { payload.as_slice() };
     let body = |call: &mut SessionCall<'_, '_>| {
+        let kind = match flags & !MESSAGE_WHOLE {
+            MESSAGE_TEXT => MessageKind::Text,
+            MESSAGE_BINARY => MessageKind::Binary,
+            _ => return status(send_control(call, flags, payload)),
+        };
         let (first, last) = (flags & MESSAGE_FIRST != 0, flags & MESSAGE_LAST != 0);
-        status(match flags & !MESSAGE_WHOLE {
-            MESSAGE_TEXT => call.send(MessageKind::Text, first, last, payload),
-            MESSAGE_BINARY => call.send(MessageKind::Binary, first, last, payload),
-            MESSAGE_PING if first && last => call.ping(payload),
-            MESSAGE_PONG if first && last => call.pong(payload),
-            _ => Sent::Refused,
-        })
+        status(call.send(kind, first, last, payload))
     };
     // SAFETY: see the module.
     unsafe { with(context, STATUS_PANIC, body) }
+}
+
+/// Apart, so that what sends a message stays as short as it can be.
+#[inline(never)]
+fn send_control(call: &mut SessionCall<'_, '_>, flags: u32, payload: &[u8]) -> Sent {
+    const PING: u32 = MESSAGE_PING | MESSAGE_WHOLE;
+    const PONG: u32 = MESSAGE_PONG | MESSAGE_WHOLE;
+    match flags {
+        PING => call.ping(payload),
+        PONG => call.pong(payload),
+        _ => Sent::Refused,
+    }
 }
 
 unsafe extern "C" fn close(context: *mut c_void, code: u32, reason: Bytes<'_>) -> Status {

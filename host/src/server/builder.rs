@@ -24,8 +24,8 @@ use crate::{
     logging::LogControl,
     net::{inherited::Inherited, io::Shared, tls::TlsKeeper, watcher::FdSink},
     plugin::{
-        host_calls::{HostData, Services},
         instance::Finished,
+        services::{HostData, Services},
     },
     server::{
         conductor::{Announce, Conductor, Errand, KeptTls, Reload},

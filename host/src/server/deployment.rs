@@ -20,9 +20,9 @@ use crate::{
     net::seats::Seats,
     plugin::{
         generation::Generation,
-        host_calls::Services,
         instance::{self, Finished},
         refusal::Refusal,
+        services::Services,
         tables::Opened,
     },
     server::routing::{peer_names, proxies},

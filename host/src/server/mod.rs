@@ -14,6 +14,7 @@ mod conductor;
 mod deployment;
 mod handle;
 mod host;
+mod host_thread;
 mod installing;
 mod instances;
 mod listeners;
@@ -36,7 +37,8 @@ mod worker;
 pub use asking::{Busy, RequestHandle};
 pub use builder::HostBuilder;
 pub use handle::{CloseError, ConnectError, HostHandle, Waker};
-pub use host::{Host, HostThread};
+pub use host::Host;
+pub use host_thread::HostThread;
 #[cfg(feature = "cli")]
 pub(crate) use listeners::tell;
 pub use open_site::SiteError;

@@ -6,16 +6,18 @@ pub type MaskingKey = [u8; 4];
 /// XORs `bytes` with the key, which begins at their first byte. Masks and unmasks alike.
 #[inline]
 pub fn apply_mask(bytes: &mut [u8], key: MaskingKey) {
-    let [a, b, c, d] = key;
-    let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
+    let half = u32::from_ne_bytes(key);
+    let word = u64::from(half) << 32 | u64::from(half);
     // Whole words in a plain loop: the compiler makes vector instructions of it.
-    let mut words = bytes.chunks_exact_mut(8);
-    for chunk in &mut words {
-        if let Ok(chunk) = <&mut [u8; 8]>::try_from(chunk) {
-            *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
-        }
+    let (words, rest) = bytes.as_chunks_mut::<8>();
+    for chunk in words {
+        *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
     }
-    for (byte, key) in words.into_remainder().iter_mut().zip(word.to_ne_bytes()) {
+    let (halves, rest) = rest.as_chunks_mut::<4>();
+    for chunk in halves {
+        *chunk = (u32::from_ne_bytes(*chunk) ^ half).to_ne_bytes();
+    }
+    for (byte, key) in rest.iter_mut().zip(key) {
         *byte ^= key;
     }
 }

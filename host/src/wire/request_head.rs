@@ -102,6 +102,11 @@ impl<'a> RequestHead<'a> {
             .map(|field| field.value)
     }
 
+    /// The names of all fields, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().map(|field| field.name)
+    }
+
     /// Name and value of the field with this index, of all.
     pub fn field_at(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
         self.fields
@@ -152,6 +157,10 @@ impl<'a> RequestHead<'a> {
 
     /// Authority and path of the target: `http://host/path` (absolute form), or `/path`, or `*`.
     fn split_target(&self) -> (Option<&'a str>, &'a str) {
+        // As nearly always.
+        if self.target.starts_with('/') {
+            return (None, self.target);
+        }
         let Some((_, rest)) = absolute_form(self.target) else {
             return (None, self.target);
         };
@@ -204,7 +213,8 @@ impl<'a> RequestHead<'a> {
         if self.target.len() as u64 > limits.request_target_bytes {
             return Err(HeadError::TargetTooLong);
         }
-        if !self.target.bytes().all(|byte| byte.is_ascii_graphic()) || self.target.contains('#') {
+        let fits = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
+        if !self.target.bytes().all(fits) {
             return Err(HeadError::Malformed("character in the request target"));
         }
         let known_form = self.target.starts_with('/')
@@ -288,17 +298,33 @@ fn is_authority(bytes: &[u8]) -> bool {
 /// Section 2.2: lines end with CR LF and with nothing else, and there is no NUL.
 pub(super) fn refuse_loose_lines(head: &[u8]) -> Result<(), HeadError> {
     let mut before = 0;
-    for byte in head {
-        match (before, byte) {
-            (b'\r', b'\n') => {}
-            (b'\r', _) => return Err(HeadError::Malformed("CR without LF")),
-            (_, b'\n') => return Err(HeadError::Malformed("LF without CR")),
-            (_, 0) => return Err(HeadError::Malformed("NUL")),
-            _ => {}
+    for eight in head.chunks(8) {
+        if before != b'\r' && is_text(eight) {
+            before = eight[7];
+            continue;
         }
-        before = *byte;
+        for byte in eight {
+            match (before, byte) {
+                (b'\r', b'\n') => {}
+                (b'\r', _) => return Err(HeadError::Malformed("CR without LF")),
+                (_, b'\n') => return Err(HeadError::Malformed("LF without CR")),
+                (_, 0) => return Err(HeadError::Malformed("NUL")),
+                _ => {}
+            }
+            before = *byte;
+        }
     }
     Ok(())
+}
+
+/// Whether these are eight bytes, none of them below a blank: most of a head, seen at once.
+fn is_text(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let Ok(eight) = bytes.try_into().map(u64::from_ne_bytes) else {
+        return false;
+    };
+    // Where a byte is below, taking the blank away borrows into its highest bit, which it did not have.
+    eight.wrapping_sub(ONES * 0x20) & !eight & (ONES * 0x80) == 0
 }
 
 /// A head that is not complete: what is wrong already is refused already.

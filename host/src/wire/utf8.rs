@@ -93,7 +93,8 @@ impl Utf8 {
 #[inline]
 pub fn is_utf8(bytes: &[u8]) -> bool {
     if bytes.len() < VECTOR_BYTES {
-        std::str::from_utf8(bytes).is_ok()
+        // Most text is, and that is told without looking for code points.
+        bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
     } else {
         simdutf8::basic::from_utf8(bytes).is_ok()
     }

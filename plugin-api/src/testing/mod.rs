@@ -40,6 +40,8 @@ mod facts;
 mod handshake;
 mod handshake_calls;
 mod host_calls;
+mod inner;
+mod manifest;
 mod policy;
 mod policy_calls;
 mod record;
@@ -48,25 +50,20 @@ mod session_calls;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
-    ffi::c_void,
-    ptr,
-    rc::{Rc, Weak},
+    rc::Rc,
     time::Duration,
 };
-
-use serde::Deserialize;
 
 use crate::{StaticPlugin, abi};
 pub use asked::TestAsked;
 pub use client::{AfterFailure, TestAnswer, TestConnect};
 pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
-use exchange_record::ExchangeRecord;
 pub use extension::{RecordedPiece, Stopped, TestConnection};
 pub use handshake::Refused;
-use host_calls::{Post, Shared, Whose};
+use host_calls::{Shared, Whose};
+use inner::{Due, Inner, Instance, Part};
+use manifest::{Manifest, ManifestProtocol};
 pub use policy::{Allowed, PolicyConnection, TestPeer, Undecided};
-use record::Record;
 pub use session::{Ending, Handshake, Outgoing, TestSession};
 
 /// A host with one plugin, one vhost named `test`, and one service thread: the one of the test.
@@ -371,280 +368,5 @@ impl TestHost {
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
         self.inner.shared.counter(name)
-    }
-}
-
-/// What sessions keep of their host.
-struct Inner {
-    plugin: StaticPlugin,
-    protocols: Vec<ManifestProtocol>,
-    extensions: Vec<ManifestExtension>,
-    policies: Vec<ManifestPolicy>,
-    shared: &'static Shared,
-    instances: RefCell<Vec<Instance>>,
-    sessions: RefCell<BTreeMap<u64, Weak<Record>>>,
-    exchanges: RefCell<BTreeMap<u64, Weak<ExchangeRecord>>>,
-    last_id: Cell<u64>,
-}
-
-/// Whose timer is due.
-enum Due {
-    Session(Rc<Record>),
-    Exchange(Rc<ExchangeRecord>),
-}
-
-/// An instance and its state for our only thread.
-#[derive(Clone, Copy)]
-struct Instance {
-    part: Part,
-    host: *const abi::Host,
-    instance: *mut c_void,
-    thread: *mut c_void,
-}
-
-/// A part of the plugin that has instances, by its place in the manifest.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Protocol(usize),
-    Extension(usize),
-    Policy(usize),
-}
-
-#[derive(Deserialize)]
-struct Manifest {
-    protocols: Vec<ManifestProtocol>,
-    #[serde(default)]
-    extensions: Vec<ManifestExtension>,
-    #[serde(default)]
-    policies: Vec<ManifestPolicy>,
-}
-
-#[derive(Deserialize)]
-struct ManifestProtocol {
-    name: String,
-    id: u32,
-    /// The body of a request comes whole, up to so many bytes.
-    body_bytes: Option<u32>,
-    #[serde(default)]
-    extensions: AllowedExtensions,
-    #[serde(default)]
-    keep_headers: Vec<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum AllowedExtensions {
-    #[default]
-    All,
-    Only(Vec<String>),
-    Except(Vec<String>),
-}
-
-impl AllowedExtensions {
-    fn include(&self, name: &str) -> bool {
-        let is_named = |names: &[String]| names.iter().any(|other| other == name);
-        match self {
-            Self::All => true,
-            Self::Only(names) => is_named(names),
-            Self::Except(names) => !is_named(names),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct ManifestExtension {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct ManifestPolicy {
-    name: String,
-}
-
-impl Inner {
-    fn index(&self, protocol: &str) -> usize {
-        let found = self.protocols.iter().position(|p| p.name == protocol);
-        found.unwrap_or_else(|| {
-            panic!(
-                "the plugin has no protocol {protocol}: {}",
-                self.plugin.manifest()
-            )
-        })
-    }
-
-    fn entry(&self, index: usize) -> abi::ProtocolEntry {
-        // SAFETY: the declaration of `export_plugin!` has an entry for each protocol of the manifest.
-        unsafe { *self.plugin.declaration().protocols.add(index) }
-    }
-
-    fn extension_part(&self, extension: &str) -> Part {
-        let found = self.extensions.iter().position(|e| e.name == extension);
-        Part::Extension(found.unwrap_or_else(|| {
-            panic!(
-                "the plugin has no extension {extension}: {}",
-                self.plugin.manifest()
-            )
-        }))
-    }
-
-    fn extension(&self, part: Part) -> abi::ExtensionBlock {
-        // SAFETY: entries lead to static blocks.
-        unsafe { *self.extension_entry(part).extension }
-    }
-
-    fn extension_entry(&self, part: Part) -> abi::ExtensionEntry {
-        let Part::Extension(index) = part else {
-            unreachable!("only extensions have that block");
-        };
-        // SAFETY: the declaration of `export_plugin!` has an entry for each extension of the manifest.
-        unsafe { *self.plugin.declaration().extensions.add(index) }
-    }
-
-    fn policy_part(&self, policy: &str) -> Part {
-        let found = self.policies.iter().position(|p| p.name == policy);
-        Part::Policy(found.unwrap_or_else(|| {
-            panic!(
-                "the plugin has no policy {policy}: {}",
-                self.plugin.manifest()
-            )
-        }))
-    }
-
-    fn policy(&self, part: Part) -> abi::PolicyBlock {
-        let Part::Policy(index) = part else {
-            unreachable!("only policies have that block");
-        };
-        // SAFETY: entries lead to static blocks.
-        unsafe { *self.policy_entry(index).policy }
-    }
-
-    fn policy_entry(&self, index: usize) -> abi::PolicyEntry {
-        // SAFETY: the declaration of `export_plugin!` has an entry for each policy of the manifest.
-        unsafe { *self.plugin.declaration().policies.add(index) }
-    }
-
-    fn block(&self, part: Part) -> abi::InstanceBlock {
-        let block = match part {
-            Part::Protocol(index) => self.entry(index).instance,
-            Part::Extension(_) => self.extension_entry(part).instance,
-            Part::Policy(index) => self.policy_entry(index).instance,
-        };
-        // SAFETY: entries lead to static blocks.
-        unsafe { *block }
-    }
-
-    fn configure(&self, part: Part, options: &str) -> Result<(), String> {
-        let block = self.block(part);
-        let host = self.shared.host(match part {
-            Part::Protocol(index) => Whose::Protocol(self.protocols[index].name.clone()),
-            Part::Extension(_) => Whose::Extension,
-            Part::Policy(_) => Whose::Policy,
-        });
-        let failed = || self.shared.take_failure().unwrap_or_default();
-        let options = abi::Bytes::new(options.as_bytes());
-        let (mut instance, mut thread) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: the host is leaked, so it stays valid; the options outlive the call.
-        if unsafe { (block.create)(host, options, &raw mut instance) } != abi::STATUS_OK {
-            return Err(failed());
-        }
-        // SAFETY: `create` made the instance, and the host is its own.
-        if unsafe { (block.thread_create)(instance, host, &raw mut thread) } != abi::STATUS_OK {
-            return Err(failed());
-        }
-        if let Some(older) = self.newest(part) {
-            // SAFETY: it is alive until the host is dropped.
-            unsafe { (block.retire)(older.instance, older.host) };
-        }
-        self.instances.borrow_mut().push(Instance {
-            part,
-            host,
-            instance,
-            thread,
-        });
-        Ok(())
-    }
-
-    fn newest(&self, part: Part) -> Option<Instance> {
-        let instances = self.instances.borrow();
-        instances.iter().rfind(|i| i.part == part).copied()
-    }
-
-    /// The newest one, made with the options `{}` when there is none.
-    fn instance(&self, part: Part) -> Instance {
-        self.newest(part).unwrap_or_else(|| {
-            self.configure(part, "{}").expect("it takes the options {}");
-            self.newest(part).expect("it was just made")
-        })
-    }
-
-    fn turn(&self) {
-        for _ in 0..10_000 {
-            let Some(post) = self.shared.next_post() else {
-                for record in self.records() {
-                    record.settle();
-                }
-                for record in self.exchange_records() {
-                    record.settle();
-                }
-                if self.shared.has_posts() {
-                    continue;
-                }
-                return;
-            };
-            self.act(&post);
-        }
-        panic!("the sessions post to each other without end");
-    }
-
-    fn act(&self, post: &Post) {
-        for record in self.records() {
-            if post.is_for(record.id(), &self.protocols[record.index()].name) {
-                record.act(post);
-            }
-        }
-        for record in self.exchange_records() {
-            record.act(post);
-        }
-    }
-
-    fn records(&self) -> Vec<Rc<Record>> {
-        self.sessions
-            .borrow()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect()
-    }
-
-    fn exchange_records(&self) -> Vec<Rc<ExchangeRecord>> {
-        self.exchanges
-            .borrow()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect()
-    }
-
-    fn next_due(&self) -> Option<(u64, Due)> {
-        let sessions = self
-            .records()
-            .into_iter()
-            .filter_map(|r| Some((r.next_due()?, Due::Session(r))));
-        let exchanges = self
-            .exchange_records()
-            .into_iter()
-            .filter_map(|r| Some((r.next_due()?, Due::Exchange(r))));
-        sessions.chain(exchanges).min_by_key(|(at, _)| *at)
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        for instance in self.instances.take() {
-            let block = self.block(instance.part);
-            // SAFETY: sessions and connections hold this host, so they have ended; these are the last calls, in this order.
-            unsafe {
-                (block.thread_destroy)(instance.thread, instance.host);
-                (block.destroy)(instance.instance, instance.host);
-            }
-        }
     }
 }

@@ -28,7 +28,7 @@ pub fn answer_file(conditions: &Conditions, opened: &Opened, mut fields: Fields)
     put_validators(&mut fields, opened);
     match judged(conditions, opened, &fields) {
         Verdict::Whole => {
-            set_default(&mut fields, "Accept-Ranges", "bytes");
+            put_whole(&mut fields);
             let parts = match opened.size {
                 0 => Vec::new(),
                 size => parts(opened, 0..size),
@@ -159,7 +159,12 @@ pub(crate) fn broken(path: &Path, error: &io::Error) -> FileAnswer {
     }
 }
 
-fn put_validators(fields: &mut Fields, opened: &Opened) {
+/// What an answer of the whole file says beside the validators.
+pub(super) fn put_whole(fields: &mut Fields) {
+    set_default(fields, "Accept-Ranges", "bytes");
+}
+
+pub(super) fn put_validators(fields: &mut Fields, opened: &Opened) {
     set_default(fields, "ETag", format_args!("\"{}\"", opened.tag));
     // RFC 9110 section 8.8.2.1: never in the future.
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -176,7 +181,7 @@ fn set_default(fields: &mut Fields, name: &str, value: impl std::fmt::Display) {
     }
 }
 
-fn parts(opened: &Opened, range: Range<u64>) -> Vec<Part> {
+pub(super) fn parts(opened: &Opened, range: Range<u64>) -> Vec<Part> {
     let mut parts = Vec::with_capacity(1);
     opened.content.put_parts(range, &mut parts);
     parts

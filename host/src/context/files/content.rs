@@ -11,7 +11,7 @@ use crate::connection::content::{FileAnswer, Part};
 
 /// Up to so many bytes are copied: about where one more system call, and a file that stays open, begin to cost less than
 /// copying; and little enough to be given back to the allocator at once.
-const COPIED_BYTES: u64 = 64 << 10;
+pub(super) const COPIED_BYTES: u64 = 64 << 10;
 
 /// Why content is not in memory.
 #[derive(Debug)]
@@ -37,8 +37,15 @@ pub(crate) fn load(answer: &mut FileAnswer, reach: Reach) -> Result<(), Unread> 
         return Ok(());
     }
     // It fits: see above.
-    let mut content = Vec::with_capacity(length as usize);
-    for part in &answer.parts {
+    let content = read_all(&answer.parts, length as usize, reach)?;
+    answer.parts = vec![Part::Bytes(content)];
+    Ok(())
+}
+
+/// Reads all of these parts, which are so many bytes.
+pub(super) fn read_all(parts: &[Part], length: usize, reach: Reach) -> Result<Vec<u8>, Unread> {
+    let mut content = Vec::with_capacity(length);
+    for part in parts {
         match part {
             Part::Bytes(bytes) => content.extend_from_slice(bytes),
             Part::Shared { bytes, range } => {
@@ -47,8 +54,7 @@ pub(crate) fn load(answer: &mut FileAnswer, reach: Reach) -> Result<(), Unread> 
             Part::File { file, range } => read(file, range, &mut content, reach)?,
         }
     }
-    answer.parts = vec![Part::Bytes(content)];
-    Ok(())
+    Ok(content)
 }
 
 fn read(file: &File, range: &Range<u64>, out: &mut Vec<u8>, reach: Reach) -> Result<(), Unread> {

@@ -45,6 +45,10 @@ impl FileSource for DiskFiles {
     fn place(&self) -> &Path {
         &self.path
     }
+
+    fn is_cacheable(&self) -> bool {
+        true
+    }
 }
 
 /// How names are looked up. Other filesystems that are mounted beneath the root are entered: nobody but the system's

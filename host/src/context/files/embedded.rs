@@ -102,6 +102,10 @@ impl FileSource for EmbeddedFiles {
     fn place(&self) -> &Path {
         Path::new("embedded files")
     }
+
+    fn is_cacheable(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody but who builds the program chooses the bytes, so that they do not collide is all that is asked of the hash.

@@ -6,10 +6,11 @@
 //! FilesRoot + FileRequest        answer   FileAnswer  status, fields, parts; or Cold
 //! ```
 //!
-//! A service thread asks with [`Reach::Memory`], which never waits for a disk. When the answer is [`Cold`], a thread that
+//! A service thread asks its `FileCache` first, which remembers small files for a moment. For others it asks with [`Reach::Memory`], which never waits for a disk. When the answer is [`Cold`], a thread that
 //! may wait asks the same again with [`Reach::Disk`].
 
 mod answer;
+mod cache;
 mod conditions;
 mod content;
 mod disk;
@@ -25,6 +26,7 @@ mod tree;
 mod zip;
 
 pub use answer::{answer_file, answer_path};
+pub(crate) use cache::{FileCache, Given};
 pub use conditions::{Conditions, Method};
 pub use disk::DiskFiles;
 pub use embedded::{BadFileName, EmbeddedFiles};

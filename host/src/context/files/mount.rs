@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::disk::DiskFiles;
 use super::media_type::MediaTypes;
@@ -59,9 +60,14 @@ pub struct FilesMount {
     pub fields: Fields,
 }
 
+/// The number of the next root.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
 /// A mount whose source is open.
 #[derive(Debug)]
 pub struct FilesRoot {
+    /// No other one of this process ever has it.
+    pub(super) number: u64,
     pub(crate) source: Arc<dyn FileSource>,
     pub(crate) index: Vec<String>,
     pub(crate) types: MediaTypes,
@@ -178,6 +184,7 @@ impl FilesMount {
             file_fields.set("Cache-Control", value);
         }
         Ok(FilesRoot {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             source: self.from.open(self.follow_links, limits)?,
             index: self.index,
             types,

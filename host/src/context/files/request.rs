@@ -6,13 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::answer::{answer_file, broken, loaded, nothing, refusal};
+use super::answer::{answer_file, broken, loaded, nothing, put_validators, refusal};
 use super::conditions::{Conditions, Method};
 use super::mount::FilesRoot;
 use super::siblings::{self, Form};
 use super::source::{Content, Opened, OpenedAs};
 use super::{Cold, Reach};
-use crate::connection::content::FileAnswer;
+use crate::connection::content::{ContentBytes, FileAnswer};
 use crate::limits::Limits;
 use crate::wire::fields::Fields;
 use crate::wire::request_head::RequestHead;
@@ -23,7 +23,7 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 /// A request for a file; outlives its head, so that another thread can answer it.
 #[derive(Clone, Debug)]
 pub struct FileRequest {
-    conditions: Conditions,
+    pub(super) conditions: Conditions,
     path: Result<RequestPath, BadPath>,
     /// Where it is to be asked again if it is a directory.
     location: String,
@@ -57,6 +57,23 @@ fn location(path: &str, query: Option<&str>) -> String {
     }
 }
 
+/// The form of a file that a request gets.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// Of the file, beneath the root.
+    pub(super) name: Vec<u8>,
+    pub(super) opened: Opened,
+    /// What any answer with it says, validators included.
+    pub(super) fields: Fields,
+}
+
+/// What a request leads to.
+pub(super) enum Led {
+    File(Found),
+    /// To no file, whatever its conditions are.
+    Elsewhere(FileAnswer),
+}
+
 impl FilesRoot {
     /// Answers a request. Any thread; with [`Reach::Disk`] one that may wait.
     ///
@@ -64,30 +81,41 @@ impl FilesRoot {
     ///
     /// [`Cold`], with [`Reach::Memory`] only.
     pub fn answer(&self, request: &FileRequest, reach: Reach) -> Result<FileAnswer, Cold> {
+        match self.lead(request, reach)? {
+            Led::File(found) => self.answer_found(&request.conditions, found, reach),
+            Led::Elsewhere(answer) => Ok(answer),
+        }
+    }
+
+    /// Looks up what a request gets, without its conditions and its content.
+    pub(super) fn lead(&self, request: &FileRequest, reach: Reach) -> Result<Led, Cold> {
         match request.conditions.method {
             Method::Get | Method::Head => {}
-            Method::Options => return Ok(methods()),
+            Method::Options => return Ok(Led::Elsewhere(methods())),
             Method::Other => {
                 let mut answer = refusal(405, "files can only be read");
                 answer.fields.set("Allow", METHODS);
-                return Ok(answer);
+                return Ok(Led::Elsewhere(answer));
             }
         }
         let path = match &request.path {
             Ok(path) => path,
             Err(BadPath::Escape) => {
-                return Ok(refusal(BadPath::Escape.status(), "bad escape in the path"));
+                let answer = refusal(BadPath::Escape.status(), "bad escape in the path");
+                return Ok(Led::Elsewhere(answer));
             }
-            Err(BadPath::Nul | BadPath::Slash | BadPath::Outside) => return Ok(nothing()),
+            Err(BadPath::Nul | BadPath::Slash | BadPath::Outside) => {
+                return Ok(Led::Elsewhere(nothing()));
+            }
         };
         let (name, found) = self.find(path, reach)?;
-        match found {
-            OpenedAs::File(opened) => self.answer_file(request, &name, opened, reach),
-            OpenedAs::Directory => Ok(self.redirect(&request.location)),
-            OpenedAs::Nothing => Ok(nothing()),
-            OpenedAs::Denied => Ok(refusal(403, "this may not be read")),
-            OpenedAs::Broken(error) => Ok(broken(&self.shown(&name), &error)),
-        }
+        Ok(Led::Elsewhere(match found {
+            OpenedAs::File(opened) => return self.formed(request, name, opened, reach),
+            OpenedAs::Directory => self.redirect(&request.location),
+            OpenedAs::Nothing => nothing(),
+            OpenedAs::Denied => refusal(403, "this may not be read"),
+            OpenedAs::Broken(error) => broken(&self.shown(&name), &error),
+        }))
     }
 
     /// Opens a name beneath the root.
@@ -121,44 +149,59 @@ impl FilesRoot {
         Ok((own.to_vec(), found))
     }
 
-    fn answer_file(
+    /// The form of a file that a request accepts.
+    fn formed(
         &self,
         request: &FileRequest,
-        name: &[u8],
+        name: Vec<u8>,
         plain: Opened,
         reach: Reach,
-    ) -> Result<FileAnswer, Cold> {
-        let conditions = &request.conditions;
+    ) -> Result<Led, Cold> {
         let mut fields = self.file_fields.clone();
         if !fields.has("Content-Type") {
-            fields.set("Content-Type", self.types.of(name));
+            fields.set("Content-Type", self.types.of(&name));
         }
         let mut opened = plain;
-        if self.precompressed && siblings::may_exist(name) {
+        if self.precompressed && siblings::may_exist(&name) {
             // Whether or not there are siblings today: what caches keep of the plain file would hide one of tomorrow.
             fields.set("Vary", "Accept-Encoding");
-            let accepted = conditions.accept_encoding.as_deref();
-            match siblings::choose(self, name, &opened, accepted, reach)? {
+            let accepted = request.conditions.accept_encoding.as_deref();
+            match siblings::choose(self, &name, &opened, accepted, reach)? {
                 Form::Plain => {}
                 Form::Coded(other, coding) => {
                     opened = other;
                     opened.tag = format!("{}-{}", opened.tag, coding.name);
                     fields.set("Content-Encoding", coding.name);
                 }
-                Form::None => return Ok(not_acceptable()),
+                Form::None => return Ok(Led::Elsewhere(not_acceptable())),
             }
         }
-        if let Content::Read(content) = &opened.content
-            && conditions.want_content(&opened, &fields)
+        put_validators(&mut fields, &opened);
+        Ok(Led::File(Found {
+            name,
+            opened,
+            fields,
+        }))
+    }
+
+    /// Answers with a file that was found, as the conditions say.
+    pub(super) fn answer_found(
+        &self,
+        conditions: &Conditions,
+        mut found: Found,
+        reach: Reach,
+    ) -> Result<FileAnswer, Cold> {
+        if matches!(found.opened.content, Content::Read(_))
+            && conditions.want_content(&found.opened, &found.fields)
+            && let Some(read) = read_content(&found.opened.content, reach)?
         {
-            let read = guarded(|| content.read(reach)).unwrap_or_else(|error| Ok(Err(error)))?;
             match read {
-                Ok(bytes) => opened.content = Content::Bytes(bytes),
-                Err(error) => return Ok(broken(&self.shown(name), &error)),
+                Ok(bytes) => found.opened.content = Content::Bytes(bytes),
+                Err(error) => return Ok(broken(&self.shown(&found.name), &error)),
             }
         }
-        let answer = answer_file(conditions, &opened, fields);
-        loaded(answer, conditions.method, reach, || self.shown(name))
+        let answer = answer_file(conditions, &found.opened, found.fields);
+        loaded(answer, conditions.method, reach, || self.shown(&found.name))
     }
 
     fn redirect(&self, location: &str) -> FileAnswer {
@@ -172,6 +215,18 @@ impl FilesRoot {
     fn shown(&self, name: &[u8]) -> PathBuf {
         self.source.place().join(Path::new(OsStr::from_bytes(name)))
     }
+}
+
+/// The bytes of content that is read as a whole; none of other content.
+pub(super) fn read_content(
+    content: &Content,
+    reach: Reach,
+) -> Result<Option<io::Result<ContentBytes>>, Cold> {
+    let Content::Read(content) = content else {
+        return Ok(None);
+    };
+    let read = guarded(|| content.read(reach)).unwrap_or_else(|error| Ok(Err(error)))?;
+    Ok(Some(read))
 }
 
 /// A source may be somebody else's, and a service thread must outlive it.

@@ -82,6 +82,22 @@ pub(crate) fn choose(
     })
 }
 
+/// The [`wish`] of who has no Accept-Encoding field.
+pub(super) const NO_WISH: u8 = 1;
+
+/// All that [`choose`] asks of an Accept-Encoding field, in a byte: fields that have the same get the same form. Two bits
+/// for the place of each coding, and one for the plain form.
+pub(super) fn wish(accepted: Option<&[u8]>) -> u8 {
+    let plain_weight = weight(accepted, "identity");
+    let mut wish = u8::from(plain_weight > 0);
+    for (place, coding) in in_order(accepted, plain_weight).into_iter().enumerate() {
+        let at = CODINGS.iter().position(|other| other == coding);
+        // Three places, and three codings.
+        wish |= (place as u8 + 1) << (1 + 2 * at.unwrap_or_default());
+    }
+    wish
+}
+
 /// Those that are accepted, and liked no less than the plain form; the best first.
 fn in_order(accepted: Option<&[u8]>, plain_weight: u16) -> Vec<&'static Coding> {
     let mut codings: Vec<_> = CODINGS
@@ -115,5 +131,24 @@ mod tests {
             assert_eq!(names.join(" "), expected, "{field:?}");
         }
         assert!(in_order(None, weight(None, "identity")).is_empty());
+    }
+
+    #[test]
+    fn fields_that_ask_for_the_same_in_other_words_are_one_wish() {
+        let same = [
+            "gzip, deflate, br, zstd",
+            "zstd;q=1, br, gzip",
+            "*;q=0.9, identity;q=0.5",
+        ];
+        let wishes = same.map(|field| wish(Some(field.as_bytes())));
+        assert!(wishes.iter().all(|other| *other == wishes[0]), "{wishes:?}");
+        let others = ["", "gzip", "br", "gzip, br;q=0.9", "br, gzip;q=0.9", "zstd"];
+        let mut wishes = others.map(|field| wish(Some(field.as_bytes()))).to_vec();
+        wishes.push(wish(Some(b"gzip, identity;q=0")));
+        let count = wishes.len();
+        wishes.sort_unstable();
+        wishes.dedup();
+        assert_eq!(wishes.len(), count);
+        assert_eq!([wish(None), wish(Some(b""))], [NO_WISH; 2]);
     }
 }

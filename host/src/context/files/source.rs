@@ -32,6 +32,13 @@ pub trait FileSource: fmt::Debug + Send + Sync {
 
     /// What the source is called in the log.
     fn place(&self) -> &Path;
+
+    /// Whether what the source has said of a file may be said again for `limits.file_cache_ms` without asking it, and
+    /// whether bytes that were read once stand for all that has the same tag, size and time. Not without being said: then
+    /// it is asked for each request.
+    fn is_cacheable(&self) -> bool {
+        false
+    }
 }
 
 /// A file that is open, and what it was when it was opened.

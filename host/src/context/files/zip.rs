@@ -195,6 +195,10 @@ impl FileSource for ZipFiles {
     fn place(&self) -> &Path {
         &self.path
     }
+
+    fn is_cacheable(&self) -> bool {
+        true
+    }
 }
 
 /// Adds an entry to the tree.

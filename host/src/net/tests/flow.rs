@@ -51,7 +51,7 @@ fn input_that_waits_for_its_turn_does_not_grow() {
         turn(&mut bench.event_loop, 1);
         peer.read();
         peer.heard.clear();
-        let carried = bench.link().carry.capacity();
+        let carried = bench.link().spare.carry_capacity();
         assert!(carried <= 600 << 10, "{carried}");
     }
 }
@@ -89,7 +89,7 @@ fn input_that_waits_behind_a_pause_counts_against_the_total() {
     let ids = io.ids();
     let mut carried = 0;
     for id in ids {
-        carried += io.slots.get_mut(id).unwrap().carry.capacity() as u64;
+        carried += io.slots.get_mut(id).unwrap().spare.carry_capacity() as u64;
     }
     assert!(carried > 0 && carried <= 1 << 20, "{carried}");
     assert!(io.buffers.budget().used() >= carried);

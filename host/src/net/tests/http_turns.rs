@@ -33,7 +33,7 @@ fn a_connection_that_ends_with_input_behind_it_is_not_served_for_ever() {
             }
             let is_listed = !bench.event_loop.io.listed.is_empty();
             assert!(!is_listed, "{first}");
-            assert_eq!(bench.link().carry.capacity(), 0, "{first}");
+            assert_eq!(bench.link().spare.carry_capacity(), 0, "{first}");
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     net::token::ConnectionId,
     plugin::{
         adapter::Protocol, extension_adapter::HostedExtension, generation::Generation, hash::Hash,
-        host_calls::Services, instance::InstancePlan, tables::Opened,
+        instance::InstancePlan, services::Services, tables::Opened,
     },
     wire::{
         MessageKind, Role,

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "zip")]
 mod archives;
+mod cache;
 mod names;
 mod own_source;
 mod sending;
