@@ -17,7 +17,7 @@ use crate::{
         door::Begun,
         host_calls::HostContext,
         response_adapter::PluginResponse,
-        tables::read_block,
+        tables::read_response_block,
     },
     wire::url::Url,
 };
@@ -61,7 +61,8 @@ unsafe fn begin(
     // SAFETY: as above.
     let asker = unsafe { asker.as_ref() };
     let asker = asker.ok_or_else(|| Refused::request("nobody is to be told of the answer"))?;
-    let block = read_block(asker.block).map_err(|fault| Refused::request(fault.cause))?;
+    let block = read_response_block(asker.block);
+    let block = block.map_err(|fault| Refused::request(fault.cause))?;
     let hub = &context.services.hub;
     if request.url().scheme().is_secure() {
         let made = hub.clients().tls(&request.to.trust);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use hotsocket_abi::{
     ClientBlock, Declaration, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock,
-    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
+    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, ResponseBlock,
+    SessionBlock,
 };
 
 use described::{Described, field_name};
@@ -246,8 +247,13 @@ fn read_optional<T: Described + Copy>(block: *const T) -> Result<Option<T>, Faul
     }
 }
 
+/// The block of a plain request, which comes with it.
+pub(super) fn read_response_block(block: *const ResponseBlock) -> Result<ResponseBlock, Fault> {
+    read_block(block)
+}
+
 /// Copies a block: its size, then functions, none of which may be null.
-pub(super) fn read_block<T: Described + Copy>(block: *const T) -> Result<T, Fault> {
+fn read_block<T: Described + Copy>(block: *const T) -> Result<T, Fault> {
     let name = type_name::<T>().rsplit("::").next().unwrap_or_default();
     // SAFETY: the declaration says that a block stands there.
     unsafe { check_size(block.cast(), size_of::<T>(), name) }?;
