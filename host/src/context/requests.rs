@@ -285,19 +285,25 @@ impl Context {
         asked.place = Place::Queued;
         let way = asked.way.take();
         let is_wanted = !asked.is_given_up && !is_draining;
-        let follow = asked.follow.take();
-        let is_sent_again = if let Some(redirect) = follow
-            && is_wanted
-        {
-            asked.redirect(*redirect);
-            true
-        } else {
-            let is_repeated = ended.was_stale
-                && is_wanted
-                && !asked.is_repeated
-                && asked.request.may_be_repeated();
-            asked.is_repeated |= is_repeated;
-            is_repeated
+        let mut how = ended.how;
+        let is_sent_again = match asked.follow.take() {
+            Some(redirect) if is_wanted => {
+                asked.redirect(*redirect);
+                true
+            }
+            // The answer that has ended is not the one that was asked for.
+            Some(_) => {
+                how = how.and_then(|_| given_up("the host is going away"));
+                false
+            }
+            None => {
+                let is_repeated = ended.was_stale
+                    && is_wanted
+                    && !asked.is_repeated
+                    && asked.request.may_be_repeated();
+                asked.is_repeated |= is_repeated;
+                is_repeated
+            }
         };
         if let Some(way) = way
             && ended.is_kept
@@ -306,7 +312,7 @@ impl Context {
         }
         match is_sent_again {
             true => self.queue_request(number, io),
-            false => self.end_request(number, ended.how, io),
+            false => self.end_request(number, how, io),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What is told of the answer to a request: all calls on the service thread that has it, one at a time, never nested. A
-/// handler must not wait for anything.
+/// handler must not wait for anything. One that panics is called no more, and its request given up.
 pub trait ResponseHandler: Send {
     /// The server redirects. True follows, within the limits; false takes the redirect for the answer.
     fn redirected(&mut self, to: &Url) -> bool {

@@ -280,6 +280,7 @@ impl<T, E> Io<T, E> {
             hang_up: !is_kept,
             ..Wants::default()
         };
+        link.deadlines.clear(DeadlineName::StalledWrite);
         link.deadlines.set(DeadlineName::Request, self.now, idle_ms);
         self.ended.push(Ended::Request(EndedRequest {
             number: running.number,

@@ -1,15 +1,20 @@
 //! Plain requests of the program, through its host.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use crate::{
+    connection::request_error::RequestError,
     context::{
         asking::Asking,
         http_request::HttpRequest,
         hub::{Hub, PostError, RequestOperation},
-        response_handler::{Listener, ResponseHandler},
+        response_handler::{Listener, ResponseCall, ResponseHandler},
     },
     server::handle::{ConnectError, HostHandle},
+    wire::{answer_head::HeldAnswer, fields::Fields, url::Url},
 };
 
 impl HostHandle {
@@ -55,7 +60,7 @@ impl HostHandle {
             number,
             whose: None,
             request,
-            listener: Listener::new(Box::new(handler)),
+            listener: Listener::new(Box::new(Guarded(Some(handler)))),
             seat,
         });
         match asked {
@@ -68,6 +73,67 @@ impl HostHandle {
                 Err(ConnectError::Full)
             }
         }
+    }
+}
+
+/// A handler of the program whose panics end its request, and nothing else; none once it has panicked.
+struct Guarded<H>(Option<H>);
+
+impl<H: ResponseHandler> Guarded<H> {
+    /// Tells it something. None when that panicked, or it has before.
+    fn tell<R>(&mut self, tell: impl FnOnce(&mut H) -> R) -> Option<R> {
+        let mut handler = self.0.take()?;
+        // A handler that has panicked is dropped, and what it was told is its own.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            let told = tell(&mut handler);
+            (told, handler)
+        }));
+        match told {
+            Ok((told, handler)) => {
+                self.0 = Some(handler);
+                Some(told)
+            }
+            Err(_) => {
+                tracing::error!(target: "hotsocket::server", "the handler of a request of the program panicked: the request is given up");
+                None
+            }
+        }
+    }
+
+    /// The same, where the request is given up.
+    fn tell_of(
+        &mut self,
+        call: &mut ResponseCall<'_, '_>,
+        tell: impl FnOnce(&mut H, &mut ResponseCall<'_, '_>),
+    ) {
+        if self.tell(|handler| tell(handler, call)).is_none() {
+            call.give_up("its handler panicked");
+        }
+    }
+}
+
+impl<H: ResponseHandler> ResponseHandler for Guarded<H> {
+    fn redirected(&mut self, to: &Url) -> bool {
+        self.tell(|handler| handler.redirected(to)).unwrap_or(false)
+    }
+
+    fn head(&mut self, call: &mut ResponseCall<'_, '_>, head: &HeldAnswer) {
+        self.tell_of(call, |handler, call| handler.head(call, head));
+    }
+
+    fn content(&mut self, call: &mut ResponseCall<'_, '_>, piece: &[u8]) {
+        self.tell_of(call, |handler, call| handler.content(call, piece));
+    }
+
+    fn writable(&mut self, call: &mut ResponseCall<'_, '_>) {
+        self.tell_of(call, ResponseHandler::writable);
+    }
+
+    fn ended(&mut self, end: Result<Fields, RequestError>) {
+        self.tell(|handler| handler.ended(end));
+        // Its drop may panic too.
+        let handler = self.0.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(handler)));
     }
 }
 

@@ -191,3 +191,39 @@ fn a_host_that_goes_away_tells_every_request() {
         assert!(failed(&told).to_string().contains("the host has ended"));
     }
 }
+
+#[test]
+fn a_handler_that_panics_ends_its_request_and_nothing_else() {
+    let (server, host) = (Server::new(), client(|_| {}));
+    for at in ["head", "content", "writable"] {
+        let (handler, told) = teller(move |_, told| {
+            let is_here = match told {
+                Told::Head(_) => at == "head",
+                Told::Content(_) => at == "content",
+                _ => at == "writable",
+            };
+            assert!(!is_here, "as told");
+        });
+        let request = HttpRequest::new("PUT", &server.url("/")).unwrap();
+        let request = match at {
+            "writable" => request.streamed(None),
+            _ => request,
+        };
+        let request = request.without_proxy();
+        host.handle().request(request, handler).unwrap();
+        let mut peer = server.accept();
+        peer.head();
+        if at != "writable" {
+            peer.answer("x");
+        }
+        // It is dropped, with where it tells.
+        while told.recv_timeout(DEADLINE).is_ok() {}
+        peer.expect_end_somehow();
+    }
+    let asked = ask(&host.handle(), server.get("/"));
+    let mut peer = server.accept();
+    peer.head();
+    peer.answer("fine");
+    assert_eq!(content(&asked), "fine");
+    host.shutdown(DEADLINE).unwrap();
+}
