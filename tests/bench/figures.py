@@ -106,8 +106,8 @@ class Results:
             return figure_of("one / two", [d["one_instructions"] / d["two_instructions"]
                                            for _, d in self.good(scenario, server)])
         if mode == "reload":
-            return figure_of("p99 µs added", [d["full_replaced_p99_us"] - d["full_quiet_p99_us"]
-                                              for _, d in self.good(scenario, server)])
+            return figure_of("p99.9 µs added", [d["full_replaced_p999_us"] - d["full_quiet_p999_us"]
+                                                for _, d in self.good(scenario, server)])
         return figure_of("efficiency", self.ratios(scenario, server, efficiency))
 
 

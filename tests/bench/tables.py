@@ -69,7 +69,7 @@ def report(results, names, done, judged, idle):
           "or waiting (one connection).", rows, names,
           lambda r, c: pair(results, r, c, "server_cpu_pct", "client_cpu_pct", "{:.0f} / {:.0f}"))
     table("Context takeover agreed on", "Whose messages may refer to earlier ones.",
-          [r for r in rows if "takeover" in r], names,
+          [s.name for s in done if s.kind in servers.TAKEOVER_KINDS and s.mode in RATE], names,
           lambda r, c: " ".join(sorted(set(results.values(r, c, "takeover")))) or "–")
     for r in of_mode.get("idle", []):
         memory(results, names, r, idle)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use super::budget::Budget;
+use super::inbound::Inbound;
 use crate::wire::close_code::{Failure, TRY_AGAIN_LATER};
 
 /// A buffer is not made smaller than this: it is to serve the next message too.
@@ -23,6 +24,12 @@ pub const OUT_OF_BUDGET: Failure = Failure {
 pub struct BufferPool {
     kept: Vec<Vec<u8>>,
     kept_bytes: usize,
+    /// For connections on which something is under way.
+    #[expect(
+        clippy::vec_box,
+        reason = "each is lent as it is, and a connection keeps one pointer"
+    )]
+    inbounds: Vec<Box<Inbound>>,
     budget: Budget,
 }
 
@@ -32,6 +39,7 @@ impl BufferPool {
         Self {
             kept: Vec::with_capacity(KEPT_COUNT),
             kept_bytes: 0,
+            inbounds: Vec::with_capacity(KEPT_COUNT),
             budget: Budget::new(total, buffered_total_bytes),
         }
     }
@@ -73,6 +81,19 @@ impl BufferPool {
             buffer.clear();
             self.kept_bytes += capacity;
             self.kept.push(buffer);
+        }
+    }
+
+    /// What a connection needs on which something is under way.
+    pub(super) fn inbound(&mut self) -> Box<Inbound> {
+        self.inbounds.pop().unwrap_or_default()
+    }
+
+    /// Takes it back, empty.
+    pub(super) fn put_inbound(&mut self, mut inbound: Box<Inbound>) {
+        if self.inbounds.len() < KEPT_COUNT {
+            *inbound = Inbound::default();
+            self.inbounds.push(inbound);
         }
     }
 

@@ -160,6 +160,11 @@ impl Inbound {
         }
     }
 
+    /// Whether it is as it was in the beginning.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_at_rest() && self.held.capacity() == 0
+    }
+
     /// Whether nothing has begun, and nothing is to be handed on or given back.
     #[inline]
     fn is_at_rest(&self) -> bool {
@@ -405,7 +410,10 @@ impl Inbound {
 /// The short way, worth half the time of a small message: the input begins with a whole message in one frame. Whatever
 /// else it is, also if it is wrong, the long way tells.
 #[inline]
-fn whole_message(rules: &InboundRules, input: &mut [u8]) -> Option<(MessageKind, Range<usize>)> {
+pub(super) fn whole_message(
+    rules: &InboundRules,
+    input: &mut [u8],
+) -> Option<(MessageKind, Range<usize>)> {
     if rules.delivery != Delivery::Messages {
         return None;
     }

@@ -2,15 +2,16 @@
 
 use super::buffers::BufferPool;
 use super::extended::Extended;
-use super::inbound::{Event, Inbound, InboundRules};
+use super::inbound::{Event, InboundRules};
 use super::outbound::Masking;
+use super::receiving::Receiving;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.
 #[derive(Default)]
 pub struct WebSocket {
-    inbound: Inbound,
+    inbound: Receiving,
     sending: Sending,
 }
 
@@ -41,7 +42,7 @@ impl WebSocket {
         websocket
     }
 
-    /// Looks for the next event in `input`, as [`Inbound::next`] does, and answers control frames into `out`.
+    /// Looks for the next event in `input`, as [`Receiving::next`] does, and answers control frames into `out`.
     #[inline]
     pub fn next<'a>(
         &'a mut self,
@@ -62,7 +63,7 @@ impl WebSocket {
 
     /// Both halves, for whoever is to [`hear`] many events and sends meanwhile.
     #[inline]
-    pub fn halves(&mut self) -> (&mut Inbound, &mut Sending) {
+    pub fn halves(&mut self) -> (&mut Receiving, &mut Sending) {
         (&mut self.inbound, &mut self.sending)
     }
 
@@ -72,16 +73,32 @@ impl WebSocket {
         &mut self.sending
     }
 
+    /// To be called when more input is needed: gives back what is not, unless something is under way.
+    #[inline]
+    pub fn rest(&mut self, buffers: &mut BufferPool) {
+        rest(&mut self.inbound, &self.sending, buffers);
+    }
+
     /// Gives the memory back. To be called before the value is dropped.
     pub fn release(&mut self, buffers: &mut BufferPool) {
         self.inbound.release(buffers);
     }
 }
 
+/// [`WebSocket::rest`] on its halves.
+#[inline]
+pub fn rest(inbound: &mut Receiving, sending: &Sending, buffers: &mut BufferPool) {
+    let extended = sending.extensions.as_deref();
+    // What came out of the extensions may be a part of a text, although nothing of a message is on its way to them.
+    if extended.is_none_or(|extended| extended.waiting.is_empty()) {
+        inbound.rest(buffers);
+    }
+}
+
 /// [`WebSocket::next`] on its halves: how much of the input is done with, and what was found.
 #[inline]
 pub fn hear<'a>(
-    inbound: &'a mut Inbound,
+    inbound: &'a mut Receiving,
     sending: &mut Sending,
     rules: &InboundRules,
     buffers: &mut BufferPool,
@@ -163,6 +180,32 @@ mod tests {
             code,
             clean,
             reason: reason.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_lent_and_given_back_when_nothing_is() {
+        let (mut websocket, mut buffers, mut out) = (WebSocket::default(), pool(), Vec::new());
+        assert!(size_of::<WebSocket>() <= 32);
+        // The beginning of a message, a ping inside it, and its end.
+        for (input, is_lent) in [
+            (b"\x01\x01a".as_slice(), true),
+            (b"\x89\x00", true),
+            (b"\x80\x01b", false),
+            (b"\x89\x00", false),
+            (b"\x81\x01c", false),
+        ] {
+            let (mut input, mut at) = (input.to_vec(), 0);
+            loop {
+                let rest = &mut input[at..];
+                let turn = websocket.next(&RULES, &mut buffers, &mut out, Masking::None, rest);
+                at += turn.consumed;
+                if turn.event == Event::Need {
+                    break;
+                }
+            }
+            websocket.rest(&mut buffers);
+            assert_eq!(websocket.inbound.is_lent(), is_lent, "{input:?}");
         }
     }
 

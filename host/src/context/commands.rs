@@ -9,6 +9,7 @@ use crate::{
         hub::{Command, Operation, SlowPolicy},
         roster::SetId,
         serving::{Context, Io},
+        session::Session,
     },
     net::{io::Delivery, peer::Peer, token::ConnectionId},
     wire::close_code::{GOING_AWAY, RESTART, TRY_AGAIN_LATER},
@@ -189,14 +190,12 @@ impl Context {
         let mut made = Vec::new();
         for member in 0..self.sets[at].members.len() {
             let id = self.sets[at].members[member];
-            let Some(session) = io.session(id) else {
-                continue;
+            let mut had = 0;
+            let unheard = |session: &mut Session| {
+                had = std::mem::take(&mut session.cursor) as usize;
+                had..end
             };
-            let had = std::mem::take(&mut session.cursor) as usize;
-            if had >= end {
-                continue;
-            }
-            let delivered = match io.deliver(id, &frames, had..end) {
+            let delivered = match io.deliver(id, &frames, unheard) {
                 Delivery::Extended => {
                     let (all, mut partly) = ((*frames).as_ref(), Vec::new());
                     // Made once for those who have had none of it; who has had a part gets the rest by itself.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Context {
-    /// Calls a hook of a session, and fails the session when the hook does not end well.
+    /// Calls a hook of a session, or some in a row, and fails the session when one does not end well.
     #[inline]
     pub(super) fn call(
         &self,

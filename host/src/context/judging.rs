@@ -38,6 +38,8 @@ pub(super) struct Judging {
     pub(super) instances: Instances<dyn PolicyHandler>,
     /// Connections that policies were told of, or have said something of.
     pub(super) connections: HashMap<ConnectionId, Watched>,
+    /// Nothing, as is said of most requests: shared by all of them.
+    no_tags: Arc<Tags>,
     /// Requests that a policy takes its time with.
     pending: HashMap<ConnectionId, Judged>,
 }
@@ -281,15 +283,23 @@ impl Judging {
     fn granted(&self, id: ConnectionId) -> Granted {
         // As on most hosts.
         if self.connections.is_empty() {
-            return Granted::default();
+            return self.nothing_said();
         }
         let Some(watched) = self.connections.get(&id) else {
-            return Granted::default();
+            return self.nothing_said();
         };
         Granted {
             tags: Arc::clone(&watched.tags),
             fields: Fields::new(),
             message_bytes: watched.message_bytes,
+        }
+    }
+
+    fn nothing_said(&self) -> Granted {
+        Granted {
+            tags: Arc::clone(&self.no_tags),
+            fields: Fields::new(),
+            message_bytes: None,
         }
     }
 

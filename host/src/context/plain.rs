@@ -67,7 +67,9 @@ impl Context {
     ) -> Exchange {
         let site = &routes.site;
         port.complete_with(&mount.fields);
-        port.note_mount(&mount.point);
+        if site.access_log.is_some() {
+            port.note_mount(&mount.point);
+        }
         let is_known = KNOWN.contains(&head.method);
         match &mount.kind {
             MountKind::Protocol { name, body_bytes } => {
@@ -127,7 +129,7 @@ impl Context {
         let given = (self.files).answer(root, (head, rest), port.limits(), port.now());
         let request = match given {
             Given::Whole(fields, content) => {
-                port.answer(200, fields, Content::Whole(content));
+                port.answer_again(200, fields, content);
                 return;
             }
             Given::Answer(answer) => return routes.site.send_files(port, answer),

@@ -30,6 +30,7 @@ use crate::{
     limits::Limits,
     net::{
         connection_setup::ConnectionSetup,
+        frames::{Frames, Heard},
         http_port::HttpPort,
         io,
         peer::Peer,
@@ -37,7 +38,7 @@ use crate::{
         requesting::{EndedRequest, RequestPort},
         resolve::Lookup,
         seats::Full,
-        service::{Answer, Delivered, ExchangeEnd, Refused, Service},
+        service::{Answer, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
     wire::{
@@ -221,7 +222,7 @@ impl Service for Context {
             Asks::Itself | Asks::ForNobodyKnown => None,
         });
         port.note_peer_name(self.peer_name(port));
-        let Some(routes) = self.vhosts.find(port.listener(), head.host()) else {
+        let Some(routes) = self.vhosts.of_request(port.listener(), head) else {
             self.give_up_judging(port.id());
             return Answer::Exchange(serve_nowhere(port));
         };
@@ -338,20 +339,6 @@ impl Service for Context {
         self.desk.resolve(id, lookup)
     }
 
-    fn rules(&self, session: &Session) -> InboundRules {
-        let delivery = self
-            .instances
-            .get(session.instance)
-            .map_or(crate::connection::inbound::Delivery::Messages, |instance| {
-                instance.handler.facts().delivery
-            });
-        InboundRules {
-            role: session.role(),
-            message_bytes: session.message_bytes(self.message_bytes),
-            delivery,
-        }
-    }
-
     fn answered(
         &mut self,
         session: &mut Session,
@@ -428,19 +415,32 @@ impl Service for Context {
     }
 
     #[inline]
-    fn delivered(&mut self, session: &mut Session, port: &mut Port<'_>, message: Delivered<'_>) {
+    fn hear(&mut self, session: &mut Session, port: &mut Port<'_>, frames: &mut Frames<'_>) {
+        let (most, mut is_heard) = (self.message_bytes, false);
         self.call(session, port, |instance, state, call| {
-            instance.handler.message(state, call, message)
-        });
-    }
-
-    fn pong(&mut self, session: &mut Session, port: &mut Port<'_>, payload: &[u8]) {
-        self.call(session, port, |instance, state, call| {
-            if !instance.handler.facts().pongs {
-                return Ok(());
+            let facts = instance.handler.facts();
+            let rules = InboundRules {
+                role: call.role(),
+                message_bytes: call.session.message_bytes(most),
+                delivery: facts.delivery,
+            };
+            while let Some(port) = &mut call.port
+                && let Some(heard) = frames.next(&rules, port)
+            {
+                match heard {
+                    Heard::Message(message) => instance.handler.message(state, call, message)?,
+                    Heard::Pong(payload) if facts.pongs => {
+                        instance.handler.pong(state, call, payload)?;
+                    }
+                    Heard::Pong(_) | Heard::Nothing => {}
+                }
             }
-            instance.handler.pong(state, call, payload)
+            is_heard = true;
+            Ok(())
         });
+        if !is_heard {
+            frames.give_up();
+        }
     }
 
     fn writable(&mut self, session: &mut Session, port: &mut Port<'_>) {

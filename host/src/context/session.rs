@@ -374,3 +374,20 @@ impl SessionCall<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_takes_no_more_of_its_connection_than_it_did() {
+        let session = size_of::<Session>();
+        assert!(session <= 72, "{session} bytes");
+    }
+
+    #[test]
+    fn extensions_are_nothing_on_the_heap_where_there_are_none() {
+        assert!(ExtensionInstances::from(Vec::new()).0.is_none());
+        assert_eq!(ExtensionInstances::from(vec![3, 1]).as_slice(), [3, 1]);
+    }
+}

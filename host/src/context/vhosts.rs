@@ -12,6 +12,7 @@ use crate::{
     wire::{
         host_pattern::{HostMap, HostPattern},
         network::Network,
+        request_head::RequestHead,
     },
 };
 
@@ -147,6 +148,19 @@ impl Vhosts {
         let is_led_to = |found: &Arc<Routes>| scope.iter().any(|routes| Arc::ptr_eq(routes, found));
         let named = self.named.find_among(authority, is_led_to);
         named.or_else(|| scope.first())
+    }
+
+    /// The same of a request.
+    pub(crate) fn of_request(
+        &self,
+        listener: ListenerNumber,
+        head: &RequestHead<'_>,
+    ) -> Option<&Arc<Routes>> {
+        // As on many hosts: whatever name is asked for, there is nothing to choose.
+        if self.named.is_empty() && self.scopes.is_empty() {
+            return Some(&self.default);
+        }
+        self.find(listener, head.host())
     }
 
     /// Whether a vhost asks for certificates; one that is gone may have.

@@ -1,7 +1,13 @@
 //! The path of a message: the frames of an open WebSocket, one by one to its session.
 
 use crate::{
-    connection::{deadline::DeadlineName, inbound::Event, outbound::Masking, websocket::hear},
+    connection::{
+        deadline::DeadlineName,
+        inbound::{Event, InboundRules},
+        outbound::Masking,
+        receiving::Receiving,
+        websocket::{hear, rest},
+    },
     net::{
         io::Io,
         link::Stage,
@@ -34,7 +40,7 @@ impl<T, E> Io<T, E> {
         };
         let peer = link.client();
         let open = match &mut link.stage {
-            Stage::Open(open) => &mut **open,
+            Stage::Open(open) => open,
             Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return 0,
             Stage::Lingering => return input.len(),
         };
@@ -43,12 +49,15 @@ impl<T, E> Io<T, E> {
             let after = settings.limits.idle_ping_ms;
             link.deadlines.set(DeadlineName::IdlePing, *now, after);
         }
-        let rules = service.rules(&open.session);
-        let mut at = 0;
-        link.is_cut_short = true;
-        // Nothing is delivered while a send would be refused.
-        let room = settings.high_mark.saturating_sub(link.queue.len());
         let (inbound, sending) = open.websocket.halves();
+        let length = input.len();
+        let mut frames = Frames {
+            inbound,
+            input,
+            at: 0,
+            room: settings.high_mark.saturating_sub(link.queue.len()),
+            stopped: Stopped::Held,
+        };
         let mut port = Port {
             id,
             transport: &link.transport,
@@ -65,77 +74,113 @@ impl<T, E> Io<T, E> {
             buffers,
             settings,
         };
-        while !port.wants.paused && !port.wants.hang_up && port.out.len() < room {
-            let (consumed, event) = hear(
-                inbound,
-                port.sending,
-                &rules,
-                port.buffers,
-                port.out,
-                Masking::with(port.keys.as_deref_mut()),
-                &mut input[at..],
-            );
-            at += consumed;
-            match hand_over(service, &mut open.session, &mut port, event) {
-                Next::Go => {}
-                Next::Need => {
-                    link.is_cut_short = false;
-                    break;
-                }
-                Next::End => return input.len(),
-            }
+        service.hear(&mut open.session, &mut port, &mut frames);
+        let Frames {
+            inbound,
+            at,
+            stopped,
+            ..
+        } = frames;
+        link.is_cut_short = stopped != Stopped::Need;
+        if stopped == Stopped::Need {
+            rest(inbound, port.sending, port.buffers);
         }
-        at
+        if stopped != Stopped::Over {
+            return at;
+        }
+        if link.queue.is_empty() && !link.is_dialled {
+            link.transport.note_last();
+        }
+        length
     }
 }
 
-/// What follows an event.
-enum Next {
-    /// Another one, perhaps.
-    Go,
-    /// More input.
-    Need,
-    /// Nothing: the peer has closed, or was failed.
-    End,
+/// What has come for an open WebSocket, to be heard one by one.
+pub struct Frames<'a> {
+    inbound: &'a mut Receiving,
+    input: &'a mut [u8],
+    /// How much of the input is done with.
+    at: usize,
+    /// Nothing is delivered while a send would be refused: from so many bytes of output on.
+    room: usize,
+    stopped: Stopped,
 }
 
-/// Tells the service what came; control frames were answered before.
-#[inline(always)]
-fn hand_over<S: Service>(
-    service: &mut S,
-    session: &mut S::Session,
-    port: &mut Port<'_>,
-    event: Event<'_>,
-) -> Next {
-    let message = match event {
-        Event::Message { kind, payload } => Delivered {
-            kind,
-            first: true,
-            last: true,
-            remaining: 0,
-            payload,
-        },
-        Event::Piece {
-            kind,
-            first,
-            last,
-            remaining,
-            payload,
-        } => Delivered {
-            kind,
-            first,
-            last,
-            remaining,
-            payload,
-        },
-        Event::Need => return Next::Need,
-        Event::Close { .. } | Event::Failed(_) => return Next::End,
-        Event::Ping(_) => return Next::Go,
-        Event::Pong(payload) => {
-            service.pong(session, port, payload);
-            return Next::Go;
+/// Why nothing more is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// The rest has to wait.
+    Held,
+    /// More input is needed.
+    Need,
+    /// The peer has closed, or was failed: the rest means nothing.
+    Over,
+}
+
+/// One of them. Control frames were answered before.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// A message, or a piece of one.
+    Message(Delivered<'a>),
+    /// A pong.
+    Pong(&'a [u8]),
+    /// Something that is done with.
+    Nothing,
+}
+
+impl Frames<'_> {
+    /// The next one; none when there is none, or when it has to wait.
+    #[inline]
+    pub fn next(&mut self, rules: &InboundRules, port: &mut Port<'_>) -> Option<Heard<'_>> {
+        if port.wants.paused || port.wants.hang_up || port.out.len() >= self.room {
+            return None;
         }
-    };
-    service.delivered(session, port, message);
-    Next::Go
+        let (consumed, event) = hear(
+            self.inbound,
+            port.sending,
+            rules,
+            port.buffers,
+            port.out,
+            Masking::with(port.keys.as_deref_mut()),
+            &mut self.input[self.at..],
+        );
+        self.at += consumed;
+        match event {
+            Event::Message { kind, payload } => Some(Heard::Message(Delivered {
+                kind,
+                first: true,
+                last: true,
+                remaining: 0,
+                payload,
+            })),
+            Event::Piece {
+                kind,
+                first,
+                last,
+                remaining,
+                payload,
+            } => Some(Heard::Message(Delivered {
+                kind,
+                first,
+                last,
+                remaining,
+                payload,
+            })),
+            Event::Pong(payload) => Some(Heard::Pong(payload)),
+            Event::Ping(_) => Some(Heard::Nothing),
+            Event::Need => {
+                self.stopped = Stopped::Need;
+                None
+            }
+            Event::Close { .. } | Event::Failed(_) => {
+                self.stopped = Stopped::Over;
+                None
+            }
+        }
+    }
+
+    /// The session was failed: the rest means nothing.
+    pub fn give_up(&mut self) {
+        self.stopped = Stopped::Over;
+    }
 }

@@ -27,7 +27,10 @@ use crate::{
         token::ConnectionId,
         transport::Transport,
     },
-    wire::fields::Fields,
+    wire::{
+        fields::Fields,
+        repeated_fields::{RepeatedFields, completed},
+    },
 };
 
 /// What stands behind the head of an answer.
@@ -49,16 +52,6 @@ pub(crate) struct Notes {
     pub(crate) rule: Option<Cow<'static, str>>,
     pub(crate) mount: Option<Arc<str>>,
     pub(crate) peer_name: Option<Arc<str>>,
-}
-
-impl Notes {
-    fn completed(&self, fields: &Fields) -> Fields {
-        let mut completed = fields.clone();
-        for more in self.fields.iter().rev() {
-            completed.complete(more);
-        }
-        completed
-    }
 }
 
 /// One exchange, for the time of one call.
@@ -219,26 +212,39 @@ impl HttpPort<'_> {
 
     /// Begins the answer, and ends it unless its content is streamed.
     pub fn answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
+        if self.notes.fields.is_empty() {
+            return self.begin(status, fields, content);
+        }
+        let fields = completed(fields, &self.notes.fields);
+        self.begin(status, &fields, content)
+    }
+
+    /// The same with all of a content whose fields are given again and again.
+    pub(crate) fn answer_again(
+        &mut self,
+        status: u16,
+        fields: &mut RepeatedFields,
+        content: &[u8],
+    ) -> Sent {
+        let fields = fields.with(&self.notes.fields);
+        self.begin(status, &fields, Content::Whole(content))
+    }
+
+    /// Begins an answer with these fields and no others.
+    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         if self.is_over() {
             return Sent::Closed;
         }
-        let sent = self.begin(status, fields, content);
+        let sent = self.put_answer(status, fields, content);
         self.resume_unwanted();
         sent
     }
 
-    fn begin(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
+    fn put_answer(&mut self, status: u16, fields: &Fields, content: Content<'_>) -> Sent {
         let (length, whole) = match &content {
             Content::Whole(bytes) => (Some(bytes.len() as u64), true),
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
             Content::Streamed(length) => (*length, false),
-        };
-        let completed;
-        let fields = if self.notes.fields.is_empty() {
-            fields
-        } else {
-            completed = self.notes.completed(fields);
-            &completed
         };
         let date = self.date.text(self.now);
         let begun = self

@@ -28,7 +28,12 @@ impl<T, E> Io<T, E> {
             io::ErrorKind::OutOfMemory => ClosedBy::Host,
             _ => ClosedBy::Peer,
         };
-        self.abandon(id, by, &error.to_string());
+        let is_over = |link: &mut Link<T, E>| matches!(link.stage, Stage::Lingering);
+        match self.slots.get_mut(id).is_some_and(is_over) {
+            // Nobody is told why: many clients end their side by a reset.
+            true => self.abandon(id, by, ""),
+            false => self.abandon(id, by, &error.to_string()),
+        }
     }
 
     /// The transport is gone or given up.
@@ -74,7 +79,7 @@ impl<T, E> Io<T, E> {
         match std::mem::replace(&mut link.stage, Stage::Lingering) {
             Stage::Open(open) => {
                 let (peer, spare) = (link.client(), std::mem::take(&mut link.spare));
-                self.end_session(id, peer, *open, spare);
+                self.end_session(id, peer, open, spare);
             }
             Stage::Dialling(dialling) => {
                 let (wanted, error) = dialling.end(&mut self.timers, &mut self.watcher);

@@ -83,9 +83,9 @@ pub(crate) enum Stage<T, E> {
     /// We are its client, and send plain requests, one after the other.
     Requesting(Box<Requesting>),
     /// A WebSocket.
-    Open(Box<Open<T>>),
+    Open(Open<T>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
-    /// what was sent is not lost to a reset.
+    /// what was sent is not lost to a reset. Who has said in a Close frame that nothing more comes is not waited for.
     Lingering,
 }
 
@@ -299,10 +299,10 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
         let taken = self.write_now(bytes)?;
-        if taken == bytes.len() {
+        let rest = &bytes[taken..];
+        if rest.is_empty() {
             return Ok(());
         }
-        let rest = &bytes[taken..];
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
         Ok(())
@@ -317,10 +317,11 @@ impl<T, E> Link<T, E> {
     ) -> io::Result<()> {
         let taken = self.write_now(&(**bytes).as_ref()[range.clone()])?;
         let rest = range.start + taken..range.end;
-        self.charge(rest.len(), budget)?;
-        if !rest.is_empty() {
-            self.queue.push_shared(SharedBytes::clone(bytes), rest);
+        if rest.is_empty() {
+            return Ok(());
         }
+        self.charge(rest.len(), budget)?;
+        self.queue.push_shared(SharedBytes::clone(bytes), rest);
         Ok(())
     }
 
@@ -348,7 +349,7 @@ impl<T, E> Link<T, E> {
     #[inline]
     pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
-        while self.queue.is_empty() && self.readiness.writable && taken < bytes.len() {
+        while taken < bytes.len() && self.readiness.writable && self.queue.is_empty() {
             match self.transport.write(&bytes[taken..]) {
                 Ok(count) => taken += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -362,7 +363,7 @@ impl<T, E> Link<T, E> {
     }
 
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
-        if bytes == 0 || budget.take(bytes as u64) {
+        if budget.take(bytes as u64) {
             return Ok(());
         }
         Err(io::Error::new(
@@ -451,8 +452,10 @@ mod tests {
     // There are tens of thousands of them, and most are idle: a byte more is to be meant.
     #[test]
     fn a_connection_and_a_session_cost_no_more_than_they_did() {
+        // With debug assertions a socket remembers where it is registered.
+        let debug = size_of::<mio::net::TcpStream>() - size_of::<i32>();
         let (link, open) = (size_of::<Link<(), ()>>(), size_of::<Open<()>>());
-        assert!(link <= 208, "{link} bytes");
-        assert!(open <= 120, "{open} bytes beside what the service keeps");
+        assert!(link <= 128 + debug, "{link} bytes");
+        assert!(open <= 32, "{open} bytes beside what the service keeps");
     }
 }

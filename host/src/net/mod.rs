@@ -17,7 +17,7 @@ mod dialling;
 pub mod event_loop;
 mod exchange_end;
 mod file_sending;
-mod frames;
+pub mod frames;
 mod http;
 pub mod http_port;
 pub mod inherited;

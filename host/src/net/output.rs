@@ -9,13 +9,14 @@ use crate::{
 };
 
 impl<T, E> Io<T, E> {
-    /// Sends frames that many connections share, unless the connection is above its high mark. They wait for the end of
-    /// a message that the session has begun to send.
+    /// Sends frames that many connections share, unless the connection is above its high mark: those that `range` says are
+    /// for the session. They wait for the end of a message that the session has begun to send.
+    #[inline]
     pub(crate) fn deliver(
         &mut self,
         id: ConnectionId,
         frames: &SharedBytes,
-        range: Range<usize>,
+        range: impl FnOnce(&mut T) -> Range<usize>,
     ) -> Delivery {
         let Some(link) = self.slots.get_mut(id) else {
             return Delivery::Gone;
@@ -23,6 +24,10 @@ impl<T, E> Io<T, E> {
         let Stage::Open(open) = &mut link.stage else {
             return Delivery::Gone;
         };
+        let range = range(&mut open.session);
+        if range.is_empty() {
+            return Delivery::Done;
+        }
         let when = open.websocket.sending().takes_framed();
         match when {
             Framed::Now | Framed::AfterMessage => {}

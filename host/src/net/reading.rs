@@ -32,6 +32,13 @@ impl<T, E> Io<T, E> {
             let Some(mut link) = self.slots.get_mut(id) else {
                 return;
             };
+            // What TLS has said to what was read, and no answer took with it.
+            if link.transport.has_output()
+                && link.readiness.writable
+                && let Err(error) = link.transport.flush()
+            {
+                return self.lose(id, &error);
+            }
             let may_read = link.readiness.readable && !link.wants.hang_up;
             // While something that was read waits its turn nothing is added to it.
             if !may_read || link.is_cut_short || link.is_held(&self.settings) {
@@ -95,6 +102,7 @@ impl<T, E> Io<T, E> {
 
     /// What comes before anything is read: what is ahead of HTTP, and what came behind a pause. False when nothing is to
     /// be read now.
+    #[inline(never)]
     fn begin_read<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,

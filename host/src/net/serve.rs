@@ -27,7 +27,9 @@ impl<T, E> Io<T, E> {
         if phase == Phase::Opening {
             self.pursue(service, id);
         }
-        self.call_writable(service, id);
+        if self.is_writable(id) {
+            self.call_writable(service, id);
+        }
         self.read(service, id);
         if phase == Phase::Opening {
             self.pursue_secured(id);
@@ -53,6 +55,15 @@ impl<T, E> Io<T, E> {
             }
             return phase;
         }
+        self.write_queue(id);
+        phase
+    }
+
+    #[inline(never)]
+    fn write_queue(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
         match link.write_queue(self.buffers.budget()) {
             Ok(has_moved) => {
                 link.note_marks(&self.settings);
@@ -66,9 +77,17 @@ impl<T, E> Io<T, E> {
             }
             Err(error) => self.lose(id, &error),
         }
-        phase
     }
 
+    /// Whether somebody asked to be told that there is room, and there is.
+    #[inline]
+    fn is_writable(&mut self, id: ConnectionId) -> bool {
+        let low_mark = self.settings.low_mark;
+        let link = self.slots.get_mut(id);
+        link.is_some_and(|link| link.wants.writable && link.queue.len() <= low_mark)
+    }
+
+    #[inline(never)]
     fn call_writable<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
@@ -77,9 +96,6 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
-        if !link.wants.writable || link.queue.len() > self.settings.low_mark {
-            return;
-        }
         // Those were called before.
         if let Stage::Requesting(_) = link.stage {
             return;
@@ -129,7 +145,7 @@ impl<T, E> Io<T, E> {
             true => WebSocket::client(chain),
             false => WebSocket::with_extensions(chain),
         };
-        link.stage = Stage::Open(Box::new(Open { websocket, session }));
+        link.stage = Stage::Open(Open { websocket, session });
         let lent = Lent {
             id,
             now: self.now,

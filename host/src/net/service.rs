@@ -4,12 +4,12 @@ use std::{borrow::Cow, fs::File, ops::Range, sync::Arc};
 
 use crate::{
     connection::{
-        inbound::InboundRules,
         opening::{Opened, OpeningError},
         websocket::CloseReport,
     },
     net::{
         connection_setup::ConnectionSetup,
+        frames::Frames,
         http_port::HttpPort,
         io::Io,
         peer::Peer,
@@ -234,22 +234,11 @@ pub trait Service: Sized {
         let _ = (number, io);
     }
 
-    /// How messages of this session are to be delivered.
-    fn rules(&self, session: &Self::Session) -> InboundRules;
-
     /// The opening handshake is done.
     fn opened(&mut self, session: &mut Self::Session, port: &mut Port<'_>);
 
-    /// A message came, or a piece of one.
-    fn delivered(
-        &mut self,
-        session: &mut Self::Session,
-        port: &mut Port<'_>,
-        message: Delivered<'_>,
-    );
-
-    /// A pong came.
-    fn pong(&mut self, session: &mut Self::Session, port: &mut Port<'_>, payload: &[u8]);
+    /// Something came: the service hears all of it, by the rules of this session. What it leaves comes again.
+    fn hear(&mut self, session: &mut Self::Session, port: &mut Port<'_>, frames: &mut Frames<'_>);
 
     /// There is room to send, as was asked for.
     fn writable(&mut self, session: &mut Self::Session, port: &mut Port<'_>);

@@ -96,10 +96,13 @@ impl<T, E> Io<T, E> {
                 State::Open if sending.is_holding() => self.holding.push(id),
                 State::Open => {}
                 State::CloseSent => link.await_close(&self.settings, self.now),
-                State::Closed | State::Failed | State::Abandoned => {
+                over @ (State::Closed | State::Failed | State::Abandoned) => {
                     self.close_session(id);
+                    if over == State::Closed {
+                        self.part(id);
+                    }
                     let Some(settled) = self.slots.get_mut(id) else {
-                        return;
+                        return self.tell_ended(service);
                     };
                     link = settled;
                 }
@@ -156,7 +159,19 @@ impl<T, E> Io<T, E> {
             link.wants = Wants::default();
             link.is_cut_short = false;
             let spare = std::mem::take(&mut link.spare);
-            self.end_session(id, peer, *open, spare);
+            self.end_session(id, peer, open, spare);
+        }
+    }
+
+    /// Close frames went both ways, so the peer sends nothing more: when nothing of it is unread and ours has left, the
+    /// socket can be closed at once, and nothing is lost to a reset. Under TLS the peer still answers.
+    fn part(&mut self, id: ConnectionId) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        let is_through = link.queue.is_empty() && !link.readiness.readable;
+        if is_through && !link.is_dialled && !link.transport.is_answered() {
+            self.remove(id);
         }
     }
 
@@ -242,8 +257,8 @@ impl<T, E> Link<T, E> {
             self.is_shut_down = true;
             let after = settings.limits.close_ms;
             self.deadlines.set(DeadlineName::Close, now, after);
-            // What the peer still sends is read and thrown away; and its end may have been read already.
-            self.readiness.readable = true;
+            // What the peer still sends is read and thrown away; its end, which may have been read already, is so again.
+            self.readiness.readable |= self.readiness.read_closed;
         }
     }
 

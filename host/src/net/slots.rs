@@ -2,11 +2,18 @@
 
 use crate::net::token::{ConnectionId, MAX_SLOTS};
 
+/// Slots in a chunk: so many that a chunk is cheap to find, so few that those which are not used yet cost little.
+const CHUNK: usize = 64;
+
 /// A slab of `T` by [`ConnectionId`].
+///
+/// In chunks, since one table that grows leaves its former places behind, which are up to half as large as itself.
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     thread: u8,
-    slots: Vec<Slot<T>>,
+    chunks: Vec<Box<[Slot<T>; CHUNK]>>,
+    /// One above the highest slot that was ever used.
+    end: usize,
     free: Vec<u32>,
     len: usize,
 }
@@ -22,7 +29,8 @@ impl<T> Slots<T> {
     pub(crate) fn new(thread: u8) -> Self {
         Self {
             thread,
-            slots: Vec::new(),
+            chunks: Vec::new(),
+            end: 0,
             free: Vec::new(),
             len: 0,
         }
@@ -35,8 +43,8 @@ impl<T> Slots<T> {
     /// The id the next [`Self::insert`] will give; none when all slots are taken.
     pub(crate) fn next_id(&self) -> Option<ConnectionId> {
         let (slot, generation) = match self.free.last() {
-            Some(&slot) => (slot, self.slots[slot as usize].generation),
-            None if self.slots.len() < MAX_SLOTS => (self.slots.len() as u32, 1),
+            Some(&slot) => (slot, self.slot(slot as usize)?.generation),
+            None if self.end < MAX_SLOTS => (self.end as u32, 1),
             None => return None,
         };
         Some(ConnectionId::new(self.thread, slot, generation))
@@ -48,19 +56,20 @@ impl<T> Slots<T> {
             return Err(value);
         };
         if self.free.pop().is_none() {
-            self.slots.push(Slot {
-                generation: 1,
-                value: None,
-            });
+            if self.end == self.chunks.len() * CHUNK {
+                self.chunks.push(Box::new([const { Slot::EMPTY }; CHUNK]));
+            }
+            self.end += 1;
         }
-        self.slots[id.slot()].value = Some(value);
+        self.chunks[id.slot() / CHUNK][id.slot() % CHUNK].value = Some(value);
         self.len += 1;
         Ok(id)
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
-        let slot = self.slots.get_mut(id.slot())?;
+        let chunk = self.chunks.get_mut(id.slot() / CHUNK)?;
+        let slot = &mut chunk[id.slot() % CHUNK];
         if slot.generation != id.generation() {
             return None;
         }
@@ -68,7 +77,8 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<T> {
-        let slot = self.slots.get_mut(id.slot())?;
+        let chunk = self.chunks.get_mut(id.slot() / CHUNK)?;
+        let slot = &mut chunk[id.slot() % CHUNK];
         if slot.generation != id.generation() {
             return None;
         }
@@ -84,24 +94,51 @@ impl<T> Slots<T> {
 
     /// The id of the connection in a slot, if there is one.
     pub(crate) fn id_in(&self, slot: u32) -> Option<ConnectionId> {
-        let tenant = self.slots.get(slot as usize)?;
+        let tenant = self.slot(slot as usize)?;
         let id = ConnectionId::new(self.thread, slot, tenant.generation);
         tenant.value.is_some().then_some(id)
     }
 
     /// The ids of all connections.
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
-        let tenants = self.slots.iter().enumerate();
+        let tenants = self.chunks.iter().flat_map(|chunk| &**chunk).enumerate();
         tenants
             .filter(|(_, slot)| slot.value.is_some())
             .map(|(at, slot)| ConnectionId::new(self.thread, at as u32, slot.generation))
             .collect()
     }
+
+    fn slot(&self, slot: usize) -> Option<&Slot<T>> {
+        Some(&self.chunks.get(slot / CHUNK)?[slot % CHUNK])
+    }
+}
+
+impl<T> Slot<T> {
+    const EMPTY: Self = Self {
+        generation: 1,
+        value: None,
+    };
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_connection_of_many_chunks_is_found_by_its_id() {
+        let mut slots = Slots::new(0);
+        let ids: Vec<_> = (0..5 * CHUNK + 3)
+            .map(|n| slots.insert(n).unwrap())
+            .collect();
+        assert_eq!(slots.ids(), ids);
+        for (n, id) in ids.iter().enumerate() {
+            assert_eq!((id.slot(), slots.get_mut(*id)), (n, Some(&mut { n })));
+        }
+        let beyond = ConnectionId::new(0, ids.len() as u32, 1);
+        assert_eq!(slots.get_mut(beyond), None, "in the last chunk and unused");
+        assert_eq!(slots.remove(ids[CHUNK]), Some(CHUNK));
+        assert_eq!(slots.next_id().map(ConnectionId::slot), Some(CHUNK));
+    }
 
     #[test]
     fn an_id_of_a_former_tenant_meets_nobody() {

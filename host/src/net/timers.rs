@@ -72,16 +72,37 @@ impl Timers {
         self.deadlines.unset(id.slot() as u32);
     }
 
-    /// Moves the present to `now_ms` and takes one timer that has expired; to be called until there is none.
+    /// Moves the present to `now_ms` and takes one timer that has expired; to be called until there is none. They come in
+    /// the order of their deadlines: what a session does in time is not late because the turn is.
+    #[inline]
     pub(crate) fn expire(&mut self, now_ms: u64) -> Option<Due> {
+        while self.next_deadline().is_some_and(|next| next <= now_ms) {
+            let due = self.expire_next(now_ms);
+            if due.is_some() {
+                return due;
+            }
+        }
+        // Nothing has: only the present moves.
         let deadline = self.deadlines.expire(now_ms).map(Due::Deadline);
         deadline.or_else(|| self.others.expire(now_ms))
     }
 
+    /// Of the one that goes on first, up to where the other does.
+    fn expire_next(&mut self, now_ms: u64) -> Option<Due> {
+        let deadline = self.deadlines.next_deadline().unwrap_or(u64::MAX);
+        let other = self.others.next_deadline().unwrap_or(u64::MAX);
+        match deadline <= other {
+            true => self.deadlines.expire(now_ms.min(other)).map(Due::Deadline),
+            false => self.others.expire(now_ms.min(deadline)),
+        }
+    }
+
     /// When [`Self::expire`] is to be called next.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        let both = [self.deadlines.next_deadline(), self.others.next_deadline()];
-        both.into_iter().flatten().min()
+        match (self.deadlines.next_deadline(), self.others.next_deadline()) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
     }
 
     /// How many are set.
@@ -117,5 +138,34 @@ impl SessionTimers {
         for (_, key) in self.0.drain(..) {
             timers.cancel(key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_and_timers_come_in_one_order_also_in_a_late_turn() {
+        let mut timers = Timers::new(0);
+        for (slot, at) in [(0, 70), (1, 5_000), (2, 12)] {
+            timers.wake(ConnectionId::new(0, slot, 1), at);
+        }
+        for (call, at) in [(7, 69), (8, 13), (9, 4_999)] {
+            timers.insert(at, Due::Call(call));
+        }
+        let due: Vec<_> = std::iter::from_fn(|| timers.expire(10_000)).collect();
+        assert_eq!(
+            due,
+            [
+                Due::Deadline(2),
+                Due::Call(8),
+                Due::Call(7),
+                Due::Deadline(0),
+                Due::Call(9),
+                Due::Deadline(1),
+            ]
+        );
+        assert_eq!((timers.next_deadline(), timers.len()), (None, 0));
     }
 }

@@ -108,6 +108,18 @@ impl Transport {
         }
     }
 
+    /// What is written next is the last: TLS says so in the same batch.
+    pub(crate) fn note_last(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.note_last();
+        }
+    }
+
+    /// Whether the peer answers to the end of our side, beside ending its own.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Tells the peer that nothing more comes.
     pub(crate) fn shut_down(&mut self) {
         // A socket that is gone already has nobody to tell.

@@ -23,6 +23,9 @@ const UNSET: u32 = u32::MAX;
 /// has a place. Those from 2^31 on cannot be set.
 pub(crate) struct Wheel {
     now_ms: u64,
+    /// When [`Self::expire`] finds something next: a number, or one that is to come down. The end of time when nothing
+    /// is set. Kept, since it is asked for twice in each turn.
+    next_ms: u64,
     entries: Vec<Entry>,
     /// The first entry of each list.
     heads: [u32; LISTS],
@@ -43,6 +46,7 @@ impl Wheel {
     pub(crate) fn new(now_ms: u64, room: usize) -> Self {
         Self {
             now_ms,
+            next_ms: u64::MAX,
             entries: Vec::with_capacity(room),
             heads: [NONE; LISTS],
             occupied: [0; LEVELS],
@@ -90,7 +94,16 @@ impl Wheel {
 
     /// Moves the present to `now_ms` and takes one number that is due; to be called until there is none. They come in
     /// the order of their deadlines, those of one millisecond in any order.
+    #[inline]
     pub(crate) fn expire(&mut self, now_ms: u64) -> Option<u32> {
+        if now_ms < self.next_ms {
+            self.now_ms = self.now_ms.max(now_ms);
+            return None;
+        }
+        self.expire_next(now_ms)
+    }
+
+    fn expire_next(&mut self, now_ms: u64) -> Option<u32> {
         loop {
             let due = self.heads[DUE];
             if due != NONE {
@@ -112,11 +125,18 @@ impl Wheel {
 
     /// When [`Self::expire`] is to be called next. That may be before the earliest deadline, once per level that its
     /// number has to come down.
+    #[inline]
     pub(crate) fn next_deadline(&self) -> Option<u64> {
+        (self.len > 0).then_some(self.next_ms)
+    }
+
+    /// See `next_ms`.
+    fn next(&self) -> u64 {
         if self.heads[DUE] != NONE {
-            return Some(self.now_ms);
+            return self.now_ms;
         }
-        self.earliest_slot().map(|(_, begins_ms)| begins_ms)
+        self.earliest_slot()
+            .map_or(u64::MAX, |(_, begins_ms)| begins_ms)
     }
 
     /// The first slot that is not empty, and when it begins. The lowest level has it: whatever is above lies behind
@@ -142,14 +162,16 @@ impl Wheel {
 
     fn place(&mut self, number: u32) {
         let deadline_ms = self.entries[number as usize].deadline_ms;
-        let list = if deadline_ms <= self.now_ms {
-            DUE
+        let (list, begins_ms) = if deadline_ms <= self.now_ms {
+            (DUE, self.now_ms)
         } else {
             let level = (deadline_ms ^ self.now_ms).ilog2() / BITS;
-            let slot = (deadline_ms >> (level * BITS)) as usize % SLOTS;
+            let above = deadline_ms >> (level * BITS);
+            let slot = above as usize % SLOTS;
             self.occupied[level as usize] |= 1 << slot;
-            level as usize * SLOTS + slot
+            (level as usize * SLOTS + slot, above << (level * BITS))
         };
+        self.next_ms = self.next_ms.min(begins_ms);
         self.link(number, list);
     }
 
@@ -177,8 +199,11 @@ impl Wheel {
         }
         let list = (previous & !FIRST) as usize;
         self.heads[list] = next;
-        if next == NONE && list < DUE {
-            self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
+        if next == NONE {
+            if list < DUE {
+                self.occupied[list / SLOTS] &= !(1 << (list % SLOTS));
+            }
+            self.next_ms = self.next();
         }
     }
 }

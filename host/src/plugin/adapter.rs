@@ -111,6 +111,8 @@ impl Protocol {
         let Some(block) = &self.session else {
             return Err(no_sessions(name));
         };
+        // What another one said that did not fail after all is nothing of this one.
+        call.fault.clear();
         let session = Session {
             thread: pointer(call.instance.thread.0),
             context: ptr::from_mut(call).cast(),

@@ -7,10 +7,13 @@ use sha1::{Digest as _, Sha1};
 use super::fields::Fields;
 use super::header_list::{ExtensionOffer, extensions, has_element, tokens};
 use super::request_head::RequestHead;
-use super::response_head::{put_field, put_status};
+use super::response_head::put_text_field;
 
 /// Section 1.3: what a server appends to the key, so that its answer cannot come from anything else.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// What every answer that accepts begins with.
+const SWITCHING: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 /// The only version there is.
 const VERSION: &[u8] = b"13";
 
@@ -135,15 +138,13 @@ pub fn put_switching_protocols(
     extensions: &str,
     fields: &Fields,
 ) {
-    put_status(out, 101);
-    put_field(out, "Upgrade", "websocket");
-    put_field(out, "Connection", "Upgrade");
-    put_field(out, "Sec-WebSocket-Accept", accept);
+    out.extend_from_slice(SWITCHING);
+    put_text_field(out, "Sec-WebSocket-Accept", accept);
     if let Some(subprotocol) = subprotocol {
-        put_field(out, "Sec-WebSocket-Protocol", subprotocol);
+        put_text_field(out, "Sec-WebSocket-Protocol", subprotocol);
     }
     if !extensions.is_empty() {
-        put_field(out, "Sec-WebSocket-Extensions", extensions);
+        put_text_field(out, "Sec-WebSocket-Extensions", extensions);
     }
     out.extend_from_slice(fields.as_bytes());
     out.extend_from_slice(b"\r\n");
@@ -180,7 +181,8 @@ fn offered_extensions<'a>(head: &RequestHead<'a>) -> Result<Vec<ExtensionOffer<'
 
 /// Section 4.2.1: a nonce of sixteen bytes in base64.
 fn is_key(key: &[u8]) -> bool {
-    key.len() == 24 && BASE64.decode(key).is_ok_and(|nonce| nonce.len() == 16)
+    let mut nonce = [0; 18];
+    key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(16)
 }
 
 /// Section 4.2.2: the answer to a key.

@@ -30,6 +30,7 @@ pub mod network;
 pub mod opcode;
 pub mod proxy;
 pub mod proxy_header;
+pub(crate) mod repeated_fields;
 pub mod request_head;
 pub mod request_path;
 pub mod response_head;

@@ -1,11 +1,31 @@
 //! The head of an HTTP/1.x request: strict about whatever two readers could understand differently.
 //! RFC 9112 sections 2 to 5.
 
-use std::{net::Ipv6Addr, sync::Arc};
+use std::{mem::MaybeUninit, net::Ipv6Addr, sync::Arc};
 
-use httparse::{EMPTY_HEADER, Header, Status};
+use httparse::{Header, Status};
 
 use crate::limits::Limits;
+
+/// Up to so many fields are read without asking for memory: a few more than `limits.request_field_count` has by default.
+const NEAR_FIELDS: usize = 128;
+
+/// Which bytes a host may have that is no address in brackets.
+const HOST_BYTES: [bool; 256] = {
+    let mut fits = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        fits[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=";
+    let mut at = 0;
+    while at < others.len() {
+        fits[others[at] as usize] = true;
+        at += 1;
+    }
+    fits
+};
 
 /// A request head, borrowed from the bytes it came in.
 #[derive(Debug)]
@@ -134,10 +154,11 @@ impl<'a> RequestHead<'a> {
     /// The target without its query; for the absolute form without scheme and authority too.
     pub fn path(&self) -> &'a str {
         let (_, path) = self.split_target();
-        match path.split_once('?') {
+        // Byte by byte: a path is too short for what searches long texts.
+        match path.bytes().position(|byte| byte == b'?') {
             // Of the absolute form only; RFC 9112 section 3.2.2.
-            Some(("", _)) => "/",
-            Some((path, _)) => path,
+            Some(0) => "/",
+            Some(end) => &path[..end],
             None => path,
         }
     }
@@ -173,9 +194,20 @@ impl<'a> RequestHead<'a> {
         let most = usize::try_from(limits.request_head_bytes).unwrap_or(usize::MAX);
         let most_fields = usize::try_from(limits.request_field_count).unwrap_or(usize::MAX);
         // As many as there could be: a field takes four bytes at least.
-        let mut fields = vec![EMPTY_HEADER; most_fields.min(input.len() / 4 + 1)];
-        let mut request = httparse::Request::new(&mut fields);
-        let len = match request.parse(&input[..input.len().min(most)]) {
+        let room = most_fields.min(input.len() / 4 + 1);
+        // Where they are read to is not filled first, and not on the heap unless the limit is a large one.
+        let mut near = [const { MaybeUninit::uninit() }; NEAR_FIELDS];
+        let mut far = Vec::new();
+        let fields = match near.get_mut(..room) {
+            Some(near) => near,
+            None => {
+                far.resize(room, MaybeUninit::uninit());
+                &mut far[..]
+            }
+        };
+        let mut request = httparse::Request::new(&mut []);
+        let seen = &input[..input.len().min(most)];
+        let len = match request.parse_with_uninit_headers(seen, fields) {
             Ok(Status::Complete(len)) => len,
             Ok(Status::Partial) => return refuse_partial(input, limits),
             Err(httparse::Error::Version) => match refused_version(input) {
@@ -189,14 +221,12 @@ impl<'a> RequestHead<'a> {
         else {
             return Err(HeadError::Malformed("no request line"));
         };
-        let count = request.headers.len();
-        fields.truncate(count);
         let head = Self {
             method,
             target,
             minor_version,
             len,
-            fields,
+            fields: request.headers.to_vec(),
         };
         refuse_loose_lines(&input[..len])?;
         head.refuse_target(limits)?;
@@ -263,6 +293,10 @@ impl<'a> RequestHead<'a> {
 
 /// Scheme and rest of a target in absolute form.
 fn absolute_form(target: &str) -> Option<(&str, &str)> {
+    // As nearly all are, and no scheme is.
+    if target.starts_with('/') {
+        return None;
+    }
     let (scheme, rest) = target.split_once("://")?;
     let known = ["http", "https", "ws", "wss"];
     known
@@ -284,11 +318,11 @@ fn is_authority(bytes: &[u8]) -> bool {
             (address.is_some(), &bytes[end + 1..])
         }
         _ => {
-            let end = bytes.iter().position(|byte| *byte == b':');
-            let (name, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-            let fits =
-                |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-            (name.iter().all(fits), rest)
+            // A colon begins the port; whatever else does not fit is refused with it.
+            let end = bytes
+                .iter()
+                .position(|byte| !HOST_BYTES[usize::from(*byte)]);
+            (true, &bytes[end.unwrap_or(bytes.len())..])
         }
     };
     let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
@@ -427,6 +461,36 @@ mod tests {
         assert_eq!(head.host(), "example.org:80");
         assert_eq!(head.fields("a").collect::<Vec<_>>(), [b"1", b"2"]);
         assert_eq!(head.field("none"), None);
+    }
+
+    #[test]
+    fn a_loose_line_is_found_wherever_it_stands() {
+        let good = b"GET / HTTP/1.1\r\nHost: a\r\nX: \x80\xff\t long enough for all places\r\n\r\n";
+        assert_eq!(refuse_loose_lines(good), Ok(()));
+        for place in 0..good.len() {
+            for (bytes, expected) in [
+                (&b"\n"[..], HeadError::Malformed("LF without CR")),
+                (b"\0", HeadError::Malformed("NUL")),
+                (b"\rx", HeadError::Malformed("CR without LF")),
+            ] {
+                // Between a CR and its LF it is the CR that is wrong.
+                if place > 0 && good[place - 1] == b'\r' {
+                    continue;
+                }
+                let mut head = good.to_vec();
+                head.splice(place..place, bytes.iter().copied());
+                assert_eq!(refuse_loose_lines(&head), Err(expected), "{place}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_has_the_letters_of_rfc_3986_and_a_port_of_digits() {
+        for byte in 0..=255_u8 {
+            let is_fit = byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:".contains(&byte);
+            assert_eq!(is_authority(&[b'a', byte]), is_fit, "{byte}");
+            assert_eq!(is_authority(&[b':', byte]), byte.is_ascii_digit(), "{byte}");
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ impl Response<'_> {
 
 /// Appends the status line.
 pub fn put_status(out: &mut Vec<u8>, status: u16) {
+    if status == 200 {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     put_number(out, status.into());
     out.push(b' ');
@@ -70,9 +73,19 @@ fn put_number(out: &mut Vec<u8>, mut number: u64) {
 
 /// Appends a field. Control characters in its value become blanks, so that no value can end its line.
 pub fn put_field(out: &mut Vec<u8>, name: &str, value: impl Display) {
-    put(out, format_args!("{name}: "));
+    put_field_with(out, name, |out| put(out, format_args!("{value}")));
+}
+
+/// The same with a value that need not be formatted.
+pub fn put_text_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    put_field_with(out, name, |out| out.extend_from_slice(value.as_bytes()));
+}
+
+fn put_field_with(out: &mut Vec<u8>, name: &str, put_value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
     let start = out.len();
-    put(out, format_args!("{value}"));
+    put_value(out);
     for byte in &mut out[start..] {
         if byte.is_ascii_control() {
             *byte = b' ';

@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `echo` | one peer, batches of `COUNT` messages of 20 bytes |
 //! | `deflate` | the same with messages of 88 bytes of text that are 73 with permessage-deflate |
+//! | `connection` | each message has a connection of its own, from accept over both handshakes to the close |
 //! | `get` | one peer, batches of `COUNT` requests for a file of 1 KiB on a connection that goes on |
 //! | `broadcast` | `COUNT` peers, of whom one sends a message of 20 bytes to all; `MESSAGES` are those that arrive |
 
@@ -29,6 +30,9 @@ const COMPRESSED: &[u8] = b"\xaaV\xcaLQ\xb21174\xd4Q*\xc9W\xb2RJ-K-\xaaL\xcaO\xa
 /// FIN and the opcode of text; and RSV1, which says that it is compressed.
 const TEXT: u8 = 0x81;
 const COMPRESSED_TEXT: u8 = 0xc1;
+/// FIN and the opcode of a Close frame; and its code, 1000.
+const CLOSE: u8 = 0x88;
+const NORMAL: &[u8] = b"\x03\xe8";
 
 /// A file, in bytes.
 const FILE: usize = 1024;
@@ -39,6 +43,7 @@ struct Load {
     path: &'static str,
     /// What is offered with the opening handshake.
     extensions: &'static str,
+    /// How many there are from the first to the last; 0: another one for each batch.
     peers: usize,
     /// What the first peer sends.
     batch: Vec<u8>,
@@ -62,6 +67,10 @@ impl Load {
                 COMPRESSED,
                 "Sec-WebSocket-Extensions: permessage-deflate\r\n",
             )),
+            "connection" => Some(Self {
+                peers: 0,
+                ..echo(TEXT, PLAIN, "")
+            }),
             "broadcast" => Some(Self {
                 path: "/broadcast",
                 extensions: "",
@@ -93,7 +102,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     };
     let load =
-        Load::new(name, count.parse()?).ok_or("no such load: echo, deflate, get or broadcast")?;
+        Load::new(name, count.parse()?).ok_or("no such load: the head of this file has them")?;
     // Of the program and not of a disk: valgrind knows no openat2, and what a disk has said is answered as this is.
     let files = EmbeddedFiles::new(&[("small.txt", &[b'x'; FILE])])?;
     let mut config = HostConfig::default();
@@ -109,6 +118,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         .plugin(broadcast::plugin())
         .plugin(permessage_deflate::plugin())
         .build()?;
+    if load.peers == 0 {
+        for _ in 0..messages.parse::<usize>()?.div_ceil(load.answers) {
+            connect(&mut host, &load)?;
+        }
+        return Ok(());
+    }
     let mut peers = Vec::new();
     for _ in 0..load.peers {
         peers.push(open(&mut host, &load)?);
@@ -124,6 +139,20 @@ fn main() -> Result<(), Box<dyn Error>> {
                 false => hear(&mut host, peer, load.answers)?,
             }
         }
+    }
+    Ok(())
+}
+
+/// Opens a session, exchanges a batch, and closes it.
+fn connect(host: &mut Host, load: &Load) -> Result<(), Box<dyn Error>> {
+    let mut peer = open(host, load)?;
+    peer.write_all(&load.batch)?;
+    hear(host, &mut peer, load.answers)?;
+    peer.write_all(&frame(CLOSE, NORMAL))?;
+    hear(host, &mut peer, 1)?;
+    drop(peer);
+    while !host.connections().is_empty() {
+        counted_turn(host)?;
     }
     Ok(())
 }
@@ -193,7 +222,7 @@ fn load_files(host: &mut Host, peer: &mut TcpStream, answers: usize) -> Result<(
     while length.is_none_or(|length| bytes.len() < answers * length) {
         read(host, peer, &mut bytes)?;
         let head = bytes.windows(4).position(|end| end == b"\r\n\r\n");
-        length = length.or(head.map(|end| end + 4 + FILE));
+        length = length.or_else(|| head.map(|end| end + 4 + FILE));
     }
     match bytes.starts_with(b"HTTP/1.1 200 ")
         && Some(bytes.len()) == length.map(|one| one * answers)

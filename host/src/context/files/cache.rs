@@ -21,7 +21,7 @@ use super::source::{Content, Opened};
 use super::{Cold, Reach};
 use crate::connection::content::{ContentBytes, FileAnswer};
 use crate::limits::Limits;
-use crate::wire::fields::Fields;
+use crate::wire::repeated_fields::{FURTHER_BYTES, RepeatedFields};
 use crate::wire::request_head::RequestHead;
 
 /// A file that was changed less than so many seconds ago is read anew each time that it is looked up. Two changes between
@@ -29,8 +29,8 @@ use crate::wire::request_head::RequestHead;
 /// back, which takes 35 s at most as Linux is set.
 const SETTLED_S: i64 = 60;
 
-/// What an entry takes beside its content, its fields and its key twice, in bytes: itself, and its places in tables.
-const ENTRY_BYTES: u64 = 512;
+/// What an entry takes beside content, fields and names, in bytes: itself, and its places in tables.
+const ENTRY_BYTES: u64 = 640;
 
 /// The fields that a whole file is not just sent for.
 const CONDITIONS: [&str; 6] = [
@@ -62,7 +62,7 @@ pub(crate) struct FileCache {
 #[derive(Debug)]
 pub(crate) enum Given<'a> {
     /// 200 with these fields and this content.
-    Whole(&'a Fields, &'a [u8]),
+    Whole(&'a mut RepeatedFields, &'a [u8]),
     /// Whatever it is.
     Answer(FileAnswer),
     /// That takes the disk.
@@ -76,7 +76,7 @@ struct Entry {
     found: Found,
     origin: Origin,
     /// Of an answer with all of it.
-    whole: Fields,
+    whole: RepeatedFields,
     /// When it was looked up, in milliseconds of the service thread's clock.
     looked_up: u64,
     /// It was asked for since the hand came by.
@@ -193,20 +193,20 @@ impl FileCache {
 
     /// Answers out of an entry.
     fn of_entry(
-        &self,
+        &mut self,
         at: usize,
         root: &FilesRoot,
         (head, rest): (&RequestHead<'_>, &str),
         limits: &Limits,
     ) -> Given<'_> {
-        let entry = &self.entries[at];
+        let entry = &mut self.entries[at];
         let size = entry.found.opened.size;
         if head.method == "GET"
             && size <= COPIED_BYTES
             && !has_conditions(head)
             && let Some(content) = entry.origin.content.get(&(0..size))
         {
-            return Given::Whole(&entry.whole, content);
+            return Given::Whole(&mut entry.whole, content);
         }
         let conditions = Conditions::of(head, limits);
         let answer = root.answer_found(&conditions, entry.found.clone(), Reach::Memory);
@@ -223,10 +223,9 @@ impl FileCache {
         now: u64,
     ) -> Result<usize, Box<Found>> {
         let opened = &found.opened;
-        let bytes = ENTRY_BYTES
-            + opened.size
-            + 2 * (self.key.len() + found.fields.as_bytes().len()) as u64
-            + (found.name.len() + opened.tag.len()) as u64;
+        let fields = found.fields.as_bytes().len();
+        let names = self.key.len() + found.name.len() + opened.tag.len();
+        let bytes = ENTRY_BYTES + opened.size + (3 * fields + names + FURTHER_BYTES) as u64;
         if opened.size > limits.file_cache_entry_bytes || bytes > limits.file_cache_bytes {
             return Err(found.into());
         }
@@ -245,7 +244,7 @@ impl FileCache {
             key: before.map_or_else(|| Arc::from(&*self.key), |entry| Arc::clone(&entry.key)),
             found: Found { opened, ..found },
             origin,
-            whole,
+            whole: RepeatedFields::new(whole),
             looked_up: now,
             is_used: place.is_some(),
             bytes,

@@ -1,4 +1,4 @@
-//! The files of a directory, as they are there now.
+//! The files of a directory, as they are there when they are looked up.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

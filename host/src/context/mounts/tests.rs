@@ -232,3 +232,39 @@ fn a_text_that_is_no_mountpoint_is_refused() {
         assert_eq!(check_point(point), Ok(()), "{point}");
     }
 }
+
+#[test]
+fn a_plain_path_finds_by_its_letters_what_it_finds_by_its_names() {
+    let parts = ["", "a", "ab", "a b", "\u{fc}", "a.b", ".a", "%61", ".."];
+    for points in [
+        &["/"][..],
+        &["/a"],
+        &["/a", "/a/a", "/ab"],
+        &["/", "/a b", "/a.b/a"],
+    ] {
+        let mounts = mounts(points);
+        let mut plain = 0;
+        for (one, two, three) in parts.iter().flat_map(|one| {
+            let pairs = parts
+                .iter()
+                .flat_map(|two| parts.map(|three| (*two, three)));
+            pairs
+                .map(|(two, three)| (*one, two, three))
+                .collect::<Vec<_>>()
+        }) {
+            let path = format!("/{one}/{two}/{three}");
+            for path in [&path[..], &path[..one.len() + 1], &path[..one.len() + 2]] {
+                if !super::is_plain(path) {
+                    continue;
+                }
+                plain += 1;
+                let found = |found: Option<(&Mount<usize>, &str)>| {
+                    found.map(|(mount, rest)| (mount.point.to_string(), rest.to_owned()))
+                };
+                let by_names = mounts.find_spelled(path).map(found);
+                assert_eq!(by_names, Ok(found(mounts.find_plain(path))), "{path}");
+            }
+        }
+        assert!(plain > 500, "{plain}");
+    }
+}

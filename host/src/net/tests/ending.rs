@@ -51,6 +51,20 @@ fn the_peers_close() {
 }
 
 #[test]
+fn a_connection_whose_close_frames_went_both_ways_is_not_kept_for_the_peer_to_end_it() {
+    let mut bench = Bench::new(|limits| limits.close_ms = 600_000);
+    let mut peer = bench.open();
+    peer.send(CLOSE_1000);
+    // The peer holds its socket open, and is told of the end all the same.
+    gone(&mut bench);
+    bench.until("the end", |_| {
+        peer.read();
+        peer.ended
+    });
+    assert_eq!(peer.heard, b"\x88\x02\x03\xe8");
+}
+
+#[test]
 fn our_close() {
     let mut bench = Bench::new(|_| {});
     let mut peer = bench.open();

@@ -23,6 +23,7 @@ use crate::{
     net::{
         connection_setup::ConnectionSetup,
         event_loop::{EventLoop, Loop},
+        frames::{Frames, Heard},
         http_port::{Content, HttpPort},
         io::{Io, Shared},
         link::Link,
@@ -71,6 +72,19 @@ impl Probe {
             .collect()
     }
 
+    fn delivered(&mut self, port: &mut Port<'_>, message: Delivered<'_>) {
+        self.delivered_in_turn += message.payload.len();
+        self.most_delivered_in_turn = self.most_delivered_in_turn.max(self.delivered_in_turn);
+        if let Some(low) = self.awaits_low_mark.take() {
+            assert!(port.queue.len() <= low, "{} wait", port.queue.len());
+        }
+        if message.payload.len() < 20 {
+            let text = String::from_utf8_lossy(message.payload).into_owned();
+            self.note(&text);
+        }
+        self.obey(port, message.kind, message.payload);
+    }
+
     fn obey(&mut self, port: &mut Port<'_>, kind: MessageKind, payload: &[u8]) {
         let text = String::from_utf8_lossy(payload).into_owned();
         let (order, number) = text.split_once(' ').unwrap_or((&text, "0"));
@@ -110,6 +124,15 @@ impl Probe {
         if sent != Sent::Queued {
             self.unsent += 1;
         }
+    }
+}
+
+/// How messages are read.
+fn rules(role: Role) -> InboundRules {
+    InboundRules {
+        role,
+        message_bytes: 16 << 20,
+        delivery: Delivery::Messages,
     }
 }
 
@@ -235,33 +258,18 @@ impl Service for Probe {
         self.cold.push((id, number, range));
     }
 
-    fn rules(&self, (): &()) -> InboundRules {
-        InboundRules {
-            role: Role::Server,
-            message_bytes: 16 << 20,
-            delivery: Delivery::Messages,
-        }
-    }
-
     fn opened(&mut self, (): &mut (), _port: &mut Port<'_>) {
         self.note("opened");
     }
 
-    fn delivered(&mut self, (): &mut (), port: &mut Port<'_>, message: Delivered<'_>) {
-        self.delivered_in_turn += message.payload.len();
-        self.most_delivered_in_turn = self.most_delivered_in_turn.max(self.delivered_in_turn);
-        if let Some(low) = self.awaits_low_mark.take() {
-            assert!(port.queue.len() <= low, "{} wait", port.queue.len());
+    fn hear(&mut self, (): &mut (), port: &mut Port<'_>, frames: &mut Frames<'_>) {
+        while let Some(heard) = frames.next(&rules(Role::Server), port) {
+            match heard {
+                Heard::Message(message) => self.delivered(port, message),
+                Heard::Pong(_) => self.note("pong"),
+                Heard::Nothing => {}
+            }
         }
-        if message.payload.len() < 20 {
-            let text = String::from_utf8_lossy(message.payload).into_owned();
-            self.note(&text);
-        }
-        self.obey(port, message.kind, message.payload);
-    }
-
-    fn pong(&mut self, (): &mut (), _port: &mut Port<'_>, _payload: &[u8]) {
-        self.note("pong");
     }
 
     fn writable(&mut self, (): &mut (), _port: &mut Port<'_>) {

@@ -395,6 +395,39 @@ fn the_end_is_told_by_both_before_the_transport_ends() {
 }
 
 #[test]
+fn all_that_was_sent_comes_before_the_end_although_the_peer_reads_slowly() {
+    let mut bench = TlsBench::with(
+        |limits| limits.high_mark_bytes = 64 << 20,
+        |authority| authority.settings(1),
+    );
+    let mut peer = bench.open();
+    peer.text("send 4000000");
+    peer.unsent.extend_from_slice(b"\x88\x82\0\0\0\0\x03\xe8");
+    bench.bench.until("close", |event_loop| {
+        peer.send();
+        !event_loop.service.closed.is_empty()
+    });
+    bench.bench.until("all of it", |_| {
+        peer.read_some(peer.heard.len() + 100_000);
+        peer.is_told && peer.ended
+    });
+    assert_eq!(peer.heard.len(), 10 + 4_000_000 + 4);
+    assert!(peer.heard.ends_with(b"\x88\x02\x03\xe8"));
+    bench.gone(peer);
+}
+
+#[test]
+fn tickets_leave_although_what_came_with_the_handshake_is_not_answered() {
+    let mut bench = TlsBench::new();
+    let mut peer = bench.connect();
+    peer.unsent.extend_from_slice(b"GET / HT");
+    bench.bench.until("tickets", |_| {
+        peer.step();
+        peer.tls.tls13_tickets_received() > 0
+    });
+}
+
+#[test]
 fn a_transport_that_ends_without_a_word_ends_the_session_with_1006() {
     let mut bench = TlsBench::new();
     let peer = bench.open();

@@ -135,6 +135,10 @@ impl TlsStream {
         match *self {}
     }
 
+    pub(crate) fn note_last(&mut self) {
+        match *self {}
+    }
+
     pub(crate) fn shut_down(&mut self) {
         match *self {}
     }

@@ -58,6 +58,8 @@ pub(crate) struct TlsStream {
     is_ended: bool,
     /// What was read is wrong behind what was handed on.
     is_broken: bool,
+    /// Nothing follows what is written next.
+    is_last: bool,
 }
 
 /// The server, as its client knows it.
@@ -136,6 +138,7 @@ impl TlsStream {
             has_more: false,
             is_ended: false,
             is_broken: false,
+            is_last: false,
         }
     }
 
@@ -182,10 +185,14 @@ impl TlsStream {
                 self.greet(into[spare])?;
             }
             let plain = self.decrypt(into, spare, spare + count)?;
-            // What the peer is answered in a handshake, or behind it.
-            self.flush()?;
+            let is_over = self.is_ended || self.is_broken;
+            if plain == 0 || is_over {
+                // What the peer is answered in a handshake, or behind it. Beside plain text it leaves with the answer to
+                // that, or else by the flush of the caller.
+                self.flush()?;
+            }
             if plain > 0 || self.is_ended {
-                self.has_more = !is_fresh || count == room || self.is_ended || self.is_broken;
+                self.has_more = !is_fresh || count == room || is_over;
                 return Ok(plain);
             }
             if self.is_broken {
@@ -311,17 +318,18 @@ impl TlsStream {
         if self.is_handshaking() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        if self.owed == 0 {
-            // What a handshake has left behind goes first.
-            if self.send_records()? > 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            if let Endpoint::Speaking(connection) = &mut self.endpoint {
-                self.owed = connection.writer().write_vectored(slices)?;
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        let is_last = std::mem::take(&mut self.is_last);
+        if self.owed == 0
+            && let Endpoint::Speaking(connection) = &mut self.endpoint
+        {
+            // Behind what a handshake has left, with which it leaves.
+            self.owed = connection.writer().write_vectored(slices)?;
+            if is_last && self.owed == offered {
+                connection.send_close_notify();
             }
         }
         let waits = self.send_records()?;
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         // Records are longer than what they are made of.
         let taken = self.owed.saturating_sub(waits).min(offered);
         self.owed -= taken;
@@ -351,6 +359,11 @@ impl TlsStream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Errno::AGAIN),
             Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
         }
+    }
+
+    /// What is written next is the last: that nothing more comes is said in the same batch, if all of it fits.
+    pub(crate) fn note_last(&mut self) {
+        self.is_last = true;
     }
 
     /// Tells the peer that nothing more comes, and the socket when that has left.
@@ -483,10 +496,17 @@ impl<'a> Gathered<'a> {
 
 impl Write for Gathered<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
+        self.waits = bytes.len();
+        let taken = self.socket.write(bytes)?;
+        self.waits -= taken;
+        Ok(taken)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // One record, as nearly always: `send` costs the system less than `writev`.
+        if let [slice] = slices {
+            return self.write(slice);
+        }
         self.waits = slices.iter().map(|slice| slice.len()).sum();
         let taken = self.socket.write_vectored(slices)?;
         self.waits -= taken;

@@ -156,14 +156,6 @@ impl Service for Caller {
         self.failed.push((call.number, *error));
     }
 
-    fn rules(&self, call: &Call) -> InboundRules {
-        InboundRules {
-            role: call.role,
-            message_bytes: 16 << 20,
-            delivery: Delivery::Messages,
-        }
-    }
-
     fn opened(&mut self, call: &mut Call, port: &mut Port<'_>) {
         self.note(call, "opened");
         if call.role == Role::Client {
@@ -171,21 +163,25 @@ impl Service for Caller {
         }
     }
 
-    fn delivered(&mut self, call: &mut Call, port: &mut Port<'_>, message: Delivered<'_>) {
-        match call.role {
-            Role::Server => {
-                let sent = port.send(message.kind, true, true, message.payload);
-                assert_eq!(sent, Sent::Queued);
+    fn hear(&mut self, call: &mut Call, port: &mut Port<'_>, frames: &mut Frames<'_>) {
+        while let Some(heard) = frames.next(&rules(call.role), port) {
+            match (heard, call.role) {
+                (Heard::Message(message), Role::Server) => {
+                    let sent = port.send(message.kind, true, true, message.payload);
+                    assert_eq!(sent, Sent::Queued);
+                }
+                (Heard::Message(message), Role::Client) if message.payload.len() > 20 => {
+                    self.note(call, format!("{} bytes", message.payload.len()));
+                }
+                (Heard::Message(message), Role::Client) => {
+                    self.note(call, String::from_utf8_lossy(message.payload));
+                }
+                (Heard::Pong(payload), _) => {
+                    self.note(call, format!("pong {}", String::from_utf8_lossy(payload)));
+                }
+                (Heard::Nothing, _) => {}
             }
-            Role::Client if message.payload.len() > 20 => {
-                self.note(call, format!("{} bytes", message.payload.len()));
-            }
-            Role::Client => self.note(call, String::from_utf8_lossy(message.payload)),
         }
-    }
-
-    fn pong(&mut self, call: &mut Call, _: &mut Port<'_>, payload: &[u8]) {
-        self.note(call, format!("pong {}", String::from_utf8_lossy(payload)));
     }
 
     fn writable(&mut self, call: &mut Call, _: &mut Port<'_>) {

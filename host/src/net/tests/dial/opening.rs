@@ -229,7 +229,7 @@ fn what_was_framed_for_many_is_masked_anew_for_each_client() {
         Arc::new(b"\x81\x03all\x82\x01!".to_vec());
     let mut made = Vec::new();
     for id in ids {
-        let delivered = desk.event_loop.io.deliver(id, &frames, 0..8);
+        let delivered = desk.event_loop.io.deliver(id, &frames, |_| 0..8);
         assert_eq!(delivered, crate::net::io::Delivery::Extended);
         desk.event_loop.io.with(id, |_, port| {
             assert!(port.send_frames_once((*frames).as_ref(), &mut made));

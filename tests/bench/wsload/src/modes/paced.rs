@@ -2,11 +2,17 @@
 //! a server that stalls for a while is charged for every message that was due meanwhile, and not for one per
 //! connection as in a closed loop.
 
+use std::time::Duration;
+
 use crate::hist::Hist;
-use crate::meter::Meter;
+use crate::meter::{Meter, Used};
 use crate::net;
 use crate::stat::{now, SEC};
 use crate::world::World;
+
+/// The least rest, in nanoseconds. Without it each reply and each message that is due wakes this program by itself, which
+/// takes all of its core; and who takes all of a core is held off it now and then, with whole milliseconds of delay.
+const TICK: u64 = 20_000;
 
 impl World<'_> {
     pub fn paced(&mut self) -> Result<String, String> {
@@ -44,11 +50,7 @@ impl World<'_> {
     /// `rate` messages in a second, each on the next connection. `late` gets how long after it was due each was
     /// handed to the socket: what of the latency is this program's. The messages and the time of the window, which
     /// begins after the warm-up.
-    fn by_schedule(
-        &mut self,
-        rate: f64,
-        late: &mut Hist,
-    ) -> Result<(u64, crate::meter::Used), String> {
+    fn by_schedule(&mut self, rate: f64, late: &mut Hist) -> Result<(u64, Used), String> {
         let a = self.sh.a;
         let mut evs = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
         let gap = 1e9 / rate;
@@ -98,7 +100,12 @@ impl World<'_> {
             } else {
                 due(sent).saturating_sub(t)
             };
-            let k = self.ep.wait_ns(&mut evs, rest.min(SEC / 10));
+            let k = if rest < TICK {
+                std::thread::sleep(Duration::from_nanos(TICK));
+                self.ep.wait(&mut evs, 0)
+            } else {
+                self.ep.wait_ns(&mut evs, rest.min(SEC / 10))
+            };
             for e in &evs[..k] {
                 let (i, f) = (e.u64 as usize, e.events);
                 let ev = self.event(i, f)?;
