@@ -28,6 +28,12 @@ impl Caller {
     }
 }
 
+/// One that closes no connection because the machine is slow.
+fn patient() -> Caller {
+    let config = Config::new().limit("client_idle_ms", 60_000);
+    Caller::of(Setup::new().plugin(&plugin("caller")).config(&config))
+}
+
 fn answer(asked: &mut Asked, content: &str) {
     let length = content.len();
     asked.say(&format!(
@@ -37,7 +43,7 @@ fn answer(asked: &mut Asked, content: &str) {
 
 #[test]
 fn seed_7_12_a_plugin_sends_one_request_after_the_other_on_one_connection() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     let url = liar.http("/one");
     let order = json!({"method": "GET", "url": url, "fields": {"X-Mine": "1"}});
     caller.ask(&order);
@@ -75,7 +81,7 @@ fn seed_7_12_a_plugin_sends_one_request_after_the_other_on_one_connection() {
 
 #[test]
 fn a_plugin_streams_a_body_and_holds_back_an_answer() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     let url = liar.http("/");
     let order =
         json!({"method": "PUT", "url": url, "chunks": ["hello ", "world"], "needs": "resume"});
@@ -104,7 +110,7 @@ fn a_plugin_streams_a_body_and_holds_back_an_answer() {
 
 #[test]
 fn a_plugin_is_told_what_became_of_its_request_and_what_makes_no_sense() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     let url = liar.http("/");
     caller.ask(&json!({"method": "GET", "url": url}));
     drop(liar.accept());
@@ -156,7 +162,7 @@ fn a_plugin_is_told_what_became_of_its_request_and_what_makes_no_sense() {
 
 #[test]
 fn a_plugin_has_a_say_in_redirects_and_goes_through_proxies() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     let url = liar.http("/a");
     caller.ask(&json!({"method": "GET", "url": url, "whole": false}));
     let mut asked = liar.accept();
@@ -193,7 +199,7 @@ fn a_plugin_has_a_say_in_redirects_and_goes_through_proxies() {
 
 #[test]
 fn a_handler_that_panics_ends_its_request_and_nothing_else() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     for hook in ["head", "content", "redirect", "end"] {
         caller.ask(&json!({"method": "GET", "url": liar.http("/"), "panics": hook}));
         let mut asked = liar.accept();
@@ -229,7 +235,7 @@ fn drop_in_another(caller: &Caller) {
 
 #[test]
 fn a_request_is_told_to_the_generation_that_has_begun_it() {
-    let (liar, mut caller) = (Liar::new(), Caller::start());
+    let (liar, mut caller) = (Liar::new(), patient());
     let url = liar.http("/");
     caller.ask(&json!({"method": "GET", "url": url}));
     let mut asked = liar.accept();

@@ -26,6 +26,8 @@ fn client(change: impl FnOnce(&mut HostConfig)) -> HostThread {
         listen: Vec::new(),
         ..HostConfig::default()
     };
+    // No connection is closed because the machine is slow.
+    config.limits.client_idle_ms = 60_000;
     change(&mut config);
     Host::builder()
         .config(config)
