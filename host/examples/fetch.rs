@@ -94,7 +94,7 @@ impl Asked {
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         let mut asked = Self::default();
         while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or(format!("{word} wants a value"));
+            let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
             match &*word {
                 "--roots" => asked.roots = Some(value()?),
                 "--proxy" => asked.proxy = Some(value()?),
