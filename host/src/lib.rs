@@ -169,10 +169,14 @@ mod version;
 pub mod wire;
 
 pub use config::{Config as HostConfig, ConfigError, ControlPlace, ListenAddress, ListenerConfig};
+pub use connection::request_error::{RequestCause, RequestError, RequestStage};
 #[cfg(feature = "tls")]
 pub use context::client_request::GivenTls;
 pub use context::client_request::{ClientRequest, ClientRequestError, ServerTrust};
 pub use context::files::{BadFileName, EmbeddedFiles, FileSource, FilesMount};
+pub use context::http_request::{HttpBody, HttpRequest, HttpRequestError};
+pub use context::response_handler::{ResponseCall, ResponseHandler};
+pub use context::whole_response::WholeResponse;
 pub use hotsocket_abi::StaticPlugin;
 pub use net::{
     adopting::{AcceptedStream, Adopt, AdoptError, NotAdopted},
@@ -181,8 +185,8 @@ pub use net::{
     watcher::{FdInterest, FdReadiness, FdSink},
 };
 pub use server::{
-    CloseError, ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread, ServiceThread,
-    StartError, Waker, Worker, serve,
+    Busy, CloseError, ConnectError, Host, HostBuilder, HostError, HostHandle, HostThread,
+    RequestHandle, ServiceThread, StartError, Waker, Worker, serve,
 };
 pub use version::{Version, version};
 

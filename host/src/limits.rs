@@ -196,6 +196,14 @@ limits! {
     client_connections_count = 10_000;
     /// Client: connections that one service thread opens at once. Further ones wait for their turn.
     client_dials_count = 256;
+    /// Client: without a byte of the answer to a plain request for so many milliseconds, from when it is sent on, it fails.
+    client_answer_ms = 60_000;
+    /// Client: connections that one service thread keeps for further plain requests. Above it the oldest is closed. 0 keeps
+    /// none.
+    client_idle_connections_count = 32;
+    /// Client: how long a connection is kept for further plain requests, in milliseconds; less than the 5 seconds after
+    /// which many servers close theirs. 0 keeps none.
+    client_idle_ms = 4_000;
     /// Client: redirects that are followed for one request. One more fails it.
     redirects_count = 10;
     /// Client: connecting again is waited for at most so many milliseconds the first time, and twice as many each time

@@ -9,9 +9,12 @@ use std::{
 };
 
 use crate::{
-    ClientRequest, ConnectId, ConnectRefused, ExchangeHandle, ExchangeId, SessionHandle, SessionId,
-    Sessions, abi,
-    client::{explain, give, take_back},
+    ClientRequest, ConnectId, ConnectRefused, ExchangeHandle, ExchangeId, HttpRequest,
+    RequestError, RequestHandle, RequestId, ResponseHandler, SessionHandle, SessionId, Sessions,
+    WholeResponse, abi,
+    client_request::{explain, give, take_back},
+    shim,
+    whole_response::Gathering,
 };
 
 /// The host, as an instance of a protocol sees it. Valid for ever, on all threads; cheap to copy.
@@ -223,8 +226,111 @@ impl Host {
     /// Gives up a connection that is not open yet: [`Instance::on_connect_error`](crate::Instance::on_connect_error) is told,
     /// and it is not tried again. One that is open, or has ended, is left alone.
     pub fn give_up(&self, connect: ConnectId) {
+        self.give_up_number(connect.0);
+    }
+
+    /// Sends a request in plain HTTP, from any thread. `handler` is told of the answer on the service thread whose hook is
+    /// running, and else on the next one in turn; connections that servers keep open are used again. In
+    /// [`Instance::new`](crate::Instance::new) it is asked for too, and begun when the instance serves. For an answer that is
+    /// wanted whole: [`Self::fetch`].
+    ///
+    /// ```standalone_crate
+    /// use hotsocket_plugin::{prelude::*, testing::{Outgoing, TestAnswer, TestHost}};
+    ///
+    /// /// Carries what a server says to a session, as fast as it comes.
+    /// struct Carry(SessionHandle);
+    ///
+    /// impl ResponseHandler for Carry {
+    ///     fn on_content(&mut self, response: &mut ServerResponse, piece: &[u8]) {
+    ///         if self.0.send(piece).is_err() {
+    ///             response.give_up("the session has ended");
+    ///         }
+    ///     }
+    ///
+    ///     fn on_end(&mut self, end: Result<Trailer<'_>, RequestError>) {
+    ///         let _ = self.0.send(&end.map_or_else(|error| error.reason, |_| "done".to_owned()));
+    ///     }
+    /// }
+    ///
+    /// #[derive(Default)]
+    /// struct Get;
+    ///
+    /// impl Protocol for Get {
+    ///     const NAME: &'static str = "get";
+    ///     fn on_message(&mut self, session: &mut Session, message: Message<'_>) {
+    ///         if let Message::Text(url) = message
+    ///             && let Err(refused) = session.host().request(HttpRequest::get(url), Carry(session.handle()))
+    ///         {
+    ///             session.text(refused.to_string());
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// export_plugin!(Get);
+    ///
+    /// let host = TestHost::new(plugin());
+    /// let session = host.open("get");
+    /// session.receive("http://example.org/");
+    /// let mut asked = host.requests().pop().expect("it asks");
+    /// asked.head(TestAnswer::new(200));
+    /// asked.content("some");
+    /// asked.end();
+    /// assert_eq!(session.sent(), [Outgoing::binary("some"), Outgoing::text("done")]);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request, or that nothing more is sent; the handler is dropped, and told nothing.
+    pub fn request(
+        &self,
+        request: HttpRequest,
+        handler: impl ResponseHandler,
+    ) -> Result<RequestHandle, ConnectRefused> {
+        let asker = shim::request::give(Box::new(handler));
+        let (mut number, mut why) = (0, String::new());
+        // SAFETY: `Host::from_raw` promises the calls; the request and both places outlive this one.
+        let status = request.lend(|request| unsafe {
+            (self.calls().request)(
+                self.raw.context,
+                request,
+                &raw const asker,
+                &raw mut number,
+                abi::Explain(explain),
+                (&raw mut why).cast(),
+            )
+        });
+        if status == abi::STATUS_OK {
+            return Ok(RequestHandle::new(*self, RequestId(number)));
+        }
+        // SAFETY: the host has not taken it.
+        drop(unsafe { shim::request::take_back(asker) });
+        Err(ConnectRefused::new(status, why))
+    }
+
+    /// Sends a request in plain HTTP, and gives `done` the whole answer, or why there is none; as [`Self::request`]. Content
+    /// above `most_bytes` fails the request, so that a server cannot fill the memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::request`].
+    pub fn fetch(
+        &self,
+        request: HttpRequest,
+        most_bytes: usize,
+        done: impl FnOnce(Result<WholeResponse, RequestError>) + Send + 'static,
+    ) -> Result<RequestHandle, ConnectRefused> {
+        self.request(request, Gathering::new(most_bytes, done))
+    }
+
+    pub(crate) fn give_up_number(&self, number: u64) {
         // SAFETY: `Host::from_raw` promises the calls.
-        unsafe { (self.calls().give_up)(self.raw.context, connect.0) };
+        unsafe { (self.calls().give_up)(self.raw.context, number) };
+    }
+
+    pub(crate) fn post_request(&self, number: u64, operation: u32, payload: &[u8]) -> abi::Status {
+        let payload = abi::Bytes::new(payload);
+        // SAFETY: `Host::from_raw` promises the calls; the payload outlives this one.
+        unsafe { (self.calls().post_request)(self.raw.context, number, operation, payload) }
     }
 
     /// The exchange of that id, whether it is still there or not.

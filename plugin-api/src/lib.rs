@@ -363,6 +363,7 @@
 mod bridge;
 mod call;
 mod client;
+mod client_request;
 mod error;
 mod exchange;
 mod exchange_handle;
@@ -376,6 +377,7 @@ mod handle;
 mod handshake;
 mod host;
 mod http;
+mod http_request;
 mod judged;
 mod manifest;
 mod message;
@@ -388,11 +390,13 @@ mod policy_request;
 mod protocol;
 mod refusal;
 mod response;
+mod server_response;
 mod session;
 mod shim;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tls;
+mod whole_response;
 
 /// The binary contract beneath; authors need none of it.
 pub use hotsocket_abi as abi;
@@ -401,9 +405,8 @@ pub use hotsocket_abi as abi;
 pub use hotsocket_abi::StaticPlugin;
 
 pub use call::{Call, FrameSink, Request, Stop};
-pub use client::{
-    Client, ClientRequest, ConnectError, ConnectId, ConnectRefused, ConnectStage, Next,
-};
+pub use client::{Client, ConnectError, ConnectStage, Next};
+pub use client_request::{ClientRequest, ConnectId, ConnectRefused};
 pub use error::PluginError;
 pub use exchange::Exchange;
 pub use exchange_handle::{ExchangeHandle, ExchangeId};
@@ -415,6 +418,7 @@ pub use host::Host;
 pub use http::{
     BodyDelivery, BodyPiece, EndedBy, ExchangeEnd, FileSent, HttpHandler, HttpInstance, ServesHttp,
 };
+pub use http_request::{HttpRequest, RequestHandle, RequestId};
 pub use judged::{Admission, Connection, ConnectionOption, SetError, Verdict};
 pub use message::{Close, CloseCode, ClosedBy, Kind, Message, Piece};
 pub use parameters::Parameters;
@@ -423,8 +427,10 @@ pub use policy_request::{AskAgain, PolicyRequest};
 pub use protocol::{Delivery, Instance, NoOptions, Protocol};
 pub use refusal::{FieldError, Refusal};
 pub use response::{Fields, Response};
+pub use server_response::{RequestError, RequestStage, ResponseHandler, ServerResponse, Trailer};
 pub use session::{Role, Sent, Session, TimerId, Transport};
 pub use tls::{Tls, TlsVersion};
+pub use whole_response::WholeResponse;
 
 /// Everything that a plugin usually names.
 pub mod prelude {
@@ -433,9 +439,11 @@ pub mod prelude {
         CloseCode, ClosedBy, Codec, ConnectError, ConnectId, ConnectRefused, ConnectStage,
         Connection, ConnectionOption, Delivery, EndedBy, Exchange, ExchangeEnd, ExchangeHandle,
         ExchangeId, Extension, Extensions, FieldError, Fields, FileSent, FramePiece, FrameSink,
-        Handshake, Host, HttpHandler, HttpInstance, Instance, Kind, Message, Next, NoOptions,
-        Opcode, Parameters, Piece, PluginError, Policy, PolicyRequest, PostError, Protocol,
-        Refusal, Request, Response, Role, Rsv, Sent, ServesHttp, Session, SessionHandle, SessionId,
-        Sessions, SetError, SlowPolicy, Stop, TimerId, Verdict, export_plugin,
+        Handshake, Host, HttpHandler, HttpInstance, HttpRequest, Instance, Kind, Message, Next,
+        NoOptions, Opcode, Parameters, Piece, PluginError, Policy, PolicyRequest, PostError,
+        Protocol, Refusal, Request, RequestError, RequestHandle, RequestId, RequestStage, Response,
+        ResponseHandler, Role, Rsv, Sent, ServerResponse, ServesHttp, Session, SessionHandle,
+        SessionId, Sessions, SetError, SlowPolicy, Stop, TimerId, Trailer, Verdict, WholeResponse,
+        export_plugin,
     };
 }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     CloseCode, ConnectId, Host, Kind, Message, SessionHandle, SessionId, Sessions, Tls, abi,
-    client::take_back,
+    client_request::take_back,
     facts::Facts,
     handle::{code_to_abi, kind_to_abi, whole},
     shim::handshake::take_over,

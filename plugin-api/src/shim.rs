@@ -9,6 +9,7 @@ pub(crate) mod handshake;
 pub(crate) mod http;
 mod instance;
 pub(crate) mod policy;
+pub(crate) mod request;
 
 use std::{any::Any, ffi::c_void, marker::PhantomData};
 

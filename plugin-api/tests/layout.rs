@@ -4,12 +4,12 @@
 use std::mem::{offset_of, size_of};
 
 use hotsocket_plugin::abi::{
-    Agreement, Bytes, Client, ClientBlock, ClientCalls, Close, ConnectRequest, Declaration,
+    Agreement, Asker, Bytes, Client, ClientBlock, ClientCalls, Close, ConnectRequest, Declaration,
     Exchange, ExchangeCalls, ExchangeEnd, ExtensionBlock, ExtensionCall, ExtensionCalls,
     ExtensionEntry, Field, FramePiece, Given, Handshake, HandshakeBlock, HandshakeCalls, Host,
-    HostCalls, HttpBlock, InstanceBlock, Judged, LAYOUT_NAMES, Layouts, PluginBlock, PolicyBlock,
-    PolicyCalls, PolicyEntry, ProtocolEntry, Session, SessionBlock, SessionCalls, Stamp,
-    StampedManifest,
+    HostCalls, HttpBlock, HttpRequest, InstanceBlock, Judged, LAYOUT_NAMES, Layouts, PluginBlock,
+    PolicyBlock, PolicyCalls, PolicyEntry, ProtocolEntry, RequestEnd, Response, ResponseBlock,
+    ResponseCalls, Session, SessionBlock, SessionCalls, Stamp, StampedManifest,
 };
 
 /// Checks that the fields follow each other in this order, eight bytes apart, and that nothing comes after them.
@@ -40,7 +40,7 @@ fn tables_are_where_they_were() {
     assert_words!(SessionCalls: size send close hang_up queued_bytes ask_writable pause resume
         set_deadline set_timer cancel_timer fact_number fact_bytes field tag take_learnt take_given fail);
     assert_words!(HostCalls: size log log_level count now_ms post post_exchange post_all for_each fact_bytes fail
-        linked_data connect give_up);
+        linked_data connect give_up request post_request);
     assert_words!(HandshakeBlock: size extension request forget);
     assert_words!(Handshake: context calls thread);
     assert_words!(HandshakeCalls: size fact_number fact_bytes field field_at tag offered choose add_field
@@ -54,6 +54,11 @@ fn tables_are_where_they_were() {
     assert_words!(Client: context calls thread);
     assert_words!(ClientCalls: size fact_number fact_bytes field field_at given take_given refuse again
         retarget give_up fail);
+    assert_words!(ResponseBlock: size redirected head content writable ended);
+    assert_words!(Response: context calls host);
+    assert_words!(ResponseCalls: size fact_number fact_bytes field field_at send finish ask_writable pause
+        resume give_up fail);
+    assert_words!(Asker: value block);
     assert_words!(PolicyBlock: size created accept connection certificate request handshake destroyed);
     assert_words!(Judged: context calls thread);
     assert_words!(PolicyCalls: size fact_number fact_bytes field field_at tag set_tag set_option
@@ -75,6 +80,13 @@ fn values_are_where_they_were() {
     assert_eq!(size_of::<Field<'_>>(), 32);
     assert_eq!(size_of::<Given>(), 16);
     assert_eq!(size_of::<ConnectRequest<'_>>(), 192);
+    assert_eq!(size_of::<HttpRequest<'_>>(), 72);
+    assert_eq!(offset_of!(HttpRequest<'_>, method), 16);
+    assert_eq!(offset_of!(HttpRequest<'_>, body_length), 48);
+    assert_eq!(offset_of!(HttpRequest<'_>, body_kind), 64);
+    assert_eq!(size_of::<RequestEnd<'_>>(), 56);
+    assert_eq!(offset_of!(RequestEnd<'_>, trailer), 24);
+    assert_eq!(offset_of!(RequestEnd<'_>, stage), 40);
     assert_eq!(offset_of!(ConnectRequest<'_>, url), 8);
     assert_eq!(offset_of!(ConnectRequest<'_>, subprotocols), 56);
     assert_eq!(offset_of!(ConnectRequest<'_>, fields), 72);

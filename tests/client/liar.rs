@@ -75,6 +75,20 @@ impl Asked {
         self.head = read_head(&mut self.stream);
     }
 
+    /// So many bytes of a body.
+    pub(crate) fn body(&mut self, length: usize) -> String {
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body).expect("a whole body");
+        String::from_utf8(body).expect("UTF-8")
+    }
+
+    /// The client ends the connection, by a reset too.
+    pub(crate) fn expect_end(&mut self) {
+        if let Err(error) = self.stream.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+    }
+
     /// The next frame, which has to be masked; gives it with its payload in clear.
     pub(crate) fn frame(&mut self) -> (u8, Vec<u8>) {
         let mut head = [0; 2];

@@ -7,6 +7,7 @@ mod failing;
 pub(crate) mod liar;
 mod proxies;
 mod redirects;
+mod requesting;
 
 use serde_json::Value;
 

@@ -14,6 +14,7 @@ mod foreign;
 mod hanging_up;
 mod peer;
 mod probe;
+mod requesting;
 mod schedules;
 #[cfg(feature = "tls")]
 mod secured;

@@ -253,6 +253,12 @@ impl ClientExchange {
         Ok(())
     }
 
+    /// The whole body is sent by whoever has the socket, behind the head: none is to be [put](Self::put).
+    pub fn sent_whole(&mut self) {
+        self.request = Request::Complete;
+        self.awaits_continue = false;
+    }
+
     /// Reads on in the answer; says how many bytes of input that took. To be called until it needs more. What is left
     /// over then, of a head, is to be given again with what follows it.
     pub fn read<'a>(&mut self, input: &'a [u8]) -> (usize, AnswerEvent<'a>) {
@@ -293,6 +299,12 @@ impl ClientExchange {
         };
         self.fail();
         AnswerEvent::Failed(error)
+    }
+
+    /// Whether a byte of an answer has come. Without one another connection may answer the same request.
+    #[must_use]
+    pub fn is_touched(&self) -> bool {
+        self.is_touched
     }
 
     /// Whether the head of the final answer has come.

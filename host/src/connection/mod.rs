@@ -17,6 +17,7 @@ pub mod opening;
 pub mod outbound;
 pub mod proxy_choice;
 pub mod receiving;
+pub mod request_error;
 pub mod retry;
 pub mod sending;
 pub mod websocket;

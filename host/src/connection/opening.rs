@@ -1,5 +1,6 @@
 //! How a client's connection becomes a WebSocket: a tunnel through a proxy if there is one, TLS if the URL asks for it,
-//! the opening handshake. RFC 6455 section 4.1, without the socket.
+//! the opening handshake. RFC 6455 section 4.1, without the socket. Or how it gets ready for plain requests, which is the
+//! same without the handshake, and without the tunnel where nothing is encrypted.
 //!
 //! Whoever has the socket connects it to the proxy of the request, or else to the host of its URL; calls
 //! [`Opening::connected`]; and does after each call what the [`Step`] says, once what was appended to `out` is sent. It
@@ -48,6 +49,8 @@ pub struct OpeningRequest {
 pub struct Opening {
     request: OpeningRequest,
     state: State,
+    /// It is for plain requests.
+    is_for_requests: bool,
     interim_count: u64,
     limits: Limits,
 }
@@ -79,6 +82,8 @@ pub enum Step {
     Secure,
     /// The WebSocket is open, unless the caller has something against the answer. What is left of the input is frames.
     Open(Box<Opened>),
+    /// Requests may be sent; all of the input is done with.
+    Ready,
     /// It is not; the connection is to be closed.
     Failed(Box<OpeningError>),
 }
@@ -168,11 +173,21 @@ impl Opening {
     pub fn new(request: OpeningRequest, limits: &Limits) -> Result<Self, OfferError> {
         request.put_handshake(&mut Vec::new())?;
         Ok(Self {
+            is_for_requests: false,
+            ..Self::for_requests(request, limits)
+        })
+    }
+
+    /// Begins the way to where plain requests are taken. What the request says of a handshake means nothing.
+    #[must_use]
+    pub fn for_requests(request: OpeningRequest, limits: &Limits) -> Self {
+        Self {
             request,
             state: State::Connecting,
+            is_for_requests: true,
             interim_count: 0,
             limits: limits.clone(),
-        })
+        }
     }
 
     /// What is to be opened.
@@ -195,13 +210,15 @@ impl Opening {
 
     /// The transport is connected, to the proxy if there is one.
     pub fn connected(&mut self, out: &mut Vec<u8>) -> Step {
+        // A proxy is asked for what is not encrypted itself.
+        let is_asked_itself = self.is_for_requests && !self.request.url.scheme().is_secure();
         match &self.request.proxy {
-            Some(proxy) => {
+            Some(proxy) if !is_asked_itself => {
                 proxy.put_connect(out, &self.request.url);
                 self.state = State::Tunnel;
                 Step::Read
             }
-            None => self.reached(out),
+            _ => self.reached(out),
         }
     }
 
@@ -254,6 +271,10 @@ impl Opening {
     }
 
     fn ask(&mut self, out: &mut Vec<u8>) -> Step {
+        if self.is_for_requests {
+            self.state = State::Over;
+            return Step::Ready;
+        }
         // It could be written when this began.
         let _ = self.request.put_handshake(out);
         self.state = State::Handshake;

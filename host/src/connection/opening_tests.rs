@@ -313,3 +313,25 @@ fn the_host_field_may_be_another_than_that_of_the_url_and_a_bad_offer_fails_befo
     let error = Opening::new(asked, &Limits::default()).unwrap_err();
     assert_eq!(error, OfferError::Subprotocol("a b".into()));
 }
+
+#[test]
+fn plain_requests_begin_where_a_handshake_would_and_ask_for_a_tunnel_only_to_encrypt() {
+    let way = |url, proxy| Opening::for_requests(request(url, proxy), &Limits::default());
+    let mut out = Vec::new();
+    for proxy in [None, Some("proxy:1")] {
+        let mut opening = way("http://example.org/", proxy);
+        assert!(matches!(opening.connected(&mut out), Step::Ready));
+        assert_eq!(sent(&mut out), "");
+    }
+    let mut opening = way("https://example.org/", None);
+    assert!(matches!(opening.connected(&mut out), Step::Secure));
+    assert!(matches!(opening.secured(&mut out), Step::Ready));
+    assert_eq!(sent(&mut out), "");
+    let mut opening = way("https://example.org/", Some("proxy:1"));
+    assert!(matches!(opening.connected(&mut out), Step::Read));
+    assert!(sent(&mut out).starts_with("CONNECT example.org:443 HTTP/1.1\r\n"));
+    let (_, step) = opening.read(b"HTTP/1.1 200 OK\r\n\r\n", &mut out);
+    assert!(matches!(step, Step::Secure));
+    assert!(matches!(opening.secured(&mut out), Step::Ready));
+    assert_eq!(sent(&mut out), "");
+}

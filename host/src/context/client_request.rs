@@ -121,7 +121,12 @@ impl ClientRequest {
             Scheme::Ws | Scheme::Wss => url,
             scheme => url.with_scheme(scheme.to_websocket()).map_err(bad)?,
         };
-        Ok(Self {
+        Ok(Self::of(url))
+    }
+
+    /// To this URL, whatever its scheme.
+    pub(crate) const fn of(url: Url) -> Self {
+        Self {
             url,
             host: None,
             origin: None,
@@ -135,7 +140,7 @@ impl ClientRequest {
             retries: Some(0),
             retry_first_ms: None,
             retry_most_ms: None,
-        })
+        }
     }
 
     /// With this value of the field Host, in place of what the URL says.

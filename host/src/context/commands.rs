@@ -104,8 +104,16 @@ impl Context {
                     self.connect(*connecting, io);
                 }
             }
+            Command::Ask(slot, _) => {
+                if let Some(asking) = slot.take() {
+                    self.begin_request(*asking, io);
+                }
+            }
+            Command::Request(number, operation) => self.operate_request(number, &operation, io),
             Command::GiveUp(number) => {
-                self.give_up_client(number, ClosedBy::Protocol, "nobody wants it any more", io);
+                let why = "nobody wants it any more";
+                self.give_up_client(number, ClosedBy::Protocol, why, io);
+                self.give_up_request(number, ClosedBy::Protocol, why, io);
             }
             Command::Drain => self.drain(io),
             Command::Stop(after_ms) => io.stop_after(after_ms),
@@ -212,6 +220,7 @@ impl Context {
     fn drain_instances(&mut self, keys: &[u64], io: &mut Io) {
         self.deliver_all(io);
         self.give_up_clients(Some(keys), "the plugin was replaced", io);
+        self.give_up_requests(Some(keys), "the plugin was replaced", io);
         for id in io.ids() {
             self.drain_exchange(id, keys, io);
             let Some(session) = io.session(id) else {
@@ -232,6 +241,7 @@ impl Context {
         self.is_draining = true;
         io.drain();
         self.give_up_clients(None, "the host is going away", io);
+        self.give_up_requests(None, "the host is going away", io);
         self.deliver_all(io);
         for id in io.ids() {
             io.drain_http(id);

@@ -43,9 +43,9 @@ const NOBODY: Peer = Peer::Inet(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPE
 #[derive(Default)]
 pub(crate) struct Clients {
     pub(super) places: HashMap<u64, Place>,
-    /// Those that wait for their turn, by number.
+    /// Those that wait for their turn, by number, and plain requests that wait for a connection.
     pub(super) queue: VecDeque<u64>,
-    /// How many are being dialled.
+    /// How many are being dialled, of both.
     pub(super) dialled: u64,
     pub(super) random: RandomState,
     pub(super) drawn: u64,
@@ -175,7 +175,7 @@ impl Context {
                 Some(other) => {
                     self.clients.places.insert(number, other);
                 }
-                None => {}
+                None => self.send_request(number, io),
             }
         }
     }
@@ -226,7 +226,7 @@ impl Context {
         Ok((outgoing.number, dial))
     }
 
-    fn proxy(&self, request: &ClientRequest) -> Option<Proxy> {
+    pub(super) fn proxy(&self, request: &ClientRequest) -> Option<Proxy> {
         match &request.proxy {
             ProxyUse::Usual => self.vhosts.proxies().proxy_for(&request.url).cloned(),
             ProxyUse::Direct => None,

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connection::content::FileAnswer,
     context::{
+        asking::Asking,
         client_share::{ClientShare, thread_of},
-        outgoing::{ConnectSlot, Connecting},
+        outgoing::{Connecting, Slot},
         roster::{Roster, SetId},
         vhosts::Vhosts,
     },
@@ -52,6 +53,21 @@ pub enum Operation {
     Notify(Arc<[u8]>),
     /// A policy knows what it did not know of a request.
     AskAgain,
+}
+
+/// What can be done with a plain request from outside its own calls.
+#[derive(Clone, Debug)]
+pub enum RequestOperation {
+    /// Sends a piece of the body.
+    Send(Arc<[u8]>),
+    /// Ends the body.
+    Finish,
+    /// Has the handler told when there is room for more of it.
+    AskWritable,
+    /// Stops reading the answer.
+    Pause,
+    /// Reads on.
+    Resume,
 }
 
 /// What a broadcast does with a session that is above its high mark.
@@ -99,8 +115,12 @@ pub enum Command {
     /// The sessions of these instances are closed with 1012, their exchanges ended.
     DrainInstances(Arc<[u64]>),
     /// A connection is to be opened.
-    Connect(Arc<ConnectSlot>),
-    /// Nobody wants a connection any more that is not open, by its number.
+    Connect(Arc<Slot<Connecting>>),
+    /// A plain request is to be sent.
+    Ask(Arc<Slot<Asking>>, u64),
+    /// Something for a plain request that goes on, by its number.
+    Request(u64, RequestOperation),
+    /// Nobody wants a connection any more that is not open, or a plain request, by its number.
     GiveUp(u64),
     /// The host goes away: nothing new is accepted, all sessions are closed with 1001.
     Drain,
@@ -117,6 +137,8 @@ impl Weight for Command {
                 Self::Broadcast(_, frame, _) => frame.len() as u64,
                 Self::CloseOne(_, _, reason) => reason.len() as u64,
                 Self::Adopt(adopting) => adopting.prefix_bytes(),
+                Self::Ask(_, body_bytes) => *body_bytes,
+                Self::Request(_, RequestOperation::Send(piece)) => piece.len() as u64,
                 _ => 0,
             };
         };
@@ -233,7 +255,7 @@ impl Hub {
     /// What was to be opened, when too much waits for its service thread.
     pub(crate) fn connect(&self, connecting: Connecting) -> Result<(), Box<Connecting>> {
         let thread = thread_of(connecting.number);
-        let slot = Arc::new(ConnectSlot::new(connecting));
+        let slot = Arc::new(Slot::new(connecting));
         let queued = self.queue(thread, Command::Connect(Arc::clone(&slot)));
         match queued {
             Ok(()) => Ok(()),
@@ -241,7 +263,39 @@ impl Hub {
         }
     }
 
-    /// Gives up a connection that is not open, by its number. From any thread.
+    /// Has a plain request sent. From any thread.
+    ///
+    /// # Errors
+    ///
+    /// What was to be sent, when too much waits for its service thread.
+    pub(crate) fn ask(&self, asking: Asking) -> Result<(), Box<Asking>> {
+        let (thread, bytes) = (thread_of(asking.number), asking.request.body.bytes());
+        let slot = Arc::new(Slot::new(asking));
+        match self.queue(thread, Command::Ask(Arc::clone(&slot), bytes)) {
+            Ok(()) => Ok(()),
+            Err(_) => slot.take().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Does something with a plain request, by its number, after what this thread has posted to it before. Nothing happens
+    /// when it is over. From any thread.
+    ///
+    /// # Errors
+    ///
+    /// [`PostError::Full`] when a bound is reached.
+    pub(crate) fn post_request(
+        &self,
+        number: u64,
+        operation: RequestOperation,
+    ) -> Result<(), PostError> {
+        let thread = thread_of(number);
+        if thread >= self.threads.len() {
+            return Err(PostError::Stale);
+        }
+        self.queue(thread, Command::Request(number, operation))
+    }
+
+    /// Gives up a connection that is not open, or a plain request, by its number. From any thread.
     pub(crate) fn give_up(&self, number: u64) {
         if let Some(thread) = self.threads.get(thread_of(number)) {
             thread.mailbox.post_always(Command::GiveUp(number));

@@ -4,6 +4,7 @@
 //! their hooks; or has a protocol answer them, each as an exchange of its own. All threads share one [`Hub`](hub::Hub), the way to a session from outside its own hooks.
 
 mod admission;
+pub mod asking;
 mod broadcast;
 mod client;
 pub mod client_request;
@@ -19,9 +20,11 @@ pub mod handshake;
 pub mod held_head;
 mod hooks;
 pub mod http_handler;
+pub mod http_request;
 pub mod hub;
 pub(crate) mod instances;
 mod judging;
+mod kept;
 pub mod mounts;
 pub(crate) mod negotiation;
 pub mod offload;
@@ -36,6 +39,8 @@ pub mod policy;
 mod reconnecting;
 pub mod redirect;
 mod request;
+mod requests;
+pub mod response_handler;
 pub mod roster;
 pub mod routes;
 pub mod serving;
@@ -47,3 +52,4 @@ mod target;
 mod tests;
 mod told;
 pub mod vhosts;
+pub mod whole_response;

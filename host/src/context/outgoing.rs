@@ -27,16 +27,16 @@ pub struct Connecting {
     pub(crate) seat: ClientSeat,
 }
 
-/// The same in a command, which can be cloned: the first who takes it has it.
+/// One of these in a command, which can be cloned: the first who takes it has it.
 #[derive(Debug)]
-pub struct ConnectSlot(Mutex<Option<Box<Connecting>>>);
+pub struct Slot<T>(Mutex<Option<Box<T>>>);
 
-impl ConnectSlot {
-    pub(crate) fn new(connecting: Connecting) -> Self {
-        Self(Mutex::new(Some(Box::new(connecting))))
+impl<T> Slot<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Mutex::new(Some(Box::new(value))))
     }
 
-    pub(crate) fn take(&self) -> Option<Box<Connecting>> {
+    pub(crate) fn take(&self) -> Option<Box<T>> {
         // Nothing in here can panic halfway through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -20,6 +20,7 @@ use crate::{
         judging::{Judging, Ruling},
         offload::{OffloadDesk, OffloadThreads},
         request::{self, Asked},
+        requests::Requests,
         routes::Routes,
         session::{Session, SessionCall},
         site::Site,
@@ -34,12 +35,14 @@ use crate::{
         io,
         peer::Peer,
         port::Port,
+        requesting::{EndedRequest, RequestPort},
         resolve::Lookup,
         seats::Full,
         service::{Answer, ExchangeEnd, Refused, Service},
         token::ConnectionId,
     },
     wire::{
+        answer_head::AnswerHead,
         extension::ExtensionChain,
         fields::Fields,
         handshake::{self, Refusal},
@@ -75,6 +78,7 @@ pub struct Context {
     pub(super) desk: OffloadDesk,
     pub(super) files: FileCache,
     pub(super) clients: Clients,
+    pub(super) requests: Requests,
     pub(super) limits: Arc<Limits>,
     /// Nothing new is begun.
     pub(super) is_draining: bool,
@@ -108,6 +112,7 @@ impl Context {
             judging: Judging::default(),
             files: FileCache::default(),
             clients: Clients::default(),
+            requests: Requests::default(),
             limits: Arc::new(limits.clone()),
             is_draining: false,
             commands: Vec::new(),
@@ -354,6 +359,27 @@ impl Service for Context {
         self.dial_queued(io);
     }
 
+    fn request_reached(&mut self, number: u64) {
+        self.request_is_sent(number);
+    }
+
+    fn response_head(&mut self, number: u64, head: &AnswerHead<'_>, port: &mut RequestPort<'_>) {
+        self.tell_head(number, head, port);
+    }
+
+    fn response_content(&mut self, number: u64, piece: &[u8], port: &mut RequestPort<'_>) {
+        self.tell_content(number, piece, port);
+    }
+
+    fn request_writable(&mut self, number: u64, port: &mut RequestPort<'_>) {
+        self.tell_writable(number, port);
+    }
+
+    fn request_ended(&mut self, ended: EndedRequest, io: &mut Io) {
+        self.request_over(ended, io);
+        self.dial_queued(io);
+    }
+
     fn called(&mut self, number: u64, io: &mut Io) {
         self.client_due(number, io);
     }
@@ -496,6 +522,7 @@ impl Service for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.forget_clients();
+        self.requests.forget();
         self.instances.clear();
         self.extensions.clear();
         self.judging.clear();

@@ -10,7 +10,7 @@ use crate::{
     connection::opening::{Opened, OpeningCause, OpeningError, Stage as OpeningStage, Step},
     net::{
         dial::{ClientTls, DialRefused, Target},
-        dialling::Place,
+        dialling::{Place, Wanted},
         io::Io,
         link::{Readiness, Stage},
         listener::keepalive,
@@ -36,7 +36,8 @@ impl<T, E> Io<T, E> {
         match self.dialling(id).map(|dialling| &dialling.place) {
             Some(Place::Start(_)) => self.start(service, id),
             Some(Place::Racing(_)) => self.race(id, false),
-            _ => {}
+            Some(_) => {}
+            None => self.call_for_body(service, id),
         }
     }
 
@@ -185,6 +186,10 @@ impl<T, E> Io<T, E> {
                 None
             }
             Step::Open(opened) => Some(opened),
+            Step::Ready => {
+                self.ready(id);
+                None
+            }
             Step::Failed(error) => {
                 if let Some(dialling) = self.dialling(id) {
                     dialling.error.get_or_insert(error);
@@ -252,8 +257,10 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return input.len();
         };
-        let Stage::Dialling(dialling) = &mut link.stage else {
-            return input.len();
+        let dialling = match &mut link.stage {
+            Stage::Dialling(dialling) => dialling,
+            Stage::Requesting(_) => return self.consume_response(service, id, input),
+            _ => return input.len(),
         };
         if dialling.error.is_some() {
             return input.len();
@@ -278,12 +285,17 @@ impl<T, E> Io<T, E> {
         let Stage::Dialling(dialling) = &mut link.stage else {
             return;
         };
-        let chain = match service.answered(&mut dialling.session, id, &opened) {
+        let Wanted::Session(session) = &mut dialling.wanted else {
+            return;
+        };
+        let chain = match service.answered(session, id, &opened) {
             Ok(chain) => chain,
             Err(why) => return self.unwanted(id, why, opened),
         };
-        if let Stage::Dialling(dialling) = std::mem::replace(&mut link.stage, Stage::Lingering) {
-            self.upgrade(service, id, dialling.session, chain);
+        if let Stage::Dialling(dialling) = std::mem::replace(&mut link.stage, Stage::Lingering)
+            && let Wanted::Session(session) = dialling.wanted
+        {
+            self.upgrade(service, id, session, chain);
         }
     }
 

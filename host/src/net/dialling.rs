@@ -17,10 +17,11 @@ use crate::{
     },
     net::{
         dial::{ClientTls, Dial, DialRefused, Target},
-        io::{HowEnded, Io},
+        io::Io,
         link::{Link, Stage},
         peer::Peer,
         race::Race,
+        requesting::Requested,
         timers::Timers,
         token::ConnectionId,
         transport::Transport,
@@ -28,9 +29,9 @@ use crate::{
     },
 };
 
-/// A connection on its way to become a WebSocket.
+/// A connection on its way to become a WebSocket, or to carry plain requests.
 pub(crate) struct Dialling<T> {
-    pub(super) session: T,
+    pub(super) wanted: Wanted<T>,
     pub(super) opening: Opening,
     pub(super) tls: ClientTls,
     pub(super) place: Place,
@@ -38,6 +39,22 @@ pub(crate) struct Dialling<T> {
     pub(super) number: u32,
     /// Why it has failed.
     pub(super) error: Option<Box<OpeningError>>,
+}
+
+/// What a connection is opened for.
+pub(crate) enum Wanted<T> {
+    /// A WebSocket, for this session.
+    Session(T),
+    /// The answer to this request.
+    Answer(Box<Requested>),
+}
+
+/// What a dial says, once it was looked at.
+pub(super) struct Way {
+    opening: Opening,
+    tls: ClientTls,
+    target: Target,
+    within_ms: u64,
 }
 
 /// How far the transport is.
@@ -98,8 +115,12 @@ impl<T> Dialling<T> {
         }
     }
 
-    /// The session, and why it was not opened.
-    pub(crate) fn end(mut self, timers: &mut Timers, watcher: &mut Watcher) -> (T, HowEnded) {
+    /// What was wanted, and why there is nothing of it.
+    pub(crate) fn end(
+        mut self,
+        timers: &mut Timers,
+        watcher: &mut Watcher,
+    ) -> (Wanted<T>, Box<OpeningError>) {
         self.stop_racing(timers, watcher);
         let stage = self.stage();
         let error = self.error.unwrap_or_else(|| {
@@ -111,7 +132,7 @@ impl<T> Dialling<T> {
                 answer,
             })
         });
-        (self.session, HowEnded::NotOpened(error))
+        (self.wanted, error)
     }
 }
 
@@ -123,40 +144,50 @@ impl<T, E> Io<T, E> {
     ///
     /// Nothing was begun; the session comes back.
     pub fn dial(&mut self, dial: Box<Dial>, session: T) -> Result<ConnectionId, (DialRefused, T)> {
-        if let Err(refused) = self.may_dial() {
-            return Err((refused, session));
+        match self.reserve(*dial, false) {
+            Ok((id, way)) => {
+                self.embark(id, way, Wanted::Session(session));
+                Ok(id)
+            }
+            Err(refused) => Err((refused, session)),
         }
-        let within_ms = dial.within_ms.unwrap_or(self.settings.limits.dial_ms);
-        let (opening, tls, target) = match self.prepare(*dial) {
-            Ok(prepared) => prepared,
-            Err(refused) => return Err((refused, session)),
-        };
+    }
+
+    /// A place among the connections for what is to be dialled.
+    pub(super) fn reserve(
+        &mut self,
+        dial: Dial,
+        is_for_requests: bool,
+    ) -> Result<(ConnectionId, Way), DialRefused> {
+        self.may_dial()?;
+        let way = self.prepare(dial, is_for_requests)?;
         let mut link = Link::new(Transport::Absent, nobody(), 0);
         link.is_dialled = true;
         link.stage = Stage::Lingering;
-        let Ok(id) = self.slots.insert(link) else {
-            return Err((DialRefused::TooMany, session));
-        };
+        let id = self.slots.insert(link).map_err(|_| DialRefused::TooMany)?;
         self.shared.connections.fetch_add(1, Relaxed);
+        Ok((id, way))
+    }
+
+    /// Begins in that place.
+    pub(super) fn embark(&mut self, id: ConnectionId, way: Way, wanted: Wanted<T>) {
         if let Some(link) = self.slots.get_mut(id) {
             link.stage = Stage::Dialling(Box::new(Dialling {
-                session,
-                opening,
-                tls,
-                place: Place::Start(target),
+                wanted,
+                opening: way.opening,
+                tls: way.tls,
+                place: Place::Start(way.target),
                 number: 0,
                 error: None,
             }));
         }
-        self.await_opening(id, within_ms);
-        Ok(id)
+        self.await_opening(id, way.within_ms);
     }
 
     /// Has a connection that is not open go elsewhere, with the same id and session and a time of its own. False when it
     /// is open or has failed, or the new opening handshake cannot be written; it goes on as it was then.
     pub fn redial(&mut self, id: ConnectionId, dial: Box<Dial>) -> bool {
-        let within_ms = dial.within_ms.unwrap_or(self.settings.limits.dial_ms);
-        let Ok((opening, tls, target)) = self.prepare(*dial) else {
+        let Ok(way) = self.prepare(*dial, false) else {
             return false;
         };
         let Some(link) = self.slots.get_mut(id) else {
@@ -165,13 +196,13 @@ impl<T, E> Io<T, E> {
         let Stage::Dialling(dialling) = &mut link.stage else {
             return false;
         };
-        if dialling.error.is_some() {
+        if dialling.error.is_some() || matches!(dialling.wanted, Wanted::Answer(_)) {
             return false;
         }
         dialling.stop_racing(&mut self.timers, &mut self.watcher);
-        dialling.opening = opening;
-        dialling.tls = tls;
-        dialling.place = Place::Start(target);
+        dialling.opening = way.opening;
+        dialling.tls = way.tls;
+        dialling.place = Place::Start(way.target);
         dialling.number = dialling.number.wrapping_add(1);
         if let Some(socket) = link.transport.descriptor() {
             self.watcher.forget(socket);
@@ -182,7 +213,7 @@ impl<T, E> Io<T, E> {
         link.queue.clear();
         link.deadlines.clear(DeadlineName::StalledWrite);
         drop(self.take_carry(id));
-        self.await_opening(id, within_ms);
+        self.await_opening(id, way.within_ms);
         true
     }
 
@@ -197,12 +228,21 @@ impl<T, E> Io<T, E> {
         Ok(())
     }
 
-    fn prepare(&self, dial: Dial) -> Result<(Opening, ClientTls, Target), DialRefused> {
+    fn prepare(&self, dial: Dial, is_for_requests: bool) -> Result<Way, DialRefused> {
         if dial.opening.url.scheme().is_secure() && matches!(dial.tls, ClientTls::Plain) {
             return Err(DialRefused::NoTls);
         }
-        let opening = Opening::new(dial.opening, &self.settings.limits)?;
-        Ok((opening, dial.tls, dial.target))
+        let limits = &self.settings.limits;
+        let opening = match is_for_requests {
+            true => Opening::for_requests(dial.opening, limits),
+            false => Opening::new(dial.opening, limits)?,
+        };
+        Ok(Way {
+            opening,
+            tls: dial.tls,
+            target: dial.target,
+            within_ms: dial.within_ms.unwrap_or(limits.dial_ms),
+        })
     }
 
     fn await_opening(&mut self, id: ConnectionId, within_ms: u64) {
@@ -240,7 +280,10 @@ impl<T, E> Io<T, E> {
 
     /// What is kept of a session that is to be.
     pub fn dialled_session(&mut self, id: ConnectionId) -> Option<&mut T> {
-        Some(&mut self.dialling(id)?.session)
+        match &mut self.dialling(id)?.wanted {
+            Wanted::Session(session) => Some(session),
+            Wanted::Answer(_) => None,
+        }
     }
 
     pub(super) fn dialling(&mut self, id: ConnectionId) -> Option<&mut Dialling<T>> {

@@ -62,7 +62,7 @@ impl<T, E> Io<T, E> {
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => open,
-            Stage::Http(_) | Stage::Dialling(_) => return (0, true),
+            Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return (0, true),
             Stage::Lingering => return (input.len(), true),
         };
         link.deadlines.clear(DeadlineName::Pong);

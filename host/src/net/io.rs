@@ -31,6 +31,7 @@ use crate::{
         masking_keys::MaskingKeys,
         peer::Peer,
         port::Port,
+        requesting::EndedRequest,
         seats::Seats,
         service::ExchangeEnd,
         settings::Settings,
@@ -88,7 +89,7 @@ pub struct Io<T, E> {
     pub(crate) touched: Vec<ConnectionId>,
     /// Connections whose extensions hold something back until the end of the turn.
     pub(crate) holding: Vec<ConnectionId>,
-    /// Sessions that have ended and were not told yet.
+    /// Sessions and plain requests that have ended and were not told yet.
     pub(crate) ended: Vec<Ended<T>>,
     /// Exchanges that have ended and were not told yet.
     pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
@@ -109,20 +110,16 @@ pub struct Io<T, E> {
     pub(crate) is_stopped: bool,
 }
 
-/// A session that has ended.
-pub(crate) struct Ended<T> {
-    pub(crate) session: T,
-    pub(crate) id: ConnectionId,
-    pub(crate) peer: Peer,
-    pub(crate) how: HowEnded,
-}
-
-/// How it has ended.
-pub(crate) enum HowEnded {
-    /// It was open.
-    Closed(CloseReport),
-    /// We are its client, and it was never open.
-    NotOpened(Box<OpeningError>),
+/// What has ended and is to be told.
+pub(crate) enum Ended<T> {
+    /// A session that was open.
+    Closed(T, ConnectionId, Peer, CloseReport),
+    /// One that we are the client of, and that was never open.
+    NotOpened(T, ConnectionId, Box<OpeningError>),
+    /// The way of a plain request: it is being sent.
+    Reached(u64),
+    /// A plain request.
+    Request(EndedRequest),
 }
 
 /// An exchange that has ended.
@@ -300,10 +297,12 @@ impl<T, E> Io<T, E> {
         self.settings = Settings::from(limits);
     }
 
-    /// Accepts nothing more, and gives up what it has dialled and is not open; when the last connection has ended the thread is done.
+    /// Accepts nothing more, and gives up what it has dialled and is not open, and plain requests; when the last connection
+    /// has ended the thread is done.
     pub fn drain(&mut self) {
         self.is_draining = true;
         self.give_up_dials();
+        self.give_up_requests();
     }
 
     /// The thread is done, whatever is open.
@@ -325,6 +324,16 @@ impl<T, E> Io<T, E> {
     /// The descriptor of the socket under a connection, whatever is spoken over it.
     pub(crate) fn socket(&mut self, id: ConnectionId) -> Option<BorrowedFd<'_>> {
         self.slots.get_mut(id)?.transport.descriptor()
+    }
+
+    /// Charges what the service keeps for a connection to what all may keep; false when that is too much.
+    pub fn charge(&mut self, bytes: u64) -> bool {
+        self.buffers.budget().take(bytes)
+    }
+
+    /// It is kept no longer.
+    pub fn release(&mut self, bytes: u64) {
+        self.buffers.budget().give(bytes);
     }
 
     /// Has a connection settled at the end of the turn.

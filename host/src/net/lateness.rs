@@ -74,6 +74,7 @@ impl<T, E> Io<T, E> {
         let http = match &link.stage {
             Stage::Http(http) => http,
             Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Late),
+            Stage::Requesting(_) => return self.server_is_silent(id),
             Stage::Open(_) | Stage::Lingering => return,
         };
         if link.awaits_announcement {

@@ -4,8 +4,9 @@ use std::io;
 
 use crate::{
     connection::websocket::ClosedBy,
-    net::io::{Ended, HowEnded, Io},
+    net::io::{Ended, Io},
     net::{
+        dialling::Wanted,
         link::{Link, Open, Stage},
         peer::Peer,
         service::EndedBy,
@@ -49,6 +50,7 @@ impl<T, E> Io<T, E> {
                 }
             }
             Stage::Dialling(dialling) => dialling.give_up(by, reason),
+            Stage::Requesting(requesting) => requesting.give_up(by, reason),
             Stage::Lingering => {}
         }
         link.wants.hang_up = true;
@@ -80,13 +82,16 @@ impl<T, E> Io<T, E> {
                 self.end_session(id, peer, open, spare);
             }
             Stage::Dialling(dialling) => {
-                let (session, how) = dialling.end(&mut self.timers, &mut self.watcher);
-                self.ended.push(Ended {
-                    session,
-                    id,
-                    peer: link.peer.get(),
-                    how,
+                let (wanted, error) = dialling.end(&mut self.timers, &mut self.watcher);
+                self.ended.push(match wanted {
+                    Wanted::Session(session) => Ended::NotOpened(session, id, error),
+                    Wanted::Answer(requested) => {
+                        Ended::Request(requested.unsent(id, (*error).into()))
+                    }
                 });
+            }
+            Stage::Requesting(requesting) => {
+                self.ended.extend(requesting.end(id).map(Ended::Request));
             }
             Stage::Http(_) | Stage::Lingering => {}
         }
@@ -138,12 +143,7 @@ impl<T, E> Io<T, E> {
             .sending()
             .abandon(ClosedBy::Peer, "the connection was lost");
         if let Some(report) = websocket.sending().take_report() {
-            self.ended.push(Ended {
-                session,
-                id,
-                peer,
-                how: HowEnded::Closed(report),
-            });
+            self.ended.push(Ended::Closed(session, id, peer, report));
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::{
         listening::ListenerNumber,
         peer::{KeptPeer, Peer},
         port::{Port, Wants},
+        requesting::Requesting,
         seats::{Seat, Seats},
         service::EndedBy,
         settings::Settings,
@@ -80,6 +81,8 @@ pub(crate) enum Stage<T, E> {
     Http(Http<E>),
     /// We are its client, and it is no WebSocket yet.
     Dialling(Box<Dialling<T>>),
+    /// We are its client, and send plain requests, one after the other.
+    Requesting(Box<Requesting>),
     /// A WebSocket.
     Open(Open<T>),
     /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
@@ -223,9 +226,13 @@ impl<T, E> Link<T, E> {
     /// Whether messages must wait: the protocol asked for it, or the peer takes too little.
     pub(crate) fn is_held(&self, settings: &Settings) -> bool {
         self.wants.paused
-            || self.is_choked
-            || self.queue.len() >= settings.high_mark
+            || (self.is_choked || self.queue.len() >= settings.high_mark) && !self.is_requesting()
             || self.is_cut_short && self.is_busy()
+    }
+
+    /// Whether plain requests of ours are sent: what a server answers is read also while it takes nothing.
+    fn is_requesting(&self) -> bool {
+        matches!(self.stage, Stage::Requesting(_))
     }
 
     /// Whether a request is being answered or judged, so that the next one has to wait.

@@ -37,6 +37,8 @@ pub mod peer;
 pub mod port;
 mod race;
 mod reading;
+mod request_steps;
+pub mod requesting;
 pub mod resolve;
 pub mod reverse_name;
 pub mod seats;

@@ -96,6 +96,10 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return;
         };
+        // Those were called before.
+        if let Stage::Requesting(_) = link.stage {
+            return;
+        }
         link.wants.writable = false;
         let lent = Lent {
             id,
@@ -194,7 +198,7 @@ impl<T, E> Io<T, E> {
 pub(super) enum Phase {
     /// HTTP.
     Http,
-    /// What leads to a WebSocket, as its client.
+    /// What leads to a WebSocket, as its client; or plain requests of ours.
     Opening,
     /// Frames, or nothing any more.
     Frames,
@@ -205,7 +209,7 @@ impl Phase {
     pub(super) fn at<T, E>(stage: &Stage<T, E>) -> Self {
         match stage {
             Stage::Http(_) => Self::Http,
-            Stage::Dialling(_) => Self::Opening,
+            Stage::Dialling(_) | Stage::Requesting(_) => Self::Opening,
             Stage::Open(_) | Stage::Lingering => Self::Frames,
         }
     }

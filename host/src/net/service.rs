@@ -8,10 +8,20 @@ use crate::{
         websocket::CloseReport,
     },
     net::{
-        connection_setup::ConnectionSetup, frames::Frames, http_port::HttpPort, io::Io, peer::Peer,
-        port::Port, resolve::Lookup, token::ConnectionId,
+        connection_setup::ConnectionSetup,
+        frames::Frames,
+        http_port::HttpPort,
+        io::Io,
+        peer::Peer,
+        port::Port,
+        requesting::{EndedRequest, RequestPort},
+        resolve::Lookup,
+        token::ConnectionId,
     },
-    wire::{MessageKind, extension::ExtensionChain, fields::Fields, request_head::RequestHead},
+    wire::{
+        MessageKind, answer_head::AnswerHead, extension::ExtensionChain, fields::Fields,
+        request_head::RequestHead,
+    },
 };
 
 /// What becomes of a connection after the head of a request.
@@ -192,6 +202,31 @@ pub trait Service: Sized {
         io: &mut Io<Self::Session, Self::Exchange>,
     ) {
         let _ = (session, id, error, io);
+    }
+
+    /// The way of the request of this number leads to its server: it is being sent.
+    fn request_reached(&mut self, number: u64) {
+        let _ = number;
+    }
+
+    /// The head of the answer to that request.
+    fn response_head(&mut self, number: u64, head: &AnswerHead<'_>, port: &mut RequestPort<'_>) {
+        let _ = (number, head, port);
+    }
+
+    /// A piece of its content, decoded.
+    fn response_content(&mut self, number: u64, piece: &[u8], port: &mut RequestPort<'_>) {
+        let _ = (number, piece, port);
+    }
+
+    /// There is room for more of the body of that request, as was asked for; and first when it may begin.
+    fn request_writable(&mut self, number: u64, port: &mut RequestPort<'_>) {
+        let _ = (number, port);
+    }
+
+    /// What [`Io::ask`] or [`Io::ask_on`] began is over; told exactly once, and nothing after it.
+    fn request_ended(&mut self, ended: EndedRequest, io: &mut Io<Self::Session, Self::Exchange>) {
+        let _ = (ended, io);
     }
 
     /// The time has come that [`Io::call_after`] was told of.

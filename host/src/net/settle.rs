@@ -7,7 +7,7 @@ use crate::{
         websocket::{ClosedBy, State},
     },
     net::{
-        io::{HowEnded, Io},
+        io::{Ended, Io},
         link::{Link, Stage},
         port::Wants,
         service::Service,
@@ -30,6 +30,7 @@ impl<T, E> Io<T, E> {
                 return self.http_half_closed(id);
             }
             Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Ended),
+            Stage::Requesting(_) => return self.server_left(id),
             Stage::Open(open) => {
                 let state = open.websocket.sending().state();
                 !matches!(state, State::Open | State::CloseSent)
@@ -204,10 +205,15 @@ impl<T, E> Io<T, E> {
 
     fn tell_all_ended<S: Service<Session = T, Exchange = E>>(&mut self, service: &mut S) {
         while let Some(ended) = self.ended.pop() {
-            let (session, id) = (ended.session, ended.id);
-            match ended.how {
-                HowEnded::Closed(report) => service.closed(session, id, ended.peer, &report, self),
-                HowEnded::NotOpened(error) => service.dial_failed(session, id, error, self),
+            match ended {
+                Ended::Closed(session, id, peer, report) => {
+                    service.closed(session, id, peer, &report, self);
+                }
+                Ended::NotOpened(session, id, error) => {
+                    service.dial_failed(session, id, error, self);
+                }
+                Ended::Reached(number) => service.request_reached(number),
+                Ended::Request(ended) => service.request_ended(ended, self),
             }
         }
         self.tell_ended_exchanges(service);

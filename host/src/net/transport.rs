@@ -273,6 +273,14 @@ impl Transport {
         matches!(self, Self::Tls(stream) if stream.is_refused())
     }
 
+    /// Whether the peer has said that nothing more comes, where TLS asks for that; without TLS the end itself says so.
+    pub(crate) fn is_ended_cleanly(&self) -> bool {
+        match self {
+            Self::Tls(stream) => stream.is_ended(),
+            _ => true,
+        }
+    }
+
     /// What was agreed on, if it is encrypted.
     pub(crate) fn tls(&self) -> Option<TlsFacts<'_>> {
         match self {

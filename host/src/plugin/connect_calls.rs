@@ -7,89 +7,32 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     ptr,
-    sync::{Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use hotsocket_abi::{
     Bytes, CONNECT_DOWNGRADE, CONNECT_FOREVER, CONNECT_USUAL, ConnectRequest, Explain,
-    Given as Lent, Host, PROXIES_GIVEN, PROXIES_NONE, PROXIES_USUAL, STATUS_CLOSED, STATUS_ERROR,
-    STATUS_FULL, STATUS_NONE, STATUS_OK, Status, TLS_PINNED, TLS_SELF_SIGNED, TLS_VERIFIED,
+    Given as Lent, Host, PROXIES_GIVEN, PROXIES_NONE, PROXIES_USUAL, STATUS_ERROR, STATUS_FULL,
+    STATUS_NONE, STATUS_OK, Status, TLS_PINNED, TLS_SELF_SIGNED, TLS_VERIFIED,
 };
 
 use crate::{
     context::{
-        client_request::{ClientRequest, ServerTrust},
-        handler::ProtocolHandler,
-        hub::Hub,
+        client_request::{ClientRequest, ClientRequestError, ServerTrust},
         outgoing::{Connecting, Given, Whose},
-        roster::SetId,
-        routes::Route,
     },
-    plugin::{host_calls::HostContext, instance::pointer},
+    plugin::{door::Begun, host_calls::HostContext, instance::pointer},
 };
 
-/// Whether an instance may open connections: before it serves they wait, and when it is gone there are none.
-#[derive(Debug, Default)]
-pub struct Door(Mutex<State>);
-
-#[derive(Debug)]
-enum State {
-    /// It does not serve yet.
-    Waiting(Vec<Connecting>),
-    Open(Whose),
-    Closed,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self::Waiting(Vec::new())
-    }
-}
-
-impl Door {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Only whole values are put there.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The instance serves: what waited is begun.
-    pub(crate) fn open(&self, route: &Route, handler: Weak<dyn ProtocolHandler>, hub: &Hub) {
-        let (key, set): (u64, SetId) = (route.instance, route.set);
-        let mut state = self.lock();
-        if !matches!(*state, State::Waiting(_)) {
-            return;
-        }
-        let whose = Whose::Instance { key, handler, set };
-        let before = std::mem::replace(&mut *state, State::Open(whose.clone()));
-        drop(state);
-        if let State::Waiting(waiting) = before {
-            for connecting in waiting {
-                let whose = whose.clone();
-                if let Err(connecting) = hub.connect(Connecting {
-                    whose,
-                    ..connecting
-                }) {
-                    tracing::warn!(target: "hotsocket::plugin", url = %connecting.request.url,
-                        "nothing is connected: too much waits for the service thread; see limits.commands_count");
-                }
-            }
-        }
-    }
-
-    /// The instance is gone.
-    pub(crate) fn close(&self) {
-        let before = std::mem::replace(&mut *self.lock(), State::Closed);
-        // Outside of the lock: what was given is the plugin's to free.
-        drop(before);
-    }
-}
-
 /// Why nothing is opened.
-struct Refused(Status, String);
+pub(crate) struct Refused(pub(crate) Status, pub(crate) String);
 
 impl Refused {
-    fn request(why: impl ToString) -> Self {
+    pub(crate) fn request(why: impl ToString) -> Self {
         Self(STATUS_ERROR, why.to_string())
+    }
+
+    pub(crate) fn full(limit: &str) -> Self {
+        Self(STATUS_FULL, format!("limits.{limit} is reached"))
     }
 }
 
@@ -123,7 +66,7 @@ unsafe fn begin(
     request: *const ConnectRequest<'_>,
     given: *const Lent,
 ) -> Result<u64, Refused> {
-    let Some(door) = context.door() else {
+    let Some(door) = context.door().filter(|door| door.has_sessions) else {
         let why = "only an instance of a protocol with sessions opens connections: use the host that it was given";
         return Err(Refused(STATUS_NONE, why.to_owned()));
     };
@@ -134,40 +77,26 @@ unsafe fn begin(
         let made = hub.clients().tls(&request.trust);
         made.map_err(Refused::request)?;
     }
-    let full = |limit: &str| Refused(STATUS_FULL, format!("limits.{limit} is reached"));
     let seat = hub.clients().seat();
-    let seat = seat.ok_or_else(|| full("client_connections_count"))?;
+    let seat = seat.ok_or_else(|| Refused::full("client_connections_count"))?;
     let number = hub.clients().number(hub.thread_for_client());
-    let mut state = door.lock();
-    let whose = match &*state {
-        State::Open(whose) => whose.clone(),
-        State::Waiting(_) => Whose::Protocol(String::new()),
-        State::Closed => {
-            let why = "the instance is gone, and opens nothing any more";
-            return Err(Refused(STATUS_CLOSED, why.to_owned()));
-        }
-    };
     let connecting = Connecting {
         number,
-        whose,
+        whose: Whose::Protocol(String::new()),
         request,
         // SAFETY: as the caller promises.
         given: unsafe { take(given, host) },
         seat,
     };
-    if let State::Waiting(waiting) = &mut *state {
-        waiting.push(connecting);
-        return Ok(number);
-    }
-    drop(state);
-    match hub.connect(connecting) {
-        Ok(()) => Ok(number),
-        Err(connecting) => {
-            // It stays the plugin's.
-            let _ = connecting.given.map(Given::take);
-            Err(full("commands_count"))
-        }
-    }
+    door.enter(Begun::Connecting(Box::new(connecting)), hub)
+        .map_err(|(refused, begun)| {
+            if let Begun::Connecting(connecting) = begun {
+                // It stays the plugin's.
+                let _ = connecting.given.map(Given::take);
+            }
+            refused
+        })?;
+    Ok(number)
 }
 
 /// What was given, the host's from now on.
@@ -212,7 +141,10 @@ pub(crate) fn given(value: Box<dyn Any + Send>) -> Given {
 /// # Safety
 ///
 /// A request that is lent for this call, or null.
-unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refused> {
+pub(crate) unsafe fn read_way(
+    request: *const ConnectRequest<'_>,
+    to: impl FnOnce(&str) -> Result<ClientRequest, ClientRequestError>,
+) -> Result<ClientRequest, Refused> {
     // SAFETY: as the caller promises.
     let size = unsafe { request.cast::<usize>().as_ref() };
     if size.is_none_or(|size| *size < size_of::<ConnectRequest<'_>>()) {
@@ -231,7 +163,7 @@ unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refu
             words(raw.proxy, "the proxy")?,
         )
     };
-    let mut asked = ClientRequest::to(url).map_err(Refused::request)?;
+    let mut asked = to(url).map_err(Refused::request)?;
     if !host.is_empty() {
         asked = asked.host(host);
     }
@@ -293,6 +225,17 @@ unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refu
     asked.retries = (raw.retries != CONNECT_FOREVER).then_some(raw.retries);
     asked.retry_first_ms = number(raw.retry_first_ms);
     asked.retry_most_ms = number(raw.retry_most_ms);
+    Ok(asked)
+}
+
+/// The same for a WebSocket.
+///
+/// # Safety
+///
+/// As [`read_way`].
+unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refused> {
+    // SAFETY: as the caller promises.
+    let asked = unsafe { read_way(request, ClientRequest::to) }?;
     asked.check().map_err(Refused::request)?;
     Ok(asked)
 }
@@ -300,7 +243,7 @@ unsafe fn read(request: *const ConnectRequest<'_>) -> Result<ClientRequest, Refu
 /// # Safety
 ///
 /// The bytes are lent for `'a`.
-unsafe fn words<'a>(bytes: Bytes<'a>, what: &str) -> Result<&'a str, Refused> {
+pub(crate) unsafe fn words<'a>(bytes: Bytes<'a>, what: &str) -> Result<&'a str, Refused> {
     // SAFETY: as the caller promises.
     let bytes = unsafe { bytes.as_slice() };
     str::from_utf8(bytes).map_err(|_| Refused::request(format!("{what} is not UTF-8")))

@@ -14,25 +14,23 @@ use std::{
 };
 
 use hotsocket_abi::{
-    Bytes, ConnectRequest, Explain, Given, HOST_FACT_PROTOCOL, HOST_FACT_VERSION, HOST_FACT_VHOST,
-    Host, HostCalls, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN, MESSAGE_BINARY, MESSAGE_PING,
-    MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, POST_ASK_AGAIN, POST_ASK_WRITABLE, POST_CLOSE,
-    POST_HANG_UP, POST_NOTIFY, POST_PAUSE, POST_RESUME, POST_SEND, SLOW_CLOSE, SLOW_DROP,
-    STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK, STATUS_PANIC, STATUS_STALE, Status, Visit,
+    Asker, Bytes, ConnectRequest, Explain, Given, HOST_FACT_PROTOCOL, HOST_FACT_VERSION,
+    HOST_FACT_VHOST, Host, HostCalls, HttpRequest, LOG_DEBUG, LOG_ERROR, LOG_INFO, LOG_WARN,
+    MESSAGE_BINARY, MESSAGE_PING, MESSAGE_PONG, MESSAGE_TEXT, MESSAGE_WHOLE, POST_ASK_AGAIN,
+    POST_ASK_WRITABLE, POST_CLOSE, POST_FINISH, POST_HANG_UP, POST_NOTIFY, POST_PAUSE, POST_RESUME,
+    POST_SEND, SLOW_CLOSE, SLOW_DROP, STATUS_ERROR, STATUS_FULL, STATUS_NONE, STATUS_OK,
+    STATUS_PANIC, STATUS_STALE, Status, Visit,
 };
 
 use crate::{
     connection::outbound::encode_message,
     context::{
         handler::Label,
-        hub::{Hub, Operation, PostError, SlowPolicy},
+        hub::{Hub, Operation, PostError, RequestOperation, SlowPolicy},
         roster::SetId,
     },
     net::token::ConnectionId,
-    plugin::{
-        connect_calls::{self, Door},
-        services::Services,
-    },
+    plugin::{ask_calls, connect_calls, door::Door, services::Services},
     wire::{MessageKind, close_code},
 };
 
@@ -44,14 +42,14 @@ pub(crate) struct HostContext {
     pub(crate) is_linked: bool,
     /// For an instance: its vhost, its protocol or extension, and the set of its sessions if it is a protocol.
     pub(crate) instance: Option<(Arc<str>, String, Option<SetId>)>,
-    /// For an instance of a protocol with sessions: whether it may open connections.
+    /// For an instance of a protocol: what its connections and requests go through.
     pub(crate) door: Option<Arc<Door>>,
     /// What plugins see of this.
     pub(crate) host: OnceLock<Host>,
 }
 
 impl HostContext {
-    /// Of a protocol, what its connections go through.
+    /// Of a protocol, what its connections and requests go through.
     pub(crate) fn door(&self) -> Option<&Door> {
         self.door.as_deref()
     }
@@ -125,6 +123,8 @@ static HOST_CALLS: HostCalls = HostCalls {
     linked_data,
     connect,
     give_up,
+    request,
+    post_request,
 };
 
 /// Runs `body` for the context; a panic becomes `panicked`.
@@ -395,6 +395,54 @@ unsafe extern "C" fn give_up(context: *mut c_void, connect: u64) -> Status {
     let body = |context: &HostContext| {
         context.services.hub.give_up(connect);
         STATUS_OK
+    };
+    // SAFETY: see `with`.
+    unsafe { with(context, STATUS_PANIC, body) }
+}
+
+unsafe extern "C" fn request(
+    context: *mut c_void,
+    request: *const HttpRequest<'_>,
+    asker: *const Asker,
+    out: *mut u64,
+    explain: Explain,
+    data: *mut c_void,
+) -> Status {
+    let body = |context: &'static HostContext| {
+        let host = context.host();
+        // SAFETY: the plugin keeps the contract of this call.
+        unsafe { ask_calls::ask(context, host, request, asker, out) }
+    };
+    let panicked = Err((STATUS_PANIC, "the host panicked".to_owned()));
+    // SAFETY: see `with`.
+    match unsafe { with(context, panicked, body) } {
+        Ok(()) => STATUS_OK,
+        Err((status, why)) => {
+            // SAFETY: the plugin gives both for this call.
+            unsafe { connect_calls::tell(explain, data, &why) };
+            status
+        }
+    }
+}
+
+unsafe extern "C" fn post_request(
+    context: *mut c_void,
+    request: u64,
+    operation: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: lent for this call.
+    let payload = unsafe { payload.as_slice() };
+    let body = |context: &HostContext| {
+        let operation = match operation {
+            POST_SEND => RequestOperation::Send(payload.into()),
+            POST_FINISH => RequestOperation::Finish,
+            POST_ASK_WRITABLE => RequestOperation::AskWritable,
+            POST_PAUSE => RequestOperation::Pause,
+            POST_RESUME => RequestOperation::Resume,
+            _ => return STATUS_ERROR,
+        };
+        status(context.services.hub.post_request(request, operation))
     };
     // SAFETY: see `with`.
     unsafe { with(context, STATUS_PANIC, body) }

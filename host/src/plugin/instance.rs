@@ -19,7 +19,7 @@ use crate::{
     },
     plugin::{
         bounded::{self, NoAnswer},
-        connect_calls::Door,
+        door::Door,
         generation::Generation,
         host_calls::{self, HostContext, take_fault},
         services::Services,
@@ -35,7 +35,7 @@ pub(crate) struct Instance {
     host: &'static Host,
     pub(crate) generation: Arc<Generation>,
     finished: Finished,
-    /// Of a protocol with sessions: what its connections go through.
+    /// Of a protocol: what its connections and requests go through.
     door: Option<Arc<Door>>,
 }
 
@@ -81,7 +81,7 @@ pub struct InstancePlan {
     pub options: String,
     /// Where it goes when nobody uses it any more.
     pub finished: Finished,
-    /// Of a protocol with sessions: what its connections go through.
+    /// Of a protocol: what its connections and requests go through.
     pub door: Option<Arc<Door>>,
 }
 
@@ -136,7 +136,7 @@ impl Instance {
         pointer(self.pointer)
     }
 
-    /// What its connections go through, if it may open any.
+    /// What its connections and requests go through, if it may have any.
     pub(crate) fn door(&self) -> Option<&Arc<Door>> {
         self.door.as_ref()
     }

@@ -19,10 +19,12 @@
 pub mod adapter;
 mod bounded;
 // Without files some of it has no use.
+mod ask_calls;
 #[cfg_attr(not(feature = "plugin-files"), allow(dead_code))]
 mod catalog;
 mod client_calls;
 pub mod connect_calls;
+pub mod door;
 #[cfg(feature = "plugin-files")]
 mod elf;
 mod exchange_calls;
@@ -54,6 +56,8 @@ mod policy_calls;
 mod record;
 pub mod refusal;
 pub mod registry;
+mod response_adapter;
+mod response_calls;
 pub mod services;
 mod session_calls;
 #[cfg(feature = "plugin-files")]

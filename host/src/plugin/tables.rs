@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use hotsocket_abi::{
     ClientBlock, Declaration, ExtensionBlock, ExtensionEntry, HandshakeBlock, HttpBlock,
-    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, SessionBlock,
+    InstanceBlock, PluginBlock, PolicyBlock, PolicyEntry, ProtocolEntry, ResponseBlock,
+    SessionBlock,
 };
 
 use described::{Described, field_name};
@@ -244,6 +245,11 @@ fn read_optional<T: Described + Copy>(block: *const T) -> Result<Option<T>, Faul
         true => Ok(None),
         false => read_block(block).map(Some),
     }
+}
+
+/// The block of a plain request, which comes with it.
+pub(super) fn read_response_block(block: *const ResponseBlock) -> Result<ResponseBlock, Fault> {
+    read_block(block)
 }
 
 /// Copies a block: its size, then functions, none of which may be null.

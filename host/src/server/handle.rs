@@ -150,7 +150,7 @@ impl HostHandle {
     }
 
     /// Gives up a connection that is not open yet, by its number: its protocol is told, and it is not tried again. One that
-    /// is open, or has ended, is left alone.
+    /// is open, or has ended, is left alone. A plain request is given up too, if that is what has the number.
     pub fn give_up(&self, number: u64) {
         if let Some(hub) = self.shared.hub.get() {
             hub.give_up(number);
@@ -233,6 +233,11 @@ impl HostHandle {
             _ => None,
         };
         listening.filter_map(address).collect()
+    }
+
+    /// The way to its service threads, once there are any.
+    pub(crate) fn hub(&self) -> Option<&Arc<Hub>> {
+        self.shared.hub.get()
     }
 
     pub(crate) fn waker_of_thread(&self, thread: usize) -> Waker {

@@ -13,6 +13,7 @@ use crate::{
     },
     plugin::{
         adapter::Protocol,
+        door::Door,
         extension_adapter::HostedExtension,
         generation::Generation,
         instance::InstancePlan,
@@ -47,7 +48,7 @@ impl Deployment {
             set: Some(set),
             options: vhost.options(&manifest.name),
             finished: Arc::clone(&self.finished),
-            door: blocks.session.map(|_| Arc::default()),
+            door: Some(Arc::new(Door::new(generation, blocks.session.is_some()))),
         };
         let protocol = Protocol::create(
             plan,

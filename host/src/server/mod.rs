@@ -8,6 +8,7 @@
 //! does not start.
 
 mod answering;
+mod asking;
 mod builder;
 mod conductor;
 mod deployment;
@@ -33,6 +34,7 @@ mod start_error;
 mod threads;
 mod worker;
 
+pub use asking::{Busy, RequestHandle};
 pub use builder::HostBuilder;
 pub use handle::{CloseError, ConnectError, HostHandle, Waker};
 pub use host::Host;

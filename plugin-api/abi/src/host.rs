@@ -5,7 +5,7 @@ use std::ffi::c_void;
 #[cfg(feature = "layout")]
 use abi_stable::StableAbi;
 
-use crate::{Bytes, ConnectRequest, Explain, Given, Status};
+use crate::{Asker, Bytes, ConnectRequest, Explain, Given, HttpRequest, Status};
 
 /// A session as a hook sees it. Valid during the hook that it was given to, on its thread only.
 #[repr(C)]
@@ -180,6 +180,9 @@ pub const POST_NOTIFY: u32 = 7;
 /// [`HostCalls::post_exchange`]: a policy that answered `STATUS_PENDING` for that request knows now.
 pub const POST_ASK_AGAIN: u32 = 8;
 
+/// [`HostCalls::post_request`]: the body is complete.
+pub const POST_FINISH: u32 = 9;
+
 /// What a broadcast does with a session that is above its high mark: leaves this message out for it.
 pub const SLOW_DROP: u32 = 0x1000;
 /// What a broadcast does with a session that is above its high mark: closes it with 1013.
@@ -277,7 +280,31 @@ pub struct HostCalls {
         explain: Explain,
         data: *mut c_void,
     ) -> Status,
-    /// Gives up a connection that is not open yet, from any thread; [`crate::ClientBlock::failed`] is told, and no further try
-    /// made. A session that is open already, or has ended, is left alone.
+    /// Gives up a connection that is not open yet, or a plain request, from any thread; [`crate::ClientBlock::failed`] or
+    /// [`crate::ResponseBlock::ended`] is told, and no further try made. A session that is open already, or has ended, is left
+    /// alone.
     pub give_up: unsafe extern "C" fn(context: *mut c_void, connect: u64) -> Status,
+    /// Sends a plain request, from any thread, for the instance of a protocol whose host this is; on the service thread whose hook
+    /// is running, and else on the next one in turn. Before the instance serves, what was asked for waits until it does. `out` is
+    /// the number of the request, by which `give_up` and `post_request` know it. The value of `asker` is the host's from here on,
+    /// until its `ended` is told.
+    ///
+    /// Answers as `connect` does; with anything but `STATUS_OK` the value stays the plugin's, and nothing is told.
+    pub request: unsafe extern "C" fn(
+        context: *mut c_void,
+        request: *const HttpRequest<'_>,
+        asker: *const Asker,
+        out: *mut u64,
+        explain: Explain,
+        data: *mut c_void,
+    ) -> Status,
+    /// Does something with a plain request, from any thread: `operation` is [`POST_SEND`] with a piece of its body, [`POST_FINISH`],
+    /// [`POST_ASK_WRITABLE`], [`POST_PAUSE`] or [`POST_RESUME`]. Whoever gives more of a body than the high mark says ends the
+    /// request. Nothing happens to one that is over. `STATUS_FULL` when too much is queued for its service thread.
+    pub post_request: unsafe extern "C" fn(
+        context: *mut c_void,
+        request: u64,
+        operation: u32,
+        payload: Bytes<'_>,
+    ) -> Status,
 }

@@ -14,6 +14,7 @@ pub const LAYOUT_HASH: u64 = fnv1a(&[
     include_str!("handshake.rs"),
     include_str!("http.rs"),
     include_str!("client.rs"),
+    include_str!("request.rs"),
     include_str!("policy.rs"),
     include_str!("host.rs"),
 ]);
@@ -53,7 +54,7 @@ unsafe impl Sync for Layouts {}
 unsafe impl Send for Layouts {}
 
 /// The blocks that are compared. Only appended to.
-pub const LAYOUT_NAMES: [&str; 16] = [
+pub const LAYOUT_NAMES: [&str; 19] = [
     "PluginBlock",
     "InstanceBlock",
     "SessionBlock",
@@ -70,6 +71,9 @@ pub const LAYOUT_NAMES: [&str; 16] = [
     "ConnectRequest",
     "PolicyBlock",
     "PolicyCalls",
+    "HttpRequest",
+    "ResponseBlock",
+    "ResponseCalls",
 ];
 
 /// The layouts of this build.
@@ -102,4 +106,7 @@ static BLOCKS: [&TypeLayout; LAYOUT_NAMES.len()] = [
     <crate::ConnectRequest<'static> as StableAbi>::LAYOUT,
     <crate::PolicyBlock as StableAbi>::LAYOUT,
     <crate::PolicyCalls as StableAbi>::LAYOUT,
+    <crate::HttpRequest<'static> as StableAbi>::LAYOUT,
+    <crate::ResponseBlock as StableAbi>::LAYOUT,
+    <crate::ResponseCalls as StableAbi>::LAYOUT,
 ];

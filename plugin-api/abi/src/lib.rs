@@ -28,8 +28,8 @@
 //!
 //! `stamp.rs` what is read from the file before it is opened; `declaration.rs` what the file hands over
 //! once it is open; `plugin.rs` what the host calls; `host.rs` what the plugin calls; `extension.rs`, `handshake.rs`,
-//! `http.rs`, `policy.rs` and `client.rs` both of these for extensions, opening handshakes, HTTP exchanges, policies and
-//! connections that we open; `layout.rs` how both sides compare the blocks; `linked.rs` how a program hands over a plugin
+//! `http.rs`, `policy.rs`, `client.rs` and `request.rs` both of these for extensions, opening handshakes, HTTP exchanges,
+//! policies, connections that we open and plain requests that we send; `layout.rs` how both sides compare the blocks; `linked.rs` how a program hands over a plugin
 //! that is linked into it.
 
 mod bytes;
@@ -43,6 +43,7 @@ mod layout;
 mod linked;
 mod plugin;
 mod policy;
+mod request;
 mod stamp;
 
 pub use bytes::*;
@@ -56,6 +57,7 @@ pub use layout::*;
 pub use linked::StaticPlugin;
 pub use plugin::*;
 pub use policy::*;
+pub use request::*;
 pub use stamp::*;
 
 /// Versions that differ here cannot meet. 0 until the contract is declared stable.

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     Outgoing,
+    asked::WaitingRequest,
     client::{Asked, TestGiven, Waiting},
 };
 use crate::abi::{self, Bytes, Status};
@@ -62,6 +63,9 @@ pub(super) struct Shared {
     counters: Mutex<BTreeMap<String, u64>>,
     failure: Mutex<Option<String>>,
     connects: Mutex<VecDeque<Waiting>>,
+    requests: Mutex<Vec<WaitingRequest>>,
+    /// What is to be done with plain requests: number, operation, piece.
+    request_posts: Mutex<Vec<(u64, u32, Vec<u8>)>>,
     last_connect: AtomicU64,
     given_up: Mutex<Vec<u64>>,
 }
@@ -155,6 +159,23 @@ impl Shared {
         lock(&self.connects).drain(..).collect()
     }
 
+    pub(super) fn take_requests(&self) -> Vec<WaitingRequest> {
+        mem::take(&mut lock(&self.requests))
+    }
+
+    /// What is to be done with this request, in that order.
+    pub(super) fn take_request_posts(&self, number: u64) -> Vec<(u32, Vec<u8>)> {
+        let mut posts = lock(&self.request_posts);
+        let (own, others) = mem::take(&mut *posts)
+            .into_iter()
+            .partition(|(of, _, _)| *of == number);
+        *posts = others;
+        let own: Vec<(u64, u32, Vec<u8>)> = own;
+        own.into_iter()
+            .map(|(_, operation, piece)| (operation, piece))
+            .collect()
+    }
+
     pub(super) fn take_given_up(&self) -> Vec<u64> {
         mem::take(&mut lock(&self.given_up))
     }
@@ -183,6 +204,8 @@ static CALLS: abi::HostCalls = abi::HostCalls {
     linked_data,
     connect,
     give_up,
+    request,
+    post_request,
 };
 
 /// # Safety
@@ -388,5 +411,47 @@ unsafe extern "C" fn give_up(host: *mut c_void, connect: u64) -> Status {
     // SAFETY: the plugin hands back its host's context.
     let shared = unsafe { context(host) }.shared;
     lock(&shared.given_up).push(connect);
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn request(
+    host: *mut c_void,
+    request: *const abi::HttpRequest<'_>,
+    asker: *const abi::Asker,
+    out: *mut u64,
+    explain: abi::Explain,
+    data: *mut c_void,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, lends the request, and gives the asker away if it is taken.
+    let (host, waiting) = unsafe { (context(host), WaitingRequest::read(request, asker)) };
+    let refused = match &host.whose {
+        Whose::Protocol(_) => waiting.refusal().map(|why| (abi::STATUS_ERROR, why)),
+        _ => Some((
+            abi::STATUS_NONE,
+            "only an instance of a protocol sends requests".into(),
+        )),
+    };
+    let (None, Whose::Protocol(protocol)) = (&refused, &host.whose) else {
+        let (status, why) = refused.unwrap_or_default();
+        // SAFETY: the plugin gives both for this.
+        unsafe { (explain.0)(data, Bytes::new(why.as_bytes())) };
+        return status;
+    };
+    let number = host.shared.last_connect.fetch_add(1, Ordering::Relaxed) + 1;
+    lock(&host.shared.requests).push(waiting.of(protocol, number));
+    // SAFETY: `out` is the plugin's, to be written.
+    unsafe { out.write(number) };
+    abi::STATUS_OK
+}
+
+unsafe extern "C" fn post_request(
+    host: *mut c_void,
+    request: u64,
+    operation: u32,
+    payload: Bytes<'_>,
+) -> Status {
+    // SAFETY: the plugin hands back its host's context, and lends the payload.
+    let (shared, payload) = unsafe { (context(host).shared, payload.as_slice()) };
+    lock(&shared.request_posts).push((request, operation, payload.to_vec()));
     abi::STATUS_OK
 }

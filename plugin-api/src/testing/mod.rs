@@ -27,6 +27,8 @@
 //! assert_eq!(session.sent(), [Outgoing::text("PSST")]);
 //! ```
 
+mod asked;
+mod asked_calls;
 mod client;
 mod client_calls;
 mod exchange;
@@ -53,6 +55,7 @@ use std::{
 };
 
 use crate::{StaticPlugin, abi};
+pub use asked::TestAsked;
 pub use client::{AfterFailure, TestAnswer, TestConnect};
 pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
 pub use extension::{RecordedPiece, Stopped, TestConnection};
@@ -315,7 +318,16 @@ impl TestHost {
             .collect()
     }
 
-    /// The numbers of the connections that the plugin has given up since the last call.
+    /// The plain requests that the plugin has asked for since the last call, in that order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<TestAsked> {
+        let waiting = self.inner.shared.take_requests().into_iter();
+        waiting
+            .map(|waiting| TestAsked::new(&self.inner, waiting))
+            .collect()
+    }
+
+    /// The numbers of the connections and plain requests that the plugin has given up since the last call.
     #[must_use]
     pub fn given_up(&self) -> Vec<u64> {
         self.inner.shared.take_given_up()

@@ -150,7 +150,13 @@ fn pieces(seed: u8) -> impl Iterator<Item = usize> {
 
 /// How an opening ends, with what it was left of the input.
 fn open(ways: u8, input: &[u8], steps: &mut dyn Iterator<Item = usize>) -> String {
-    let scheme = if ways & 1 == 0 { "ws" } else { "wss" };
+    let is_for_requests = ways & 4 != 0;
+    let scheme = match (is_for_requests, ways & 1) {
+        (false, 0) => "ws",
+        (false, _) => "wss",
+        (true, 0) => "http",
+        (true, _) => "https",
+    };
     let request = OpeningRequest {
         url: Url::parse(&format!("{scheme}://a/b")).unwrap(),
         host: None,
@@ -161,13 +167,20 @@ fn open(ways: u8, input: &[u8], steps: &mut dyn Iterator<Item = usize>) -> Strin
         fields: ClientFields::new(),
         proxy: (ways & 2 != 0).then(|| Proxy::parse("proxy:1").unwrap()),
     };
-    let mut opening = Opening::new(request, &small()).unwrap();
+    let mut opening = match is_for_requests {
+        true => Opening::for_requests(request, &small()),
+        false => Opening::new(request, &small()).unwrap(),
+    };
     let mut out = Vec::new();
     let mut step = opening.connected(&mut out);
     let (mut at, mut given) = (0, 0);
     loop {
         match step {
             Step::Secure => step = opening.secured(&mut out),
+            Step::Ready => {
+                assert!(is_for_requests);
+                return format!("ready {:?}", &input[at..]);
+            }
             Step::Open(opened) => {
                 assert!(opened.extensions().iter().all(|chosen| chosen.name == "x"));
                 let (chosen, fields) = (opened.subprotocol, opened.answer.fields);
@@ -192,7 +205,7 @@ fn open(ways: u8, input: &[u8], steps: &mut dyn Iterator<Item = usize>) -> Strin
 }
 
 /// An opening leads to the same however its answers are cut. The first byte says how long the pieces are, the second what
-/// is opened: over TLS, through a proxy.
+/// is opened: over TLS, through a proxy, for plain requests.
 pub(crate) fn opening(input: &[u8]) {
     let [seed, ways, input @ ..] = input else {
         return;

@@ -103,6 +103,10 @@ impl TlsStream {
         match *config {}
     }
 
+    pub(crate) fn is_ended(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn socket(&self) -> &Transport {
         match *self {}
     }

@@ -142,6 +142,11 @@ impl TlsStream {
         }
     }
 
+    /// Whether the peer has said that nothing more comes.
+    pub(crate) const fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
     pub(crate) fn socket(&self) -> &Transport {
         &self.socket
     }
