@@ -16,7 +16,6 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(WORK, "target"))
 BIN = os.path.join(TARGET, "release")
 WSLOAD = os.path.join(BIN, "wsload")
 NPM = os.path.join(WORK, "npm")
-TRANSFERS = os.path.join(BIN, "libtransfers.so")
 CERT, KEY = f"{WORK}/tls/cert.pem", f"{WORK}/tls/key.pem"
 
 # What they are measured against; no peers.
@@ -53,8 +52,10 @@ class Server:
 class Hotsocket(Server):
     """This host: `directory` has the program and its plugin files, as `target/release` has."""
 
-    # Beside these, `transfers` of the harness itself.
     PLUGINS = ("echo", "broadcast", "permessage_deflate")
+    # Of the harness itself: `build` makes it for the host of this tree, and one that was made for another host may lie
+    # in its directory.
+    OWN_PLUGIN = "libtransfers.so"
 
     def __init__(self, name, directory):
         self.directory = os.path.abspath(directory)
@@ -63,9 +64,9 @@ class Hotsocket(Server):
 
     def plugins(self, directory):
         """Puts copies of the plugin files there."""
-        files = [os.path.join(self.directory, f"lib{plugin}.so") for plugin in self.PLUGINS]
-        for file in files + [TRANSFERS]:
-            if os.path.exists(file):
+        for name in [f"lib{plugin}.so" for plugin in self.PLUGINS] + [self.OWN_PLUGIN]:
+            at = [os.path.join(place, name) for place in (self.directory, BIN)]
+            for file in [file for file in at if os.path.exists(file)][:1]:
                 shutil.copy(file, directory)
 
     def command(self, kind, port, threads=1, plugins=None, control=None):

@@ -61,9 +61,10 @@ fn with_a_thousand_idle_connections_no_service_thread_wakes_in_ten_seconds() {
 }
 
 #[test]
-fn ten_thousand_idle_connections_cost_at_most_one_kib_each_and_their_facts_stay_readable() {
+fn ten_thousand_idle_connections_cost_at_most_320_bytes_each_and_their_facts_stay_readable() {
     const CONNECTIONS: usize = 10_000;
-    const EACH_BYTES: u64 = 1024;
+    // With debug assertions it is 8 more than otherwise; the rest is for tables that have just grown.
+    const EACH_BYTES: u64 = 320;
     let config = Config::new().limit("idle_ping_ms", 0);
     let setup = Setup::new()
         .plugin(&echo())

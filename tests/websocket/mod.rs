@@ -4,6 +4,7 @@ mod closing;
 mod flow;
 mod fragments;
 mod handshake;
+mod large;
 mod limits;
 mod own_handshake;
 mod ping;

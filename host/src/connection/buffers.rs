@@ -72,6 +72,26 @@ impl BufferPool {
         Ok(())
     }
 
+    /// Gives a buffer room for `least` bytes behind what it has, or for all that are `expected` if they are fewer. It never
+    /// grows beyond twice that, nor beyond what is expected.
+    ///
+    /// # Errors
+    /// [`OUT_OF_BUDGET`]; the buffer is as it was.
+    pub fn make_room(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        least: usize,
+        expected: u64,
+    ) -> Result<(), Failure> {
+        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
+        let least = least.min(expected);
+        let needed = buffer.len() + least;
+        if needed > buffer.capacity() {
+            self.grow(buffer, needed, expected - least)?;
+        }
+        Ok(())
+    }
+
     /// Takes back a buffer that `append` has filled.
     pub fn put(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();

@@ -33,6 +33,8 @@ pub struct Inbound {
     fin: bool,
     /// The current data frame is handed on as it arrives.
     spills: bool,
+    /// The message is handed on when it is complete, and not in pieces.
+    is_whole: bool,
     /// A message has begun and not ended.
     in_message: bool,
     /// With extensions: nothing of the frame, or of the message, has been given to them.
@@ -91,6 +93,7 @@ impl Default for Inbound {
             rsv: 0,
             fin: false,
             spills: false,
+            is_whole: false,
             in_message: false,
             frame_unread: false,
             message_unread: false,
@@ -136,11 +139,13 @@ impl Inbound {
         if let Some(extended) = extended {
             return self.next_extended(rules, extended, buffers, input);
         }
-        if self.handed > 0 || self.discards {
-            if self.handed < self.held.len() && !self.discards {
+        if !self.held.is_empty() || self.discards {
+            if self.has_more_held() && !self.discards {
                 return (0, self.event(rules, Found::Data(Place::Held), input));
             }
-            self.release(buffers);
+            if self.handed > 0 || self.discards {
+                self.release(buffers);
+            }
         }
         let (consumed, found) = self.advance(rules, buffers, input);
         (consumed, self.event(rules, found, input))
@@ -168,7 +173,8 @@ impl Inbound {
     /// Whether nothing has begun, and nothing is to be handed on or given back.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        self.reading == Reading::Header && !self.in_message && !self.discards && self.handed == 0
+        let is_between = self.reading == Reading::Header && !self.in_message;
+        is_between && !self.discards && self.held.is_empty()
     }
 
     /// Steps until something is found.
@@ -279,6 +285,7 @@ impl Inbound {
             }
             Delivery::Messages => false,
         };
+        self.is_whole = rules.delivery == Delivery::Messages;
         self.kind = kind;
         self.in_message = true;
         self.fin = header.fin;
@@ -306,7 +313,7 @@ impl Inbound {
         if taken == 0 && self.remaining > 0 {
             return Ok(Some(Found::Need));
         }
-        let (piece, frame_ended) = self.take_payload(rules, input, at, taken);
+        let (piece, frame_ended) = self.take_payload(rules.role, input, at, taken);
         if self.discards {
             return Ok(None);
         }
@@ -323,7 +330,7 @@ impl Inbound {
     #[inline]
     fn take_payload(
         &mut self,
-        rules: &InboundRules,
+        role: Role,
         input: &mut [u8],
         at: &mut usize,
         taken: usize,
@@ -331,7 +338,7 @@ impl Inbound {
         let piece = *at..*at + taken;
         *at = piece.end;
         self.remaining -= taken as u64;
-        if rules.role == Role::Server {
+        if role == Role::Server {
             apply_mask(&mut input[piece.clone()], self.key);
             self.key = rotate_key(self.key, taken);
         }
@@ -364,7 +371,8 @@ impl Inbound {
             let tells = progress.message_ended || !payload.is_empty();
             return Ok(tells.then_some(Place::Input(progress.piece)));
         }
-        buffers.append(&mut self.held, payload, self.remaining)?;
+        let expected = gathering::expected(self.remaining);
+        buffers.append(&mut self.held, payload, expected)?;
         Ok(complete.then_some(Place::Held))
     }
 
@@ -474,5 +482,6 @@ fn close_event(payload: &[u8]) -> Event<'_> {
 }
 
 mod extended;
+mod gathering;
 #[cfg(test)]
 mod tests;

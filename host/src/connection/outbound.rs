@@ -94,6 +94,23 @@ impl Outbound {
         Ok(())
     }
 
+    /// The header of the same, unmasked; the payload is to follow.
+    ///
+    /// # Errors
+    /// As [`Self::message`].
+    pub(super) fn message_header(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+        payload_len: u64,
+    ) -> Result<(), SendError> {
+        let opcode = self.advance(kind, first, last)?;
+        put_header(out, None, last, 0, opcode, payload_len);
+        Ok(())
+    }
+
     /// The same through extensions.
     ///
     /// # Errors
@@ -273,23 +290,35 @@ pub(super) fn put_frame_with(
     opcode: Opcode,
     payload: &[u8],
 ) {
+    out.reserve(HEADER_BYTES + payload.len());
+    put_header(out, key, fin, rsv, opcode, payload.len() as u64);
+    match key {
+        None => out.extend_from_slice(payload),
+        Some(key) => copy_masked(out, payload, key),
+    }
+}
+
+#[inline]
+fn put_header(
+    out: &mut Vec<u8>,
+    key: Option<MaskingKey>,
+    fin: bool,
+    rsv: u8,
+    opcode: Opcode,
+    payload_len: u64,
+) {
     let (header, len) = FrameHeader {
         fin,
         rsv,
         opcode,
         key,
-        payload_len: payload.len() as u64,
+        payload_len,
     }
     .encode();
-    out.reserve(HEADER_BYTES + payload.len());
     // All of it and then its length: a copy of a known size needs no call.
     let start = out.len() + len;
     out.extend_from_slice(&header);
     out.truncate(start);
-    match key {
-        None => out.extend_from_slice(payload),
-        Some(key) => copy_masked(out, payload, key),
-    }
 }
 
 /// Masks in the copy: a piece at a time, while it is in the nearest cache.

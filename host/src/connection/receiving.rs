@@ -57,6 +57,22 @@ impl Receiving {
         self.0.is_some()
     }
 
+    /// What is under way.
+    pub fn under_way(&mut self) -> Option<&mut Inbound> {
+        self.0.as_deref_mut()
+    }
+
+    /// As [`Inbound::awaits_long`].
+    #[inline]
+    pub fn awaits_long(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbound| inbound.awaits_long())
+    }
+
+    /// As [`Inbound::hands_held`].
+    pub fn hands_held(&self) -> bool {
+        self.0.as_ref().is_some_and(|inbound| inbound.hands_held())
+    }
+
     /// As [`Inbound::discard_data`].
     pub fn discard_data(&mut self) {
         self.0.get_or_insert_default().discard_data();

@@ -133,6 +133,30 @@ impl Sending {
         self.outbound.message(out, mask, kind, first, last, payload)
     }
 
+    /// The header alone, of a message or a fragment whose payload of so many bytes the caller sends itself. Only where
+    /// [`Self::is_plain`] says so.
+    ///
+    /// # Errors
+    /// As [`Self::message`]; nothing was sent then.
+    pub fn message_header(
+        &mut self,
+        out: &mut Vec<u8>,
+        kind: MessageKind,
+        first: bool,
+        last: bool,
+        payload_len: u64,
+    ) -> Result<(), SendError> {
+        debug_assert!(self.is_plain());
+        self.outbound
+            .message_header(out, kind, first, last, payload_len)
+    }
+
+    /// Whether payloads go to the peer as they are: neither extended nor masked.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.extensions.is_none() && !self.is_client
+    }
+
     // Not rare where there are extensions, but the layout of the path without them is worth more.
     #[cold]
     fn extended_message(
@@ -177,7 +201,7 @@ impl Sending {
     pub fn takes_framed(&self) -> Framed {
         if self.state != State::Open {
             Framed::Closed
-        } else if self.extensions.is_some() || self.is_client {
+        } else if !self.is_plain() {
             Framed::Extended
         } else if self.outbound.is_between_messages() {
             Framed::Now

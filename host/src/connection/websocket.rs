@@ -2,10 +2,12 @@
 
 use super::buffers::BufferPool;
 use super::extended::Extended;
-use super::inbound::{Event, InboundRules};
+use super::inbound::{Event, Inbound, InboundRules};
 use super::outbound::Masking;
 use super::receiving::Receiving;
 pub use super::sending::{CloseReport, ClosedBy, Framed, FramedAs, Sending, State, Transport};
+use crate::wire::Role;
+use crate::wire::close_code::Failure;
 use crate::wire::extension::ExtensionChain;
 
 /// One WebSocket in either role.
@@ -73,6 +75,54 @@ impl WebSocket {
         &mut self.sending
     }
 
+    /// Takes the buffer in which a message lies that did not arrive whole, for a moment: to be put back by [`Self::put_held`].
+    pub fn take_held(&mut self) -> Vec<u8> {
+        self.inbound
+            .under_way()
+            .map(Inbound::take_held)
+            .unwrap_or_default()
+    }
+
+    /// Puts it back.
+    pub fn put_held(&mut self, held: Vec<u8>) {
+        if let Some(inbound) = self.inbound.under_way() {
+            inbound.put_held(held);
+        }
+    }
+
+    /// Whether [`Self::place`] is worth asking for.
+    #[inline]
+    pub fn awaits_long(&self) -> bool {
+        self.inbound.awaits_long()
+    }
+
+    /// Where the payload that is awaited may be read to at once; see [`Inbound::place`].
+    pub fn place(&mut self, buffers: &mut BufferPool, most_behind: usize) -> Option<&mut Vec<u8>> {
+        let is_plain = self.sending.extensions.is_none() && self.sending.state == State::Open;
+        let inbound = self.inbound.under_way().filter(|_| is_plain)?;
+        inbound.place(buffers, most_behind)
+    }
+
+    /// So many bytes were read there; see [`Inbound::gathered`].
+    ///
+    /// # Errors
+    /// As [`Inbound::gathered`]: the connection is to be failed.
+    pub fn gathered(
+        &mut self,
+        buffers: &mut BufferPool,
+        count: usize,
+        behind: &mut [u8],
+    ) -> Result<usize, Failure> {
+        let role = match self.sending.is_client {
+            true => Role::Client,
+            false => Role::Server,
+        };
+        match self.inbound.under_way() {
+            Some(inbound) => inbound.gathered(role, buffers, count, behind),
+            None => Ok(0),
+        }
+    }
+
     /// To be called when more input is needed: gives back what is not, unless something is under way.
     #[inline]
     pub fn rest(&mut self, buffers: &mut BufferPool) {
@@ -133,10 +183,7 @@ mod tests {
     use super::super::inbound::Delivery;
     use super::super::stream_tests::{Heard, pool};
     use super::*;
-    use crate::wire::Role;
-    use crate::wire::close_code::{
-        ABNORMAL, Failure, INTERNAL_ERROR, NO_CODE, NORMAL, PROTOCOL_ERROR,
-    };
+    use crate::wire::close_code::{ABNORMAL, INTERNAL_ERROR, NO_CODE, NORMAL, PROTOCOL_ERROR};
 
     /// A client, so that the bytes of the tests need no mask.
     const RULES: InboundRules = InboundRules {

@@ -5,11 +5,7 @@
 
 use crate::{
     connection::websocket::ClosedBy,
-    net::{
-        io::{HEADROOM, Io},
-        peer::Peer,
-        token::ConnectionId,
-    },
+    net::{io::Io, peer::Peer, token::ConnectionId},
     wire::proxy_header::ProxyHeader,
 };
 
@@ -39,7 +35,7 @@ impl<T, E> Io<T, E> {
         if !link.readiness.readable {
             return false;
         }
-        let room = &mut self.input[HEADROOM..];
+        let room = &mut self.input[self.input_at..];
         let most = most.unwrap_or(usize::MAX).clamp(1, room.len());
         let step = match link.transport.peek(&mut room[..most]) {
             Ok(0) => Step::Leave,
@@ -83,7 +79,7 @@ impl<T, E> Io<T, E> {
         // All of it was there a moment ago.
         match link
             .transport
-            .take_ahead(&mut self.input[HEADROOM..][..len])
+            .take_ahead(&mut self.input[self.input_at..][..len])
         {
             Ok(count) if count == len => link.awaits_announcement = false,
             Ok(_) => {

@@ -9,6 +9,7 @@ use crate::{
         websocket::{hear, rest},
     },
     net::{
+        in_place::IN_PLACE_BYTES,
         io::Io,
         link::Stage,
         port::Port,
@@ -19,12 +20,31 @@ use crate::{
 
 impl<T, E> Io<T, E> {
     /// Serves the frames of an open WebSocket. Whoever is not open has no use for input.
+    #[inline]
     pub(super) fn consume_frames<S: Service<Session = T, Exchange = E>>(
         &mut self,
         service: &mut S,
         id: ConnectionId,
         input: &mut [u8],
     ) -> usize {
+        let mut at = 0;
+        loop {
+            let (consumed, is_over) = self.serve_frames(service, id, &mut input[at..]);
+            at += consumed;
+            self.flush_in_place(id, input);
+            if is_over {
+                return at;
+            }
+        }
+    }
+
+    /// The same up to a message that has to leave before more is read. Gives what is consumed, and whether that is all.
+    fn serve_frames<S: Service<Session = T, Exchange = E>>(
+        &mut self,
+        service: &mut S,
+        id: ConnectionId,
+        input: &mut [u8],
+    ) -> (usize, bool) {
         let Self {
             slots,
             timers,
@@ -32,17 +52,18 @@ impl<T, E> Io<T, E> {
             settings,
             now,
             out,
+            in_place,
             keys,
             ..
         } = self;
         let Some(link) = slots.get_mut(id) else {
-            return input.len();
+            return (input.len(), true);
         };
         let peer = link.client();
         let open = match &mut link.stage {
             Stage::Open(open) => open,
-            Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return 0,
-            Stage::Lingering => return input.len(),
+            Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return (0, true),
+            Stage::Lingering => return (input.len(), true),
         };
         link.deadlines.clear(DeadlineName::Pong);
         if settings.limits.idle_ping_ms > 0 {
@@ -66,6 +87,7 @@ impl<T, E> Io<T, E> {
             sending,
             keys: link.is_dialled.then_some(&mut **keys),
             out,
+            in_place,
             queue: &link.queue,
             spare: &mut link.spare,
             wants: &mut link.wants,
@@ -81,17 +103,18 @@ impl<T, E> Io<T, E> {
             stopped,
             ..
         } = frames;
+        port.in_place.withdraw();
         link.is_cut_short = stopped != Stopped::Need;
         if stopped == Stopped::Need {
             rest(inbound, port.sending, port.buffers);
         }
         if stopped != Stopped::Over {
-            return at;
+            return (at, stopped != Stopped::Leaves);
         }
         if link.queue.is_empty() && !link.is_dialled {
             link.transport.note_last();
         }
-        length
+        (length, true)
     }
 }
 
@@ -113,6 +136,8 @@ enum Stopped {
     Held,
     /// More input is needed.
     Need,
+    /// What was sent has to be written first.
+    Leaves,
     /// The peer has closed, or was failed: the rest means nothing.
     Over,
 }
@@ -132,7 +157,11 @@ impl Frames<'_> {
     /// The next one; none when there is none, or when it has to wait.
     #[inline]
     pub fn next(&mut self, rules: &InboundRules, port: &mut Port<'_>) -> Option<Heard<'_>> {
-        if port.wants.paused || port.wants.hang_up || port.out.len() >= self.room {
+        if port.in_place.is_offered() && self.must_leave(port) {
+            self.stopped = Stopped::Leaves;
+            return None;
+        }
+        if port.wants.paused || port.wants.hang_up || port.gathered_bytes() >= self.room {
             return None;
         }
         let (consumed, event) = hear(
@@ -145,6 +174,12 @@ impl Frames<'_> {
             &mut self.input[self.at..],
         );
         self.at += consumed;
+        // What is sent of a large one may leave from where it lies.
+        if let Event::Message { payload, .. } | Event::Piece { payload, .. } = &event
+            && payload.len() >= IN_PLACE_BYTES
+        {
+            port.in_place.offer(payload);
+        }
         match event {
             Event::Message { kind, payload } => Some(Heard::Message(Delivered {
                 kind,
@@ -177,6 +212,14 @@ impl Frames<'_> {
                 None
             }
         }
+    }
+
+    /// A large message was delivered. Whether something of it is to be written before what it lies in is used for the
+    /// next one.
+    #[cold]
+    fn must_leave(&self, port: &mut Port<'_>) -> bool {
+        port.in_place.withdraw();
+        !port.in_place.is_empty() && self.inbound.hands_held()
     }
 
     /// The session was failed: the rest means nothing.

@@ -363,6 +363,7 @@ impl<T, E> Io<T, E> {
             id,
             now: self.now,
             out: &mut self.out,
+            in_place: &mut self.in_place,
             timers: &mut self.timers,
             buffers: &mut self.buffers,
             settings: &self.settings,

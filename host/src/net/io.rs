@@ -24,6 +24,7 @@ use crate::{
         addresses::Addresses,
         connection_setup::ConnectionSetup,
         date_clock::DateClock,
+        in_place::InPlace,
         link::{Lent, Link, Pending, Stage},
         listener::Listener,
         listening::{ListenChange, ListenerNumber, Listeners},
@@ -46,6 +47,9 @@ use crate::{
 pub(crate) const HEADROOM: usize = 256;
 /// The most one read takes, in bytes.
 pub(super) const READ_BYTES: usize = 256 << 10;
+
+/// Where what is read begins at a multiple of this, the kernel copies it faster: measured, some 3 % of a `recv` of 16 KiB.
+const LINE_BYTES: usize = 64;
 
 /// What all service threads of a host count together.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +78,11 @@ pub struct Io<T, E> {
     pub(crate) now: u64,
     /// What the connection that is being served sends; empty between two of them.
     pub(crate) out: Vec<u8>,
+    /// What of it leaves from where it was received.
+    pub(crate) in_place: InPlace,
+    /// What is read comes behind [`HEADROOM`], at `input_at`.
     pub(crate) input: Box<[u8]>,
+    pub(crate) input_at: usize,
     /// Connections that are served in the next turn without an event.
     pub(crate) listed: Vec<ConnectionId>,
     /// Connections whose state was changed from outside their own event.
@@ -139,6 +147,9 @@ impl<T, E> Io<T, E> {
     pub(crate) fn new(watcher: Watcher, thread: u8, settings: Settings, shared: Shared) -> Self {
         let total = Arc::clone(&shared.buffered);
         let mut keys = MaskingKeys::new();
+        let input = vec![0; HEADROOM + READ_BYTES + LINE_BYTES].into_boxed_slice();
+        let first = input.as_ptr().addr() + HEADROOM;
+        let input_at = HEADROOM + first.next_multiple_of(LINE_BYTES) - first;
         Self {
             watcher,
             listeners: Listeners::default(),
@@ -149,7 +160,9 @@ impl<T, E> Io<T, E> {
             shared,
             now: 0,
             out: Vec::with_capacity(READ_BYTES),
-            input: vec![0; HEADROOM + READ_BYTES].into_boxed_slice(),
+            in_place: InPlace::default(),
+            input,
+            input_at,
             listed: Vec::new(),
             touched: Vec::new(),
             holding: Vec::new(),
@@ -223,6 +236,7 @@ impl<T, E> Io<T, E> {
             id,
             now: self.now,
             out: &mut self.out,
+            in_place: &mut self.in_place,
             timers: &mut self.timers,
             buffers: &mut self.buffers,
             settings: &self.settings,

@@ -22,6 +22,7 @@ use crate::{
         date_clock::DateClock,
         dialling::Dialling,
         http_port::{HttpPort, Notes},
+        in_place::{self, InPlace},
         listening::ListenerNumber,
         peer::{KeptPeer, Peer},
         port::{Port, Wants},
@@ -186,6 +187,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) id: ConnectionId,
     pub(crate) now: u64,
     pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) in_place: &'a mut InPlace,
     pub(crate) timers: &'a mut Timers,
     pub(crate) buffers: &'a mut BufferPool,
     pub(crate) settings: &'a Settings,
@@ -295,6 +297,12 @@ impl<T, E> Link<T, E> {
         }
     }
 
+    /// Whether a long message is under way that is worth gathering where it is read to.
+    #[inline]
+    pub(crate) fn awaits_long(&self) -> bool {
+        matches!(&self.stage, Stage::Open(open) if open.websocket.awaits_long())
+    }
+
     /// Writes `bytes`, behind what waits; what the socket does not take waits too.
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8], budget: &mut Budget) -> io::Result<()> {
@@ -305,6 +313,55 @@ impl<T, E> Link<T, E> {
         }
         self.charge(rest.len(), budget)?;
         self.queue.push_owned(rest);
+        Ok(())
+    }
+
+    /// The same with payloads between the `gathered` bytes that lie in `input` or in the message that is held.
+    pub(crate) fn write_in_place(
+        &mut self,
+        gathered: &[u8],
+        in_place: &InPlace,
+        input: &mut [u8],
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        if let Some(joined) = in_place.join(gathered, input) {
+            return self.write(joined, budget);
+        }
+        // Taken out while it is written from: the rest of the link is needed.
+        let held = match &mut self.stage {
+            Stage::Open(open) => open.websocket.take_held(),
+            _ => Vec::new(),
+        };
+        let mut slices = [IoSlice::new(&[]); in_place::SLICES];
+        let written = match in_place.fill(gathered, [input, &held], &mut slices) {
+            Ok(filled) => self.write_slices(&mut slices[..filled], budget),
+            Err(error) => Err(error),
+        };
+        if let Stage::Open(open) = &mut self.stage {
+            open.websocket.put_held(held);
+        }
+        written
+    }
+
+    fn write_slices(
+        &mut self,
+        mut slices: &mut [IoSlice<'_>],
+        budget: &mut Budget,
+    ) -> io::Result<()> {
+        while self.queue.is_empty() && self.readiness.writable && !slices.is_empty() {
+            match self.transport.write_vectored(slices) {
+                Ok(taken) => IoSlice::advance_slices(&mut slices, taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readiness.writable = false;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.charge(slices.iter().map(|slice| slice.len()).sum(), budget)?;
+        for slice in slices {
+            self.queue.push_owned(slice);
+        }
         Ok(())
     }
 
@@ -396,6 +453,7 @@ impl<T, E> Link<T, E> {
             sending: open.websocket.sending(),
             keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
+            in_place: lent.in_place,
             queue: &self.queue,
             spare: &mut self.spare,
             wants: &mut self.wants,

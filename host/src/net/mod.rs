@@ -20,6 +20,7 @@ mod file_sending;
 pub mod frames;
 mod http;
 pub mod http_port;
+mod in_place;
 pub mod inherited;
 pub mod interface;
 pub mod io;

@@ -8,6 +8,10 @@ use crate::{
     net::{link::Stage, token::ConnectionId},
 };
 
+/// The room that output of one connection is gathered in and that is kept for the next, in bytes: for a message of
+/// 1 MiB behind others.
+const KEPT_BYTES: usize = 2 << 20;
+
 impl<T, E> Io<T, E> {
     /// Sends frames that many connections share, unless the connection is above its high mark: those that `range` says are
     /// for the session. They wait for the end of a message that the session has begun to send.
@@ -80,9 +84,37 @@ impl<T, E> Io<T, E> {
                 Err(error) => self.lose(id, &error),
             }
         }
+        self.clear_out();
+    }
+
+    /// Sends what was gathered for a connection, if some of it is to leave from where it lies: in `input`, or in the
+    /// message that was gathered of several reads.
+    #[inline]
+    pub(super) fn flush_in_place(&mut self, id: ConnectionId, input: &mut [u8]) {
+        if !self.in_place.is_empty() {
+            self.write_in_place(id, input);
+        }
+    }
+
+    #[inline(never)]
+    fn write_in_place(&mut self, id: ConnectionId, input: &mut [u8]) {
+        if let Some(link) = self.slots.get_mut(id) {
+            let waited = !link.queue.is_empty();
+            let (budget, in_place) = (self.buffers.budget(), &self.in_place);
+            match link.write_in_place(&self.out, in_place, input, budget) {
+                Ok(()) if link.queue.is_empty() => {}
+                Ok(()) => self.watch_stall(id, waited),
+                Err(error) => self.lose(id, &error),
+            }
+        }
+        self.in_place.clear();
+        self.clear_out();
+    }
+
+    fn clear_out(&mut self) {
         self.out.clear();
         // What a burst needed is not kept for ever.
-        if self.out.capacity() > 4 * READ_BYTES {
+        if self.out.capacity() > KEPT_BYTES {
             self.out.shrink_to(READ_BYTES);
         }
     }

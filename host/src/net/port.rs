@@ -12,6 +12,7 @@ use crate::{
         write_queue::WriteQueue,
     },
     net::{
+        in_place::{IN_PLACE_BYTES, InPlace},
         peer::Peer,
         settings::Settings,
         spare::Spare,
@@ -69,6 +70,7 @@ pub struct Port<'a> {
     /// For the frames of a client; a server does not mask.
     pub(crate) keys: Option<&'a mut KeySource>,
     pub(crate) out: &'a mut Vec<u8>,
+    pub(crate) in_place: &'a mut InPlace,
     pub(crate) queue: &'a WriteQueue,
     pub(crate) spare: &'a mut Spare,
     pub(crate) wants: &'a mut Wants,
@@ -104,10 +106,11 @@ impl Port<'_> {
             return Sent::Full;
         }
         let sent = match self.keys {
-            None => self
+            None if payload.len() < IN_PLACE_BYTES => self
                 .sending
                 .message(self.out, Masking::None, kind, first, last, payload)
                 .into(),
+            None => self.send_large(kind, first, last, payload),
             Some(_) => self.send_masked(kind, first, last, payload),
         };
         // Also when an extension vetoed it: the message is over.
@@ -124,6 +127,24 @@ impl Port<'_> {
         self.sending
             .message(self.out, mask, kind, first, last, payload)
             .into()
+    }
+
+    /// A payload that is worth a look at where it lies.
+    #[inline(never)]
+    fn send_large(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
+        if !self.sending.is_plain() || !self.in_place.takes(payload) {
+            let (sending, mask) = (&mut *self.sending, Masking::None);
+            let sent = sending.message(self.out, mask, kind, first, last, payload);
+            return sent.into();
+        }
+        let len = payload.len() as u64;
+        let begun = self
+            .sending
+            .message_header(self.out, kind, first, last, len);
+        if begun.is_ok() {
+            self.in_place.push(self.out.len(), payload);
+        }
+        begun.into()
     }
 
     /// The message has ended: what was broadcast meanwhile comes next.
@@ -272,15 +293,22 @@ impl Port<'_> {
     #[inline]
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() + self.out.len() + self.spare.held_back_len()
+        self.queue.len() + self.gathered_bytes() + self.spare.held_back_len()
+    }
+
+    /// Bytes that leave at the end of the event.
+    #[inline]
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.out.len() + self.in_place.bytes()
     }
 
     /// Above the high mark; or so many bytes more would have to wait, and all connections together keep enough.
     #[inline]
     fn is_full(&mut self, bytes: usize) -> bool {
-        let more = (self.out.len() + bytes) as u64;
+        let gathered = self.gathered_bytes();
+        let more = (gathered + bytes) as u64;
         // What is held back does not count: it leaves when the message is ended, which must not be refused for it.
-        self.queue.len() + self.out.len() >= self.settings.high_mark
+        self.queue.len() + gathered >= self.settings.high_mark
             || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
     }
 

@@ -5,14 +5,24 @@ use std::io;
 use crate::{
     connection::websocket::ClosedBy,
     net::{
-        io::{HEADROOM, Io},
-        link::Link,
+        io::{HEADROOM, Io, READ_BYTES},
+        link::{Link, Stage},
         serve::Phase,
         service::{Refused, Service},
         token::ConnectionId,
     },
     wire::close_code::TRY_AGAIN_LATER,
 };
+
+/// What a read has brought.
+struct Read {
+    /// Bytes; none at the end.
+    count: usize,
+    /// How many there was room for.
+    asked: usize,
+    /// How many of them lie in the thread's buffer and are to be consumed.
+    unread: usize,
+}
 
 impl<T, E> Io<T, E> {
     /// Reads until the socket is empty, the budget is spent, or messages must wait.
@@ -48,10 +58,23 @@ impl<T, E> Io<T, E> {
                 self.list(id);
                 return;
             }
-            let room = &mut self.input[HEADROOM..];
-            let asked = room.len();
             let is_shaking = link.transport.is_handshaking() && !link.is_dialled;
-            let read = link.read(room);
+            let mut read = None;
+            if link.awaits_long() {
+                read = self.gather(id);
+                let Some(gathered) = self.slots.get_mut(id) else {
+                    return;
+                };
+                link = gathered;
+            }
+            let read = read.unwrap_or_else(|| {
+                let room = &mut self.input[self.input_at..];
+                link.read(room).map(|count| Read {
+                    count,
+                    asked: room.len(),
+                    unread: count,
+                })
+            });
             if is_shaking && !link.transport.is_handshaking() {
                 if !self.is_secured(service, id) {
                     return;
@@ -62,13 +85,17 @@ impl<T, E> Io<T, E> {
                 link = secured;
             }
             match read {
-                Ok(0) => {
+                Ok(Read { count: 0, .. }) => {
                     link.readiness.readable = false;
                     link.readiness.read_closed = true;
                     self.peer_left(id);
                     return;
                 }
-                Ok(count) => {
+                Ok(Read {
+                    count,
+                    asked,
+                    unread,
+                }) => {
                     budget = budget.saturating_sub(count);
                     // A short read has emptied the socket, unless the edge told of an end that is still to be read.
                     if link.transport.is_emptied(count, asked) && !link.readiness.read_closed {
@@ -77,7 +104,7 @@ impl<T, E> Io<T, E> {
                     let is_empty = !link.readiness.readable;
                     let phase = Phase::at(&link.stage);
                     let carried = link.take_carry(self.buffers.budget());
-                    self.consume_read(service, id, phase, carried, count);
+                    self.consume_read(service, id, phase, carried, unread);
                     if is_empty {
                         return;
                     }
@@ -98,6 +125,33 @@ impl<T, E> Io<T, E> {
                 }
             }
         }
+    }
+
+    /// Reads straight to where a long message is gathered; what follows it comes into the thread's buffer. None where that
+    /// cannot be.
+    #[inline(never)]
+    fn gather(&mut self, id: ConnectionId) -> Option<io::Result<Read>> {
+        let link = self.slots.get_mut(id)?;
+        let Stage::Open(open) = &mut link.stage else {
+            return None;
+        };
+        let place = open.websocket.place(&mut self.buffers, READ_BYTES)?;
+        let asked = place.capacity() - place.len();
+        let count = match link.transport.read_spare(place)? {
+            Ok(count) => count,
+            Err(error) => return Some(Err(error)),
+        };
+        let behind = &mut self.input[self.input_at..];
+        let gathered = open.websocket.gathered(&mut self.buffers, count, behind);
+        let unread = gathered.unwrap_or_else(|failure| {
+            self.with(id, |_, port| port.fail(failure.code, failure.why));
+            0
+        });
+        Some(Ok(Read {
+            count,
+            asked,
+            unread,
+        }))
     }
 
     /// What comes before anything is read: what is ahead of HTTP, and what came behind a pause. False when nothing is to
@@ -197,11 +251,11 @@ impl<T, E> Io<T, E> {
         count: usize,
     ) {
         let mut input = std::mem::take(&mut self.input);
-        let read = HEADROOM..HEADROOM + count;
+        let read = self.input_at..self.input_at + count;
         if carried.len() <= HEADROOM {
             // The beginning of a frame is put in front of the rest of it.
-            let start = HEADROOM - carried.len();
-            input[start..HEADROOM].copy_from_slice(&carried);
+            let start = read.start - carried.len();
+            input[start..read.start].copy_from_slice(&carried);
             let unread = &mut input[start..read.end];
             let consumed = self.consume(service, id, phase, unread);
             carried.clear();

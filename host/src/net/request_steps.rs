@@ -20,6 +20,9 @@ use crate::{
     wire::fields::Fields,
 };
 
+/// A body up to this leaves together with its head.
+const COPIED_BYTES: usize = 16 << 10;
+
 /// What follows an event.
 enum Next {
     Go,
@@ -122,7 +125,11 @@ impl<T, E> Io<T, E> {
             ..Wants::default()
         };
         self.out.extend_from_slice(&requested.head);
-        let body = requested.body.clone();
+        let mut body = requested.body.clone();
+        // One write and one packet are worth a copy.
+        if let Some(short) = body.take_if(|body| (**body).as_ref().len() <= COPIED_BYTES) {
+            self.out.extend_from_slice((*short).as_ref());
+        }
         if let Stage::Requesting(requesting) = &mut link.stage {
             requesting.running = Some(RunningRequest::new(requested, is_reused));
         }
@@ -138,9 +145,6 @@ impl<T, E> Io<T, E> {
     /// Has a body that is there as a whole follow what waits; it leaves when the connection is served.
     fn queue_body(&mut self, id: ConnectionId, body: SharedBytes) {
         let length = (*body).as_ref().len();
-        if length == 0 {
-            return;
-        }
         if !self.buffers.budget().take(length as u64) {
             return self.abandon(id, ClosedBy::Host, "limits.buffered_total_bytes is reached");
         }

@@ -12,6 +12,7 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 use rustix::{
+    buffer::spare_capacity,
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
 };
@@ -47,6 +48,22 @@ impl Transport {
         match self {
             Self::Tls(stream) => stream.read(into),
             socket => socket.receive(into, RecvFlags::empty()),
+        }
+    }
+
+    /// Reads once into the spare room of a buffer; `Ok(0)` is the end. None where it can only be read elsewhere: under TLS.
+    pub(crate) fn read_spare(&mut self, buffer: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        let flags = RecvFlags::empty();
+        loop {
+            let read = match self {
+                Self::Absent | Self::Tls(_) => return None,
+                Self::Tcp(socket) => recv(socket, spare_capacity(buffer), flags),
+                Self::Unix(socket) => recv(socket, spare_capacity(buffer), flags),
+            };
+            match read {
+                Err(Errno::INTR) => {}
+                read => return Some(read.map(|(count, _)| count).map_err(io::Error::from)),
+            }
         }
     }
 

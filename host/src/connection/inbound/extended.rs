@@ -229,7 +229,7 @@ impl Inbound {
         if taken == 0 && self.remaining > 0 {
             return Ok(Some(Found::Need));
         }
-        let (at, frame_ended) = self.take_payload(rules, input, at, taken);
+        let (at, frame_ended) = self.take_payload(rules.role, input, at, taken);
         let frame_first = mem::take(&mut self.frame_unread);
         let piece = Piece {
             opcode: self.opcode,

@@ -32,7 +32,7 @@ fn the_peers_close() {
     let mut bench = Bench::new(|_| {});
     let mut peer = bench.open();
     // What it sends behind its Close frame is of no interest.
-    let mut all = frame(1, b"last");
+    let mut all = frame(1, b"once");
     all.extend_from_slice(CLOSE_1000);
     all.extend_from_slice(&frame(1, b"never"));
     peer.send(&all);
@@ -44,7 +44,7 @@ fn the_peers_close() {
         peer.read();
         peer.ended
     });
-    assert_eq!(peer.heard, b"\x81\x04last\x88\x02\x03\xe8");
+    assert_eq!(peer.heard, b"\x81\x04once\x88\x02\x03\xe8");
     drop(peer);
     gone(&mut bench);
     assert!(bench.event_loop.service.turns("never").is_empty());

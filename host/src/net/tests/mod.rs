@@ -7,6 +7,7 @@ mod http;
 mod http_endings;
 mod http_framing;
 mod http_turns;
+mod large;
 mod listening;
 #[cfg(feature = "tls")]
 mod tls;
@@ -118,6 +119,25 @@ impl Probe {
             "fail" => {
                 port.fail(1011, "broken");
                 Sent::Queued
+            }
+            "twice" => {
+                port.send(kind, true, true, payload);
+                port.send(kind, true, true, payload)
+            }
+            "part" => port.send(kind, true, true, &payload[5..payload.len() - 1]),
+            "between" => {
+                port.send(MessageKind::Text, true, true, b"before");
+                port.send(kind, true, true, payload);
+                port.send(MessageKind::Text, true, true, b"behind")
+            }
+            "fragments" => {
+                let (first, second) = payload.split_at(payload.len() / 2);
+                port.send(kind, true, false, first);
+                port.send(kind, false, true, second)
+            }
+            "last" => {
+                port.send(kind, true, true, payload);
+                port.close(ClosedBy::Protocol, 1000, "enough")
             }
             _ => port.send(kind, true, true, payload),
         };
