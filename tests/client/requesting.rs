@@ -8,6 +8,7 @@ use super::{
     Caller,
     liar::{Asked, Liar},
 };
+use crate::support::lines::LogLine;
 use crate::support::plugins::plugin;
 use crate::support::{Config, Setup};
 
@@ -203,20 +204,22 @@ fn a_handler_that_panics_ends_its_request_and_nothing_else() {
     for hook in ["head", "content", "redirect", "end"] {
         caller.ask(&json!({"method": "GET", "url": liar.http("/"), "panics": hook}));
         let mut asked = liar.accept();
-        asked.say("HTTP/1.1 200 OK\r\n");
         asked.say(match hook {
-            "redirect" => "Location: /b\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx",
-            _ => "Content-Length: 1\r\nConnection: close\r\n\r\nx",
+            "redirect" => "HTTP/1.1 302 Found\r\nLocation: /b\r\n",
+            _ => "HTTP/1.1 200 OK\r\n",
         });
+        asked.say("Content-Length: 1\r\nConnection: close\r\n\r\nx");
         while caller.told() != "dropped" {}
     }
     let url = liar.http("/");
     caller.ask(&json!({"method": "PUT", "url": url, "chunks": ["x"], "panics": "writable"}));
     let _asked = liar.accept();
     caller.expect("dropped");
+    let is_last = |line: &LogLine| line.text("hook") == "writable";
+    caller.server.await_log(0, is_last);
     let lines = caller.server.logged(0, |line| line.is_error());
     let told: Vec<_> = lines.iter().map(|line| line.text("hook")).collect();
-    assert_eq!(told, ["head", "content", "end", "writable"]);
+    assert_eq!(told, ["head", "content", "redirect", "end", "writable"]);
     caller.ask(&json!({"method": "GET", "url": url, "whole": true}));
     answer(&mut liar.accept(), "fine");
     caller.expect("whole 200 Some(\"fine\")");

@@ -4,7 +4,7 @@
 use crate::{
     connection::{
         client_exchange::AnswerEvent, deadline::DeadlineName, request_error::RequestCause,
-        websocket::ClosedBy,
+        websocket::ClosedBy, write_queue::SharedBytes,
     },
     net::{
         dial::{Dial, DialRefused},
@@ -19,6 +19,9 @@ use crate::{
     },
     wire::fields::Fields,
 };
+
+/// A body up to this leaves together with its head.
+const COPIED_BYTES: usize = 16 << 10;
 
 /// What follows an event.
 enum Next {
@@ -121,26 +124,35 @@ impl<T, E> Io<T, E> {
             writable: requested.exchange.takes_body(),
             ..Wants::default()
         };
-        let budget = self.buffers.budget();
-        let mut written = link.write(&requested.head, budget);
-        if let Some(body) = &requested.body
-            && written.is_ok()
-        {
-            let end = (**body).as_ref().len();
-            written = link.write_shared(body, 0..end, budget);
+        self.out.extend_from_slice(&requested.head);
+        let mut body = requested.body.clone();
+        // One write and one packet are worth a copy.
+        if let Some(short) = body.take_if(|body| (**body).as_ref().len() <= COPIED_BYTES) {
+            self.out.extend_from_slice((*short).as_ref());
         }
-        let is_waiting = !link.queue.is_empty();
         if let Stage::Requesting(requesting) = &mut link.stage {
             requesting.running = Some(RunningRequest::new(requested, is_reused));
         }
-        match written {
-            Ok(()) if is_waiting => self.watch_stall(id, false),
-            Ok(()) => {}
-            Err(error) => self.lose(id, &error),
+        self.flush(id);
+        if let Some(body) = body {
+            self.queue_body(id, body);
         }
         self.await_answer(id);
         self.list(id);
         self.touch(id);
+    }
+
+    /// Has a body that is there as a whole follow what waits; it leaves when the connection is served.
+    fn queue_body(&mut self, id: ConnectionId, body: SharedBytes) {
+        let length = (*body).as_ref().len();
+        if !self.buffers.budget().take(length as u64) {
+            return self.abandon(id, ClosedBy::Host, "limits.buffered_total_bytes is reached");
+        }
+        if let Some(link) = self.slots.get_mut(id) {
+            let waited = !link.queue.is_empty();
+            link.queue.push_shared(body, 0..length);
+            self.watch_stall(id, waited);
+        }
     }
 
     /// The silence of the server begins now. While nothing is read from it there is none.
