@@ -107,29 +107,7 @@ impl Inbound {
     /// Looks for the next event in `input`; also says how many bytes of it are done with. To be called again with the
     /// rest until [`Event::Need`], and then with that rest and what has arrived since: at most an incomplete header or
     /// control frame. The payload is unmasked where it lies.
-    #[inline]
     pub fn next<'a>(
-        &'a mut self,
-        rules: &InboundRules,
-        extended: Option<&mut Extended>,
-        buffers: &mut BufferPool,
-        input: &'a mut [u8],
-    ) -> (usize, Event<'a>) {
-        if extended.is_none() && self.is_at_rest() {
-            if input.is_empty() {
-                return (0, Event::Need);
-            }
-            if let Some((kind, range)) = whole_message(rules, input) {
-                let payload = &input[range.clone()];
-                return (range.end, Event::Message { kind, payload });
-            }
-        }
-        self.next_step_by_step(rules, extended, buffers, input)
-    }
-
-    /// The long way. Apart, so that the short one stays as short as it can be.
-    #[inline(never)]
-    fn next_step_by_step<'a>(
         &'a mut self,
         rules: &InboundRules,
         extended: Option<&mut Extended>,
@@ -165,16 +143,10 @@ impl Inbound {
         }
     }
 
-    /// Whether it is as it was in the beginning.
+    /// Whether it is as it was in the beginning: nothing has begun, and nothing is to be handed on or given back.
     pub(super) fn is_empty(&self) -> bool {
-        self.is_at_rest() && self.held.capacity() == 0
-    }
-
-    /// Whether nothing has begun, and nothing is to be handed on or given back.
-    #[inline]
-    fn is_at_rest(&self) -> bool {
         let is_between = self.reading == Reading::Header && !self.in_message;
-        is_between && !self.discards && self.held.is_empty()
+        is_between && !self.discards && self.held.capacity() == 0
     }
 
     /// Steps until something is found.
@@ -416,8 +388,8 @@ impl Inbound {
 }
 
 /// The short way, worth half the time of a small message: the input begins with a whole message in one frame. Whatever
-/// else it is, also if it is wrong, the long way tells.
-#[inline]
+/// else it is, also if it is wrong, [`Inbound::next`] tells. It has one caller, and is a part of it.
+#[inline(always)]
 pub(super) fn whole_message(
     rules: &InboundRules,
     input: &mut [u8],
