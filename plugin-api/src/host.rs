@@ -275,7 +275,7 @@ impl Host {
     /// asked.head(TestAnswer::new(200));
     /// asked.content("some");
     /// asked.end();
-    /// assert_eq!(session.sent(), [Outgoing::binary("some"), Outgoing::text("done")]);
+    /// assert_eq!(session.sent(), [Outgoing::binary(b"some"), Outgoing::text("done")]);
     /// ```
     ///
     /// # Errors
