@@ -89,6 +89,7 @@ fn main() {
             let options = Options {
                 level: Within::new(level).expect("a level"),
                 takeover_keeps,
+                takeover_window_bits: Within::MAX,
                 ..Options::default()
             };
             let cost = measure(1024, takeover, window_bits, &options);

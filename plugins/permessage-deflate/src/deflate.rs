@@ -79,7 +79,8 @@ impl Deflater {
         let keeps_window = agreed.our_takeover && !keeps_compressor;
         Self {
             shape: Shape::new(agreed, options),
-            window: keeps_window.then(|| Window::new(agreed.our_window_bits)),
+            window: keeps_window
+                .then(|| Window::new(agreed.our_window_bits.min(options.takeover_window_bits))),
             keeps_compressor,
             compressor: None,
         }

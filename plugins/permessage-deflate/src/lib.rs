@@ -15,10 +15,11 @@
 //! | `server_context_takeover` | `false` | 2 to the power of the bits | Whether the server side may refer to earlier messages. |
 //! | `client_context_takeover` | `false` | 2 to the power of the bits | Whether the client side may refer to earlier messages. |
 //! | `takeover_keeps` | `"window"` | `"compressor"`: 251,008 (8 bits) to 380,032 (15 bits) more | What is kept between outgoing messages with context takeover. |
+//! | `takeover_window_bits` | 12 | see below | How much of their text that is at most, 8 to 15 bits. |
 //!
 //! Without context takeover the window bits cost nothing: compressors and decompressors belong to the service thread, and
-//! a connection borrows one for a message. With it, a direction keeps 256 bytes (8 bits) to 32,768 (15 bits), and less
-//! until there was as much text. [`Options`] has the table, with times and ratios.
+//! a connection borrows one for a message. With it, a direction keeps 256 bytes (8 bits) to 32,768 (15 bits), outgoing
+//! 4,096 by default, and less until there was as much text. [`Options`] has the table, with times and ratios.
 //!
 //! The counters `compressors_made` and `decompressors_made` stand still in a host that runs for a while, unless
 //! connections keep compressors.

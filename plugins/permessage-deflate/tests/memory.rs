@@ -57,6 +57,7 @@ fn agreed(takeover: bool, window_bits: u8) -> Agreed {
 fn idle(agreed: Agreed, takeover_keeps: TakeoverKeeps) -> [isize; 2] {
     let options = Options {
         takeover_keeps,
+        takeover_window_bits: Within::MAX,
         ..Options::default()
     };
     idle_with(agreed, &options)
@@ -113,6 +114,12 @@ fn memory_of_an_idle_connection_is_what_the_options_say() {
         assert!(compressor[0] < 384 * 1024);
     }
     assert!(inline <= 512);
+}
+
+#[test]
+fn by_default_four_kibibytes_are_kept_for_outgoing_messages() {
+    let kept = idle_with(agreed(true, 15), &Options::default());
+    assert_eq!(kept, [4096, 1 << 15]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_payload_may_be_sent_twice_in_part_in_fragments_and_between_others() {
 #[test]
 fn a_close_behind_a_large_message_leaves_behind_it() {
     for size in [10_000, 1 << 20] {
-        let last = payload("last", size);
+        let last = payload("echo-close", size);
         let bytes = [sent(&last), sent(b"nobody listens")].concat();
         let close = frame(true, Opcode::Close, None, b"\x03\xe8enough");
         exchange(&bytes, &[heard(&last), close].concat(), 50_000);

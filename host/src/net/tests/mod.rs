@@ -135,7 +135,7 @@ impl Probe {
                 port.send(kind, true, false, first);
                 port.send(kind, false, true, second)
             }
-            "last" => {
+            "echo-close" => {
                 port.send(kind, true, true, payload);
                 port.close(ClosedBy::Protocol, 1000, "enough")
             }

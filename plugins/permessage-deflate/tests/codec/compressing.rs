@@ -47,10 +47,13 @@ fn a_peer_with_exactly_the_agreed_window_reads_all() {
 #[test]
 fn a_larger_window_than_agreed_would_be_noticed() {
     let mut random = Random(7);
+    let options = Options {
+        takeover_window_bits: Within::MAX,
+        ..Options::default()
+    };
     for window_bits in 8..15 {
         // 8 bits are served with 9, so 10 is the next larger one.
-        let mut endpoint =
-            Endpoint::new(agreed(true, (window_bits + 1).max(10)), &Options::default());
+        let mut endpoint = Endpoint::new(agreed(true, (window_bits + 1).max(10)), &options);
         let mut peer = Strict::new(window_bits, true);
         let messages = (0..20).map(|_| random.json(9000));
         let refused = messages
