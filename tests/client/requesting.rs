@@ -29,10 +29,11 @@ impl Caller {
     }
 }
 
-/// One that closes no connection because the machine is slow.
+/// One that closes no connection because the machine is slow, and has one service thread, so that all are kept by it.
 fn patient() -> Caller {
     let config = Config::new().limit("client_idle_ms", 60_000);
-    Caller::of(Setup::new().plugin(&plugin("caller")).config(&config))
+    let setup = Setup::new().plugin(&plugin("caller")).config(&config);
+    Caller::of(setup.threads(1))
 }
 
 fn answer(asked: &mut Asked, content: &str) {
