@@ -10,6 +10,7 @@
 //!
 //! use hotsocket::Host;
 //!
+//! # use linked_left as echo;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let host = Host::builder()
@@ -35,6 +36,7 @@
 //! use hotsocket::{Host, Turned};
 //! use rustix::event::{PollFd, PollFlags, Timespec, poll};
 //!
+//! # use linked_left as echo;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let mut host = Host::builder()
@@ -87,6 +89,7 @@
 //!     }
 //! }
 //!
+//! # use linked_left as echo;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let anywhere: SocketAddr = "127.0.0.1:0".parse()?;
 //! let (told, watched) = channel();
