@@ -123,19 +123,13 @@ impl WebSocket {
         }
     }
 
-    /// To be called when more input is needed: gives back what is not, unless something is under way.
-    #[inline]
-    pub fn rest(&mut self, buffers: &mut BufferPool) {
-        rest(&mut self.inbound, &self.sending, buffers);
-    }
-
     /// Gives the memory back. To be called before the value is dropped.
     pub fn release(&mut self, buffers: &mut BufferPool) {
         self.inbound.release(buffers);
     }
 }
 
-/// [`WebSocket::rest`] on its halves.
+/// To be called on both halves when more input is needed: gives back what is not, unless something is under way.
 #[inline]
 pub fn rest(inbound: &mut Receiving, sending: &Sending, buffers: &mut BufferPool) {
     let extended = sending.extensions.as_deref();
@@ -244,14 +238,15 @@ mod tests {
         ] {
             let (mut input, mut at) = (input.to_vec(), 0);
             loop {
-                let rest = &mut input[at..];
-                let turn = websocket.next(&RULES, &mut buffers, &mut out, Masking::None, rest);
+                let left = &mut input[at..];
+                let turn = websocket.next(&RULES, &mut buffers, &mut out, Masking::None, left);
                 at += turn.consumed;
                 if turn.event == Event::Need {
                     break;
                 }
             }
-            websocket.rest(&mut buffers);
+            let (inbound, sending) = websocket.halves();
+            rest(inbound, sending, &mut buffers);
             assert_eq!(websocket.inbound.is_lent(), is_lent, "{input:?}");
         }
     }

@@ -109,21 +109,25 @@ impl<T, E> Io<T, E> {
                         return;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    link.readiness.readable = link.transport.has_more();
-                    return;
-                }
-                Err(error) if link.transport.is_refused() && !link.is_dialled => {
-                    tracing::debug!(target: "hotsocket::net", peer = %link.peer.get(), %error, "connection refused");
-                    self.finish(id);
-                    return;
-                }
-                Err(error) => {
-                    link.readiness.readable = false;
-                    self.lose(id, &error);
-                    return;
-                }
+                Err(error) => return self.not_read(id, &error),
             }
+        }
+    }
+
+    /// Nothing was there, or nothing can be read any more.
+    #[inline(never)]
+    fn not_read(&mut self, id: ConnectionId, error: &io::Error) {
+        let Some(link) = self.slots.get_mut(id) else {
+            return;
+        };
+        if error.kind() == io::ErrorKind::WouldBlock {
+            link.readiness.readable = link.transport.has_more();
+        } else if link.transport.is_refused() && !link.is_dialled {
+            tracing::debug!(target: "hotsocket::net", peer = %link.peer.get(), %error, "connection refused");
+            self.finish(id);
+        } else {
+            link.readiness.readable = false;
+            self.lose(id, error);
         }
     }
 
