@@ -366,6 +366,29 @@ unsafe extern "C" fn linked_data(context: *mut c_void, type_id: *const c_void) -
     unsafe { with(context, ptr::null(), body) }
 }
 
+/// Does what may be refused, and tells the plugin why it is.
+///
+/// # Safety
+///
+/// As for [`with`]; `explain` and `data` are those that the plugin gave for this call.
+unsafe fn explained(
+    context: *mut c_void,
+    explain: Explain,
+    data: *mut c_void,
+    body: impl FnOnce(&'static HostContext) -> Result<(), (Status, String)>,
+) -> Status {
+    let panicked = Err((STATUS_PANIC, "the host panicked".to_owned()));
+    // SAFETY: see `with`.
+    match unsafe { with(context, panicked, body) } {
+        Ok(()) => STATUS_OK,
+        Err((status, why)) => {
+            // SAFETY: the plugin gives both for this call.
+            unsafe { connect_calls::tell(explain, data, &why) };
+            status
+        }
+    }
+}
+
 unsafe extern "C" fn connect(
     context: *mut c_void,
     request: *const ConnectRequest<'_>,
@@ -379,16 +402,8 @@ unsafe extern "C" fn connect(
         // SAFETY: the plugin keeps the contract of this call.
         unsafe { connect_calls::connect(context, host, request, given, out) }
     };
-    let panicked = Err((STATUS_PANIC, "the host panicked".to_owned()));
-    // SAFETY: see `with`.
-    match unsafe { with(context, panicked, body) } {
-        Ok(()) => STATUS_OK,
-        Err((status, why)) => {
-            // SAFETY: the plugin gives both for this call.
-            unsafe { connect_calls::tell(explain, data, &why) };
-            status
-        }
-    }
+    // SAFETY: see `with`; the plugin gives the last two for this call.
+    unsafe { explained(context, explain, data, body) }
 }
 
 unsafe extern "C" fn give_up(context: *mut c_void, connect: u64) -> Status {
@@ -413,16 +428,8 @@ unsafe extern "C" fn request(
         // SAFETY: the plugin keeps the contract of this call.
         unsafe { ask_calls::ask(context, host, request, asker, out) }
     };
-    let panicked = Err((STATUS_PANIC, "the host panicked".to_owned()));
-    // SAFETY: see `with`.
-    match unsafe { with(context, panicked, body) } {
-        Ok(()) => STATUS_OK,
-        Err((status, why)) => {
-            // SAFETY: the plugin gives both for this call.
-            unsafe { connect_calls::tell(explain, data, &why) };
-            status
-        }
-    }
+    // SAFETY: see `with`; the plugin gives the last two for this call.
+    unsafe { explained(context, explain, data, body) }
 }
 
 unsafe extern "C" fn post_request(
