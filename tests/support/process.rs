@@ -97,7 +97,7 @@ impl Process {
             .sum()
     }
 
-    /// What it has open, as the kernel names it.
+    /// What it has open, as the kernel names it; not the number that an accept that waits has taken already.
     pub(crate) fn open_files(&self) -> Vec<PathBuf> {
         let files = fs::read_dir(self.directory.join("fd")).expect("it runs");
         files
