@@ -13,9 +13,12 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// Decompressors that wait for work. More are in use only while as many messages are half here.
 const IDLE_COUNT: usize = 8;
 
-/// An empty block that ends a stream. zlib tells nothing about where in a block it stands; that it takes this for an
-/// end and for nothing else shows that the block before had ended.
-const END: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+/// The tail that the peer left out, and an empty block that ends a stream. zlib tells nothing about where in a block it
+/// stands; that it takes the latter for an end and for nothing else shows that the block before had ended.
+const END: [u8; 9] = {
+    let [a, b, c, d] = TAIL;
+    [a, b, c, d, 0x01, 0x00, 0x00, 0xff, 0xff]
+};
 
 /// Why a message cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -203,8 +206,7 @@ impl Message {
         if self.at_end {
             return Ok(());
         }
-        let tail = self.run(&TAIL, chunk, sink);
-        match tail.and_then(|()| self.run(&END, chunk, sink)) {
+        match self.run(&END, chunk, sink) {
             Err(InflateError::Refused(refusal)) => Err(InflateError::Refused(refusal)),
             Ok(()) if self.at_end => Ok(()),
             _ => Err(InflateError::Invalid("the message ends inside a block")),
