@@ -348,15 +348,9 @@ impl<T, E> Link<T, E> {
         mut slices: &mut [IoSlice<'_>],
         budget: &mut Budget,
     ) -> io::Result<()> {
-        while self.queue.is_empty() && self.readiness.writable && !slices.is_empty() {
-            match self.transport.write_vectored(slices) {
-                Ok(taken) => IoSlice::advance_slices(&mut slices, taken),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.writable = false;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if self.queue.is_empty() {
+            let writable = &mut self.readiness.writable;
+            self.transport.write_slices(&mut slices, writable)?;
         }
         self.charge(slices.iter().map(|slice| slice.len()).sum(), budget)?;
         for slice in slices {
@@ -447,14 +441,17 @@ impl<T, E> Link<T, E> {
         };
         let port = Port {
             id: lent.id,
-            transport: &self.transport,
+            transport: &mut self.transport,
+            readiness: &mut self.readiness,
             peer,
             now: lent.now,
             sending: open.websocket.sending(),
             keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
             in_place: lent.in_place,
-            queue: &self.queue,
+            room: lent.settings.high_mark.saturating_sub(self.queue.len()),
+            queue: &mut self.queue,
+            left_at_once: 0,
             spare: &mut self.spare,
             wants: &mut self.wants,
             deadlines: &mut self.deadlines,

@@ -9,6 +9,7 @@ pub mod addresses;
 mod admitting;
 pub mod adopting;
 mod announced;
+mod at_once;
 pub mod connection_setup;
 pub(crate) mod date_clock;
 pub mod dial;

@@ -89,6 +89,28 @@ impl Transport {
         }
     }
 
+    /// Writes until all of it has left or the socket is full; `is_writable` says so, and `slices` are what is left.
+    pub(crate) fn write_slices(
+        &mut self,
+        slices: &mut &mut [IoSlice<'_>],
+        is_writable: &mut bool,
+    ) -> io::Result<()> {
+        while *is_writable && !slices.is_empty() {
+            match self.write_vectored(slices) {
+                Ok(taken) => IoSlice::advance_slices(slices, taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *is_writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is written goes to the socket as it is.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
+    }
+
     /// Sends bytes of a file, which do not pass through here unless they are encrypted; moves `offset` by what the
     /// socket took. `Ok(0)` is the end of the file.
     pub(crate) fn send_file(
