@@ -5,9 +5,9 @@ use std::io::IoSlice;
 
 use crate::{connection::deadline::DeadlineName, net::port::Port};
 
-/// Shorter payloads are copied and leave at the end of the event with all that is sent by then: a write of their own would
-/// cost more.
-pub(crate) const AT_ONCE_BYTES: usize = 64 << 10;
+/// Shorter payloads are copied and leave at the end of the event with all that is sent by then: where several are sent in
+/// one event, a write for each costs more than the copies do.
+pub(crate) const AT_ONCE_BYTES: usize = 256 << 10;
 
 impl Port<'_> {
     /// Whether a payload is to be written at once: it is long, nothing waits before it but what was gathered, and the

@@ -106,6 +106,8 @@ pub struct Io<T, E> {
     pub(crate) handshakes_left: u64,
     /// When the next connection that was announced wrongly is told of.
     pub(crate) tell_unannounced_from: u64,
+    /// A timer looks after the memory that is kept for the next message.
+    pub(crate) watches_kept: bool,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -175,6 +177,7 @@ impl<T, E> Io<T, E> {
             requests_left: 0,
             handshakes_left: 0,
             tell_unannounced_from: 0,
+            watches_kept: false,
             is_draining: false,
             is_stopped: false,
         }

@@ -317,3 +317,19 @@ fn a_long_payload_that_may_not_wait_ends_the_connection() {
     assert_eq!((reports[0].by, reports[0].code), (ClosedBy::Host, 1006));
     assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
 }
+
+#[test]
+fn what_a_long_message_was_gathered_in_is_given_back_when_no_other_comes() {
+    let mut bench = Bench::new(|_| {});
+    let message = payload("part", 1 << 20);
+    let expected = heard(&message[5..message.len() - 1]);
+    converse(&mut bench, &sent(&message), &expected, usize::MAX);
+    turn(&mut bench.event_loop, 0);
+    assert!(bench.event_loop.io.buffers.has_kept());
+    bench.until("giving back", |event_loop| {
+        !event_loop.io.buffers.has_kept()
+    });
+    // Who keeps nothing is not woken again.
+    bench.until("quiet", |event_loop| !event_loop.io.watches_kept);
+    assert!(bench.event_loop.io.out.capacity() <= READ_BYTES);
+}
