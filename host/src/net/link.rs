@@ -396,8 +396,9 @@ impl<T, E> Link<T, E> {
         Ok(left > 0)
     }
 
-    /// How much of `bytes` the socket takes at once, when nothing waits before them.
-    #[inline]
+    /// How much of `bytes` the socket takes at once, when nothing waits before them. A call of it is a tenth of what a
+    /// delivery of a broadcast takes.
+    #[inline(always)]
     pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while taken < bytes.len() && self.readiness.writable && self.queue.is_empty() {

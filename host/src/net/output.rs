@@ -118,12 +118,18 @@ impl<T, E> Io<T, E> {
     pub(crate) fn watch_kept(&mut self) {
         let keeps = self.buffers.has_kept() || self.out.capacity() > READ_BYTES;
         if keeps && !self.watches_kept {
-            self.watches_kept = true;
-            self.timers.insert(self.now + KEPT_MS, Due::Kept);
+            self.begin_to_watch();
         }
     }
 
+    #[cold]
+    fn begin_to_watch(&mut self) {
+        self.watches_kept = true;
+        self.timers.insert(self.now + KEPT_MS, Due::Kept);
+    }
+
     /// Gives back what was not needed for some time; the end of the turn has the rest looked after.
+    #[cold]
     pub(crate) fn give_back(&mut self) {
         self.watches_kept = false;
         self.buffers.give_back();
