@@ -59,6 +59,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) deadlines: Deadlines,
     pub(crate) wants: Wants,
     pub(crate) readiness: Readiness,
+    /// The poll tells of room to write too: from the first time on that there was none.
+    pub(crate) is_told_of_room: bool,
     /// What was carried begins with frames that had to wait, not just with the beginning of one.
     pub(crate) is_cut_short: bool,
     /// More than the high mark has waited, and not yet less than the low mark.
@@ -213,6 +215,7 @@ impl<T, E> Link<T, E> {
                 writable: true,
                 ..Readiness::default()
             },
+            is_told_of_room: false,
             is_cut_short: false,
             is_choked: false,
             is_listed: false,
@@ -417,6 +420,18 @@ impl<T, E> Link<T, E> {
             }
         }
         Ok(taken)
+    }
+
+    /// Writes what nothing follows, and takes it out of `out`; in one packet with the end of our side where that is all to
+    /// tell. What the socket does not take stays, and an error is met again by whoever writes it.
+    #[cold]
+    pub(crate) fn write_last(&mut self, out: &mut Vec<u8>) {
+        if !self.readiness.writable || out.is_empty() {
+            return self.transport.note_last();
+        }
+        if let Ok(taken) = self.transport.write_last(out) {
+            out.drain(..taken);
+        }
     }
 
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {

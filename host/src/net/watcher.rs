@@ -112,8 +112,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Has a poll tell the edges of a socket anew; a foreign loop tells of levels.
-    pub(crate) fn rewatch(&mut self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
+    /// Has a poll tell all edges of a socket anew; a foreign loop tells of levels.
+    pub(crate) fn rewatch(&mut self, socket: &mut impl Source, token: Token) -> io::Result<()> {
         match self {
             Self::Poll(registry) => {
                 registry.reregister(socket, token, Interest::READABLE | Interest::WRITABLE)

@@ -1,7 +1,5 @@
 //! The opening handshake as the server has it. RFC 6455 section 4.2.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest as _, Sha1};
 
 use super::fields::Fields;
@@ -11,6 +9,8 @@ use super::response_head::put_text_field;
 
 /// Section 1.3: what a server appends to the key, so that its answer cannot come from anything else.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// Base64, RFC 4648 section 4.
+const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// What every answer that accepts begins with.
 const SWITCHING: &[u8] =
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
@@ -21,7 +21,7 @@ const VERSION: &[u8] = b"13";
 #[derive(Debug)]
 pub struct Upgrade<'a> {
     /// The value of `Sec-WebSocket-Accept` that answers its key.
-    pub accept: String,
+    pub accept: Accept,
     /// The subprotocols it offers, the preferred one first.
     pub subprotocols: Vec<&'a str>,
     /// The extensions it offers, the preferred one first.
@@ -83,10 +83,8 @@ pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal>
     {
         return Err(Refusal::NotUpgrade);
     }
-    if !head
-        .fields("Connection")
-        .any(|value| has_element(value, "upgrade"))
-    {
+    let said = Said::of(head);
+    if !said.connection_upgrades {
         return Err(Refusal::Malformed("Connection does not say Upgrade"));
     }
     if head.minor_version < 1 {
@@ -96,50 +94,103 @@ pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal>
         return Err(Refusal::Method);
     }
     // What follows the head would be taken for frames by us and for content by whoever stands between.
-    let has_content = head.field("Transfer-Encoding").is_some()
-        || head.fields("Content-Length").any(|value| value != b"0");
-    if has_content {
+    if said.has_content {
         return Err(Refusal::Malformed("it has content"));
     }
     // Before the key: the drafts had neither this version nor this key.
-    let version = only(
-        head,
-        "Sec-WebSocket-Version",
-        "two Sec-WebSocket-Version fields",
-    )?;
+    let version = said.version.get("two Sec-WebSocket-Version fields")?;
     if version != Some(VERSION) {
         return Err(Refusal::Version);
     }
-    let key = only(head, "Sec-WebSocket-Key", "two Sec-WebSocket-Key fields")?
-        .ok_or(Refusal::Malformed("no Sec-WebSocket-Key field"))?;
+    let key = said.key.get("two Sec-WebSocket-Key fields")?;
+    let key = key.ok_or(Refusal::Malformed("no Sec-WebSocket-Key field"))?;
     if !is_key(key) {
         return Err(Refusal::Malformed(
             "Sec-WebSocket-Key is not 16 bytes in base64",
         ));
     }
-    let origin = only(head, "Origin", "two Origin fields")?
+    let origin = said.origin.get("two Origin fields")?;
+    let origin = origin
         .map(std::str::from_utf8)
         .transpose()
         .map_err(|_| Refusal::Malformed("Origin is not UTF-8"))?;
     Ok(Upgrade {
         accept: accept_of(key),
-        subprotocols: offered_subprotocols(head)?,
-        extensions: offered_extensions(head)?,
+        subprotocols: offered_subprotocols(&said.subprotocols)?,
+        extensions: offered_extensions(&said.extensions)?,
         origin,
     })
 }
 
-/// Appends the 101 answer (section 4.2.2). `extensions` is the value of their field, empty for none; `fields` come
+/// What the fields of a handshake say beside `Upgrade`, found in one walk through them.
+#[derive(Default)]
+struct Said<'a> {
+    connection_upgrades: bool,
+    has_content: bool,
+    version: Only<'a>,
+    key: Only<'a>,
+    origin: Only<'a>,
+    subprotocols: Vec<&'a [u8]>,
+    extensions: Vec<&'a [u8]>,
+}
+
+impl<'a> Said<'a> {
+    fn of(head: &RequestHead<'a>) -> Self {
+        let mut said = Self::default();
+        for (name, value) in (0..).map_while(|at| head.field_at(at)) {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            // Their lengths tell most of them apart.
+            match name.len() {
+                6 if is("Origin") => said.origin.add(value),
+                10 if is("Connection") => {
+                    said.connection_upgrades |= has_element(value, "upgrade");
+                }
+                14 if is("Content-Length") => said.has_content |= value != b"0",
+                17 if is("Sec-WebSocket-Key") => said.key.add(value),
+                17 if is("Transfer-Encoding") => said.has_content = true,
+                21 if is("Sec-WebSocket-Version") => said.version.add(value),
+                22 if is("Sec-WebSocket-Protocol") => said.subprotocols.push(value),
+                24 if is("Sec-WebSocket-Extensions") => said.extensions.push(value),
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
+/// The value of a field that may stand at most once.
+#[derive(Default)]
+struct Only<'a> {
+    value: Option<&'a [u8]>,
+    is_repeated: bool,
+}
+
+impl<'a> Only<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.is_repeated |= self.value.replace(value).is_some();
+    }
+
+    fn get(&self, twice: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
+        match self.is_repeated {
+            true => Err(Refusal::Malformed(twice)),
+            false => Ok(self.value),
+        }
+    }
+}
+
+/// Appends the 101 answer (section 4.2.2). `accept` answers the key, `extensions` is the value of their field, empty for none; `fields` come
 /// behind them.
 pub fn put_switching_protocols(
     out: &mut Vec<u8>,
-    accept: &str,
+    accept: &[u8],
     subprotocol: Option<&str>,
     extensions: &str,
     fields: &Fields,
 ) {
     out.extend_from_slice(SWITCHING);
-    put_text_field(out, "Sec-WebSocket-Accept", accept);
+    out.extend_from_slice(b"Sec-WebSocket-Accept: ");
+    out.extend_from_slice(accept);
+    out.extend_from_slice(b"\r\n");
     if let Some(subprotocol) = subprotocol {
         put_text_field(out, "Sec-WebSocket-Protocol", subprotocol);
     }
@@ -150,48 +201,64 @@ pub fn put_switching_protocols(
     out.extend_from_slice(b"\r\n");
 }
 
-/// The value of a field that may stand at most once.
-fn only<'a>(
-    head: &RequestHead<'a>,
-    name: &str,
-    twice: &'static str,
-) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut values = head.fields(name);
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Refusal::Malformed(twice)),
-        (value, None) => Ok(value),
-    }
-}
-
-fn offered_subprotocols<'a>(head: &RequestHead<'a>) -> Result<Vec<&'a str>, Refusal> {
-    head.fields("Sec-WebSocket-Protocol")
-        .flat_map(tokens)
+fn offered_subprotocols<'a>(fields: &[&'a [u8]]) -> Result<Vec<&'a str>, Refusal> {
+    let offered = fields.iter().copied().flat_map(tokens);
+    offered
         .collect::<Result<_, _>>()
         .map_err(|_| Refusal::Malformed("Sec-WebSocket-Protocol is not a list of tokens"))
 }
 
-fn offered_extensions<'a>(head: &RequestHead<'a>) -> Result<Vec<ExtensionOffer<'a>>, Refusal> {
+fn offered_extensions<'a>(fields: &[&'a [u8]]) -> Result<Vec<ExtensionOffer<'a>>, Refusal> {
     let mut offers = Vec::new();
-    for value in head.fields("Sec-WebSocket-Extensions") {
+    for value in fields {
         extensions(value, &mut offers)
             .map_err(|_| Refusal::Malformed("Sec-WebSocket-Extensions is not a list of them"))?;
     }
     Ok(offers)
 }
 
-/// Section 4.2.1: a nonce of sixteen bytes in base64.
+/// Section 4.2.1: a nonce of sixteen bytes in base64. Of the last letter two bits count, and the others are 0.
 fn is_key(key: &[u8]) -> bool {
-    let mut nonce = [0; 18];
-    key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(16)
+    let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    matches!(key, [letters @ .., b'A' | b'Q' | b'g' | b'w', b'=', b'=']
+        if letters.len() == 21 && letters.iter().all(is_letter))
+}
+
+/// The value of `Sec-WebSocket-Accept`: twenty bytes in base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept([u8; 28]);
+
+impl Accept {
+    /// As it stands in the field.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Section 4.2.2: the answer to a key.
-pub(super) fn accept_of(key: &[u8]) -> String {
-    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+pub(super) fn accept_of(key: &[u8]) -> Accept {
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut padded = [0; 21];
+    padded[..20].copy_from_slice(&digest);
+    // Of twenty bytes at a time, without the memory and the choices of one that encodes anything.
+    let mut text = [0; 28];
+    for (letters, bytes) in text.chunks_exact_mut(4).zip(padded.chunks_exact(3)) {
+        let bits = bytes
+            .iter()
+            .fold(0, |bits, byte| bits << 8 | usize::from(*byte));
+        for (letter, shift) in letters.iter_mut().zip([18, 12, 6, 0]) {
+            *letter = LETTERS[bits >> shift & 63];
+        }
+    }
+    text[27] = b'=';
+    Accept(text)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
     use super::super::request_head::HeadParsed;
     use super::*;
     use crate::limits::Limits;
@@ -258,7 +325,7 @@ mod tests {
         ]);
         with_head(&request("GET /chat HTTP/1.1", &fields), |head| {
             let upgrade = judge_request(head).unwrap();
-            assert_eq!(upgrade.accept, ACCEPT);
+            assert_eq!(upgrade.accept.as_bytes(), ACCEPT.as_bytes());
             assert_eq!(upgrade.subprotocols, ["chat", "superchat", "third"]);
             assert_eq!(upgrade.extensions.len(), 2);
             assert_eq!(upgrade.origin, Some("http://example.com"));
@@ -266,11 +333,32 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_answers_are_those_that_a_library_of_base64_reads_and_writes() {
+        for seed in 0..200_u8 {
+            let mut nonce = [seed; 16];
+            nonce[15] = seed.wrapping_mul(31);
+            let key = BASE64.encode(nonce);
+            assert!(is_key(key.as_bytes()), "{key}");
+            let digest = Sha1::new().chain_update(&key).chain_update(GUID).finalize();
+            assert_eq!(
+                accept_of(key.as_bytes()).as_bytes(),
+                BASE64.encode(digest).as_bytes()
+            );
+            for at in 0..24 {
+                let mut other = key.clone().into_bytes();
+                other[at] = seed;
+                let is_nonce = BASE64.decode(&other).is_ok_and(|bytes| bytes.len() == 16);
+                assert_eq!(is_key(&other), is_nonce, "{other:?}");
+            }
+        }
+    }
+
+    #[test]
     fn the_answer_switches_protocols() {
         let mut out = Vec::new();
         let mut fields = Fields::new();
         fields.set("Server", "s");
-        put_switching_protocols(&mut out, ACCEPT, Some("chat"), "foo", &fields);
+        put_switching_protocols(&mut out, ACCEPT.as_bytes(), Some("chat"), "foo", &fields);
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
             Sec-WebSocket-Extensions: foo\r\nServer: s\r\n\r\n";
