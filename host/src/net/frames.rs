@@ -63,7 +63,7 @@ impl<T, E> Io<T, E> {
         let open = match &mut link.stage {
             Stage::Open(open) => open,
             Stage::Http(_) | Stage::Dialling(_) | Stage::Requesting(_) => return (0, true),
-            Stage::Lingering | Stage::Parting => return (input.len(), true),
+            Stage::Lingering => return (input.len(), true),
         };
         link.deadlines.clear(DeadlineName::Pong);
         if settings.limits.idle_ping_ms > 0 {

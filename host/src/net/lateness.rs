@@ -75,7 +75,7 @@ impl<T, E> Io<T, E> {
             Stage::Http(http) => http,
             Stage::Dialling(_) => return self.fail_dial(id, OpeningCause::Late),
             Stage::Requesting(_) => return self.server_is_silent(id),
-            Stage::Open(_) | Stage::Lingering | Stage::Parting => return,
+            Stage::Open(_) | Stage::Lingering => return,
         };
         if link.awaits_announcement {
             let why = "no header of the PROXY protocol within limits.opening_handshake_ms";

@@ -28,8 +28,7 @@ impl<T, E> Io<T, E> {
             io::ErrorKind::OutOfMemory => ClosedBy::Host,
             _ => ClosedBy::Peer,
         };
-        let is_over =
-            |link: &mut Link<T, E>| matches!(link.stage, Stage::Lingering | Stage::Parting);
+        let is_over = |link: &mut Link<T, E>| matches!(link.stage, Stage::Lingering);
         match self.slots.get_mut(id).is_some_and(is_over) {
             // Nobody is told why: many clients end their side by a reset.
             true => self.abandon(id, by, ""),
@@ -52,7 +51,7 @@ impl<T, E> Io<T, E> {
             }
             Stage::Dialling(dialling) => dialling.give_up(by, reason),
             Stage::Requesting(requesting) => requesting.give_up(by, reason),
-            Stage::Lingering | Stage::Parting => {}
+            Stage::Lingering => {}
         }
         link.wants.hang_up = true;
         self.touch(id);
@@ -94,7 +93,7 @@ impl<T, E> Io<T, E> {
             Stage::Requesting(requesting) => {
                 self.ended.extend(requesting.end(id).map(Ended::Request));
             }
-            Stage::Http(_) | Stage::Lingering | Stage::Parting => {}
+            Stage::Http(_) | Stage::Lingering => {}
         }
         // One that we have opened was not counted for its address.
         match link.is_dialled {

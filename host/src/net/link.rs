@@ -69,6 +69,8 @@ pub(crate) struct Link<T, E> {
     pub(crate) is_listed: bool,
     /// It waits in the list of those that were acted on outside their own event.
     pub(crate) is_touched: bool,
+    /// The peer was told that nothing more comes, or is to tell us so.
+    pub(crate) is_shut_down: bool,
     /// A proxy has to say first whose connection it is.
     pub(crate) awaits_announcement: bool,
     /// The service wants to be told of its end.
@@ -85,11 +87,9 @@ pub(crate) enum Stage<T, E> {
     Requesting(Box<Requesting>),
     /// A WebSocket.
     Open(Open<T>),
-    /// Nothing is read any more: the rest of the output leaves.
+    /// Nothing is read any more: the rest of the output leaves, then the end of the peer's side is awaited, so that
+    /// what was sent is not lost to a reset. Who has said in a Close frame that nothing more comes is not waited for.
     Lingering,
-    /// The peer was told that nothing more comes, or is to tell us so: the end of its side is awaited, so that what was sent
-    /// is not lost to a reset. Who has said in a Close frame that nothing more comes is not waited for.
-    Parting,
 }
 
 /// A connection that speaks HTTP.
@@ -220,6 +220,7 @@ impl<T, E> Link<T, E> {
             is_choked: false,
             is_listed: false,
             is_touched: false,
+            is_shut_down: false,
             awaits_announcement: false,
             is_watched: false,
         }

@@ -210,7 +210,7 @@ impl Phase {
         match stage {
             Stage::Http(_) => Self::Http,
             Stage::Dialling(_) | Stage::Requesting(_) => Self::Opening,
-            Stage::Open(_) | Stage::Lingering | Stage::Parting => Self::Frames,
+            Stage::Open(_) | Stage::Lingering => Self::Frames,
         }
     }
 }

@@ -37,7 +37,7 @@ impl<T, E> Io<T, E> {
                 let state = open.websocket.sending().state();
                 !matches!(state, State::Open | State::CloseSent)
             }
-            Stage::Lingering | Stage::Parting => true,
+            Stage::Lingering => true,
         };
         // It may have closed its own side only, and still read.
         if has_ended && !link.queue.is_empty() {
@@ -268,12 +268,12 @@ impl<T, E> Link<T, E> {
     /// A connection that has nothing more to say says so, and waits a moment for the peer to have read it.
     #[inline]
     fn linger(&mut self, settings: &Settings, now: u64) {
-        if matches!(self.stage, Stage::Lingering) && self.queue.is_empty() {
+        if matches!(self.stage, Stage::Lingering) && !self.is_shut_down && self.queue.is_empty() {
             // A client waits for the server to do that first (RFC 6455 section 7.1.1).
             if !self.is_dialled {
                 self.shut_down();
             }
-            self.stage = Stage::Parting;
+            self.is_shut_down = true;
             let after = settings.limits.close_ms;
             self.deadlines.set(DeadlineName::Close, now, after);
             // What the peer still sends is read and thrown away; its end, which may have been read already, is so again.
