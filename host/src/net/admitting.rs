@@ -61,13 +61,7 @@ impl<T, E> Io<T, E> {
         let Some(link) = self.slots.get_mut(id) else {
             return Ok(());
         };
-        // There is room at first, and to be told so would cost an event.
-        let mut interest = Interest::READABLE;
-        // What TLS has to say in a handshake waits in it, unseen from here.
-        if link.transport.is_handshaking() {
-            link.is_told_of_room = true;
-            interest |= Interest::WRITABLE;
-        }
+        let interest = Interest::READABLE | Interest::WRITABLE;
         link.transport
             .register(&mut self.watcher, id.token(), interest)?;
         let after = self.settings.limits.opening_handshake_ms;

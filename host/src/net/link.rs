@@ -59,8 +59,6 @@ pub(crate) struct Link<T, E> {
     pub(crate) deadlines: Deadlines,
     pub(crate) wants: Wants,
     pub(crate) readiness: Readiness,
-    /// The poll tells of room to write too: from the first time on that there was none.
-    pub(crate) is_told_of_room: bool,
     /// What was carried begins with frames that had to wait, not just with the beginning of one.
     pub(crate) is_cut_short: bool,
     /// More than the high mark has waited, and not yet less than the low mark.
@@ -215,7 +213,6 @@ impl<T, E> Link<T, E> {
                 writable: true,
                 ..Readiness::default()
             },
-            is_told_of_room: false,
             is_cut_short: false,
             is_choked: false,
             is_listed: false,

@@ -1,7 +1,5 @@
 //! What follows from the state a connection is in: how it ends, and what its deadlines do.
 
-use std::io;
-
 use crate::{
     connection::{
         deadline::{DeadlineName, Deadlines},
@@ -109,12 +107,6 @@ impl<T, E> Io<T, E> {
                     link = settled;
                 }
             }
-        }
-        if !link.readiness.writable
-            && !link.is_told_of_room
-            && let Err(error) = link.await_room(id, &mut self.watcher)
-        {
-            return self.lose(id, &error);
         }
         link.linger(&self.settings, self.now);
         link.arm(id, self.now, &mut self.timers);
@@ -243,17 +235,6 @@ impl<T, E> Io<T, E> {
 }
 
 impl<T, E> Link<T, E> {
-    /// The socket took less than it was given. Whoever is told of nothing but edges since it was connected, as those that we
-    /// have opened, is told of room already.
-    #[cold]
-    fn await_room(&mut self, id: ConnectionId, watcher: &mut Watcher) -> io::Result<()> {
-        self.is_told_of_room = true;
-        match self.is_dialled {
-            true => Ok(()),
-            false => self.transport.rewatch(watcher, id.token()),
-        }
-    }
-
     /// Our Close frame is out.
     fn await_close(&mut self, settings: &Settings, now: u64) {
         // No message is delivered any more; the peer's answer is to be heard.

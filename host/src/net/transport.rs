@@ -252,13 +252,11 @@ impl Transport {
         }
     }
 
-    /// Has the edges of a socket that is watched already told anew, and those of room to write too.
+    /// Has the edges told anew of a socket that is watched already.
     pub(crate) fn rewatch(&mut self, watcher: &mut Watcher, token: Token) -> io::Result<()> {
         match self {
-            Self::Absent => Ok(()),
             Self::Tcp(socket) => watcher.rewatch(socket, token),
-            Self::Unix(socket) => watcher.rewatch(socket, token),
-            Self::Tls(stream) => stream.socket_mut().rewatch(watcher, token),
+            _ => Ok(()),
         }
     }
 

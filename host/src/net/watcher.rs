@@ -1,7 +1,6 @@
 //! How a service thread learns what its sockets are ready for: by a poll of its own, or from a loop of the program.
 //!
-//! A poll tells of edges: what becomes ready is told once, so all is registered once; for room to write when there was none
-//! for the first time, since until then nobody waits for it. A foreign loop is
+//! A poll tells of edges: what becomes ready is told once, so all is registered once and for everything. A foreign loop is
 //! told of every socket, and tells of levels: what stays ready is told again and again. So it is asked only for what would
 //! be used, anew whenever that changes. Serving is the same: what was told is noted at the connection until a call to the
 //! system says otherwise.
@@ -113,8 +112,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Has a poll tell all edges of a socket anew; a foreign loop tells of levels.
-    pub(crate) fn rewatch(&mut self, socket: &mut impl Source, token: Token) -> io::Result<()> {
+    /// Has a poll tell the edges of a socket anew; a foreign loop tells of levels.
+    pub(crate) fn rewatch(&mut self, socket: &mut TcpStream, token: Token) -> io::Result<()> {
         match self {
             Self::Poll(registry) => {
                 registry.reregister(socket, token, Interest::READABLE | Interest::WRITABLE)

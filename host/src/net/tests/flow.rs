@@ -1,7 +1,5 @@
 //! Order, loss, marks, pauses, fairness and bounds.
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
 use super::*;
 use crate::net::test_peer::{frame, turn, turn_for};
 
@@ -218,41 +216,4 @@ fn an_address_that_has_its_connections_gets_no_more_until_one_has_ended_and_othe
         next.read();
         next.texts() == ["here"]
     });
-}
-
-/// Whether the poll has something to tell.
-fn has_events(bench: &Bench) -> bool {
-    let mut polled = [PollFd::new(&bench.event_loop, PollFlags::IN)];
-    poll(&mut polled, Some(&Timespec::default())).unwrap() > 0
-}
-
-#[test]
-fn a_peer_that_says_nothing_makes_no_event_once_it_is_accepted() {
-    let mut bench = Bench::new(|_| {});
-    let mut peer = Peer::connect(bench.address);
-    bench.until("accept", |l| l.io.connections() == 1);
-    assert!(!has_events(&bench));
-    peer.send(b"GET");
-    assert!(has_events(&bench));
-}
-
-#[test]
-fn a_socket_that_has_been_full_tells_of_room_each_time() {
-    let mut bench = Bench::new(|limits| limits.high_mark_bytes = 64 << 20);
-    let mut peer = bench.open();
-    assert!(!bench.link().is_told_of_room);
-    for _ in 0..2 {
-        peer.text(&format!("send {}", 32 << 20));
-        bench.until("a full socket", |l| {
-            l.io.ids()
-                .iter()
-                .any(|id| !l.io.slots.get_mut(*id).unwrap().queue.is_empty())
-        });
-        assert!(bench.link().is_told_of_room);
-        bench.until("all of it", |l| {
-            peer.read();
-            let id = l.io.ids()[0];
-            l.io.slots.get_mut(id).unwrap().queue.is_empty()
-        });
-    }
 }
