@@ -114,7 +114,10 @@ impl<T, E> Io<T, E> {
             return (at, stopped != Stopped::Leaves);
         }
         if link.queue.is_empty() && !link.is_dialled {
-            link.transport.note_last();
+            match in_place.is_empty() {
+                true => link.write_last(out),
+                false => link.transport.note_last(),
+            }
         }
         (length, true)
     }

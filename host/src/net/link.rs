@@ -414,6 +414,18 @@ impl<T, E> Link<T, E> {
         Ok(taken)
     }
 
+    /// Writes what nothing follows, and takes it out of `out`; in one packet with the end of our side where that is all to
+    /// tell. What the socket does not take stays, and an error is met again by whoever writes it.
+    #[cold]
+    pub(crate) fn write_last(&mut self, out: &mut Vec<u8>) {
+        if !self.readiness.writable || out.is_empty() {
+            return self.transport.note_last();
+        }
+        if let Ok(taken) = self.transport.write_last(out) {
+            out.drain(..taken);
+        }
+    }
+
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
         if budget.take(bytes as u64) {
             return Ok(());

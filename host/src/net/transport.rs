@@ -14,7 +14,7 @@ use mio::{
 use rustix::{
     buffer::spare_capacity,
     io::Errno,
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg},
 };
 use socket2::SockRef;
 
@@ -77,6 +77,32 @@ impl Transport {
             Self::Tls(stream) => return stream.write(bytes),
         };
         Ok(count)
+    }
+
+    /// The same with what nothing follows: the end of our side is told at once, if all of it is taken. TCP has one packet for
+    /// both, which costs 2 µs less than two.
+    pub(crate) fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Self::Tls(stream) = self {
+            stream.note_last();
+            return stream.write(bytes);
+        }
+        let count = self.write_held(&[IoSlice::new(bytes)])?;
+        if count == bytes.len() {
+            // Before a close that may find something unread, with which what is held back would be lost.
+            self.shut_down();
+        }
+        Ok(count)
+    }
+
+    /// Writes what TCP holds back until more comes, or the end of our side; to be told at once.
+    pub(crate) fn write_held(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (Self::Tcp(socket), flags) = (&*self, SendFlags::NOSIGNAL | SendFlags::MORE) else {
+            return self.write_vectored(slices);
+        };
+        Ok(match slices {
+            [slice] => send(socket, slice, flags)?,
+            slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
+        })
     }
 
     /// The same out of several slices.
