@@ -20,6 +20,7 @@ mod schedules;
 mod secured;
 mod sink;
 mod threads;
+mod watched;
 
 use std::{
     net::SocketAddr,

@@ -267,7 +267,12 @@ fn a_certificate_that_changes_is_found_without_a_signal() {
 
 #[test]
 fn a_certificate_that_could_not_be_read_for_lack_of_descriptors_is_read_later() {
-    let secure = Secure::start();
+    let authority = Authority::new();
+    let server = setup(&authority).threads(1).start();
+    let secure = Secure { server, authority };
+    // Its only service thread has all the files that it needs once it serves.
+    let mut first = secure.authority.connect(secure.server.address());
+    first.flush().expect("the handshake is done");
     let mark = secure.server.log().mark();
     // New files get the lowest free number, so there is none left for them.
     let before = secure.server.process().limit_files(1);

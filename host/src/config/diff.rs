@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Config;
 use super::reader::list;
+use super::{Config, VhostConfig};
+use crate::limits::Limits;
 
 /// Something that a running host can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,71 +67,65 @@ pub struct RestartNeeded {
 ///
 /// When a key differs that takes a restart.
 pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded> {
-    let (was, is) = (&running.limits, &new.limits);
-    let fixed = [
+    let keys =
+        differing(fixed_keys(running, new).chain(fixed_limits(&running.limits, &new.limits)));
+    if !keys.is_empty() {
+        return Err(RestartNeeded { keys });
+    }
+    let (was, is) = (&running.default, &new.default);
+    let named: BTreeSet<&String> = was.protocols.keys().chain(is.protocols.keys()).collect();
+    let options = named
+        .into_iter()
+        .filter(|name| was.options(name) != is.options(name));
+    let mut changes: Vec<_> = options.cloned().map(Change::Options).collect();
+    changes.extend(differing(in_default_vhost(was, is)));
+    changes.extend(differing(in_host(running, new)));
+    Ok(changes)
+}
+
+/// Those that differ.
+fn differing<T>(all: impl IntoIterator<Item = (T, bool)>) -> Vec<T> {
+    let differing = all.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(it, _)| it).collect()
+}
+
+/// What only a restart changes.
+fn fixed_keys(running: &Config, new: &Config) -> impl Iterator<Item = (&'static str, bool)> {
+    let keys = [
         ("tls", running.tls.is_some() != new.tls.is_some()),
         ("plugins", running.plugins != new.plugins),
         ("threads", running.threads != new.threads),
         ("control", running.control != new.control),
         ("control_group", running.control_group != new.control_group),
         ("run_as", !is_same_user(running, new)),
-        (
-            "limits.buffered_total_bytes",
-            was.buffered_total_bytes != is.buffered_total_bytes,
-        ),
-        (
-            "limits.commands_count",
-            was.commands_count != is.commands_count,
-        ),
-        (
-            "limits.commands_bytes",
-            was.commands_bytes != is.commands_bytes,
-        ),
-        (
-            "limits.file_threads_count",
-            was.file_threads_count != is.file_threads_count,
-        ),
-        (
-            "limits.file_jobs_count",
-            was.file_jobs_count != is.file_jobs_count,
-        ),
-        (
-            "limits.resolve_threads_count",
-            was.resolve_threads_count != is.resolve_threads_count,
-        ),
-        (
-            "limits.resolve_jobs_count",
-            was.resolve_jobs_count != is.resolve_jobs_count,
-        ),
-        (
-            "limits.control_request_bytes",
-            was.control_request_bytes != is.control_request_bytes,
-        ),
-        (
-            "limits.publish_message_bytes",
-            was.publish_message_bytes != is.publish_message_bytes,
-        ),
-        (
-            "limits.control_request_ms",
-            was.control_request_ms != is.control_request_ms,
-        ),
     ];
-    let keys: Vec<_> = fixed
-        .into_iter()
-        .filter_map(|(key, differs)| differs.then_some(key))
-        .collect();
-    if !keys.is_empty() {
-        return Err(RestartNeeded { keys });
-    }
+    keys.into_iter()
+}
 
-    let (was, is) = (&running.default, &new.default);
-    let named: BTreeSet<&String> = was.protocols.keys().chain(is.protocols.keys()).collect();
-    let options = named
-        .into_iter()
-        .filter(|name| was.options(name) != is.options(name))
-        .cloned()
-        .map(Change::Options);
-    let rest = [
+/// The bounds among it: what they bound is made once, at the start.
+fn fixed_limits(was: &Limits, is: &Limits) -> impl Iterator<Item = (&'static str, bool)> {
+    macro_rules! limits {
+        ($($limit:ident),+) => {
+            [$((concat!("limits.", stringify!($limit)), was.$limit != is.$limit)),+]
+        };
+    }
+    let keys = limits!(
+        buffered_total_bytes,
+        commands_count,
+        commands_bytes,
+        file_threads_count,
+        file_jobs_count,
+        resolve_threads_count,
+        resolve_jobs_count,
+        control_request_bytes,
+        publish_message_bytes,
+        control_request_ms
+    );
+    keys.into_iter()
+}
+
+fn in_default_vhost(was: &VhostConfig, is: &VhostConfig) -> [(Change, bool); 10] {
+    [
         (Change::Extensions, was.extensions != is.extensions),
         (Change::Policies, was.policies != is.policies),
         (
@@ -150,6 +145,11 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::ErrorPages, was.error_pages != is.error_pages),
         (Change::OwnFields, was.own_fields != is.own_fields),
         (Change::AccessLog, was.access_log != is.access_log),
+    ]
+}
+
+fn in_host(running: &Config, new: &Config) -> [(Change, bool); 8] {
+    [
         (Change::Listen, running.listen != new.listen),
         (
             Change::TrustedProxies,
@@ -164,13 +164,7 @@ pub fn diff(running: &Config, new: &Config) -> Result<Vec<Change>, RestartNeeded
         (Change::Tls, running.tls != new.tls),
         (Change::Limits, running.limits != new.limits),
         (Change::Log, running.log != new.log),
-    ];
-    Ok(options
-        .chain(
-            rest.into_iter()
-                .filter_map(|(change, differs)| differs.then_some(change)),
-        )
-        .collect())
+    ]
 }
 
 /// Whether both run as the same user and group, or neither becomes anybody.

@@ -92,11 +92,8 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
     let (is_unix, is_interface) = (has("unix"), has("interface"));
     if is_interface && !has("port") {
         let cause = "an `interface` needs a `port` too";
-        reader.refuse(
-            value.range(),
-            cause,
-            "add \"port\": 7681, or 0 for a free one",
-        );
+        let mend = "add \"port\": 7681, or 0 for a free one";
+        reader.refuse(value.range(), cause, mend);
         return None;
     }
     let mut found = None;
@@ -108,57 +105,38 @@ fn object(value: &Value<'_>, reader: &Reader<'_>) -> Option<WrittenListener> {
             "address" => found = inet(value, reader),
             "interface" => found = interface(value, reader),
             PASSED => found = passed_by(value, reader),
-            "port" if !is_interface => {
-                let cause = "`port` is for interfaces";
-                reader.refuse(
-                    key.range,
-                    cause,
-                    "write it behind the address, with a colon",
-                );
-            }
-            "port" => set.port = port(value, reader),
-            "mode" | "owner" | "group" if !is_unix => {
-                let cause = format!("`{}` is for unix sockets", key.value);
-                reader.refuse(key.range, cause, "leave it out");
-            }
-            name @ ("keepalive_s" | "keepalive_interval_s" | "keepalive_probes") if is_unix => {
-                let cause =
-                    format!("`{name}` is for addresses; a peer on this machine does not vanish");
-                reader.refuse(key.range, cause, "leave it out");
-            }
-            "keepalive_s" => set.keepalive_s = keepalive(value, reader),
-            "keepalive_interval_s" => {
-                set.keepalive_interval_s = within(value, key.value, MOST_KEEPALIVE_S, reader);
-            }
-            "keepalive_probes" => {
-                let count = within(value, key.value, MOST_KEEPALIVE_PROBES.into(), reader);
-                set.keepalive_probes = count.and_then(|count| count.try_into().ok());
-            }
-            "mode" => set.mode = mode(value, reader),
-            "owner" => set.owner = id(value, "owner", reader, user_id),
-            "group" => set.group = id(value, "group", reader, group_id),
-            name if rules.take(name, value, reader) => {}
+            _ if is_misplaced(&key, is_unix, is_interface, reader) => {}
+            name if set.take(name, value, reader) || rules.take(name, value, reader) => {}
             _ => reader.refuse_key(&key, &[KEYS, WrittenRules::KEYS].concat()),
         }
     }
-    let address = match found? {
-        ListenAddress::Unix(socket) => ListenAddress::Unix(UnixSettings {
-            mode: set.mode.unwrap_or(socket.mode),
-            owner: set.owner,
-            group: set.group,
-            ..socket
-        }),
-        ListenAddress::Inet(inet) => ListenAddress::Inet(set.over(inet)),
-        ListenAddress::Passed(passed) => ListenAddress::Passed(PassedSettings {
-            each: set.over(passed.each),
-            ..passed
-        }),
-        ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
-            each: set.over(any(set.port?)),
-            ..interface
-        }),
-    };
+    let address = set.beside(found?)?;
     Some(WrittenListener { address, rules })
+}
+
+/// Whether a key is for listeners of another kind, which is told.
+fn is_misplaced(
+    key: &Located<&str>,
+    is_unix: bool,
+    is_interface: bool,
+    reader: &Reader<'_>,
+) -> bool {
+    let (cause, mend) = match key.value {
+        "port" if !is_interface => (
+            "`port` is for interfaces".to_owned(),
+            "write it behind the address, with a colon",
+        ),
+        name @ ("mode" | "owner" | "group") if !is_unix => {
+            (format!("`{name}` is for unix sockets"), "leave it out")
+        }
+        name @ ("keepalive_s" | "keepalive_interval_s" | "keepalive_probes") if is_unix => (
+            format!("`{name}` is for addresses; a peer on this machine does not vanish"),
+            "leave it out",
+        ),
+        _ => return false,
+    };
+    reader.refuse(key.range, cause, mend);
+    true
 }
 
 /// What is set beside the place.
@@ -174,6 +152,47 @@ struct Set {
 }
 
 impl Set {
+    /// Takes the value of a key that is one of these; false when it is none.
+    fn take(&mut self, key: &str, value: &Value<'_>, reader: &Reader<'_>) -> bool {
+        match key {
+            "port" => self.port = port(value, reader),
+            "mode" => self.mode = mode(value, reader),
+            "owner" => self.owner = id(value, key, reader, user_id),
+            "group" => self.group = id(value, key, reader, group_id),
+            "keepalive_s" => self.keepalive_s = keepalive(value, reader),
+            "keepalive_interval_s" => {
+                self.keepalive_interval_s = within(value, key, MOST_KEEPALIVE_S, reader);
+            }
+            "keepalive_probes" => {
+                let count = within(value, key, MOST_KEEPALIVE_PROBES.into(), reader);
+                self.keepalive_probes = count.and_then(|count| count.try_into().ok());
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The place with all that is set; none for an interface without a port that can be used.
+    fn beside(self, place: ListenAddress) -> Option<ListenAddress> {
+        Some(match place {
+            ListenAddress::Unix(socket) => ListenAddress::Unix(UnixSettings {
+                mode: self.mode.unwrap_or(socket.mode),
+                owner: self.owner,
+                group: self.group,
+                ..socket
+            }),
+            ListenAddress::Inet(inet) => ListenAddress::Inet(self.over(inet)),
+            ListenAddress::Passed(passed) => ListenAddress::Passed(PassedSettings {
+                each: self.over(passed.each),
+                ..passed
+            }),
+            ListenAddress::Interface(interface) => ListenAddress::Interface(InterfaceSettings {
+                each: self.over(any(self.port?)),
+                ..interface
+            }),
+        })
+    }
+
     /// An address with the keepalive that is set.
     fn over(&self, inet: InetSettings) -> InetSettings {
         InetSettings {

@@ -8,7 +8,7 @@ pub use super::event::{Delivery, Event, InboundRules};
 use super::extended::Extended;
 use crate::wire::close_code::{self, Failure, NOT_UTF8, TOO_LARGE};
 use crate::wire::frame_header::{Decoded, FrameHeader};
-use crate::wire::mask::{MaskingKey, apply_mask, rotate_key};
+use crate::wire::mask::{MaskingKey, apply_mask, apply_mask_is_ascii, rotate_key};
 use crate::wire::utf8::{Utf8, is_utf8};
 use crate::wire::{MessageKind, Opcode, Role};
 
@@ -416,10 +416,8 @@ pub(super) fn whole_message(
     let end = len.checked_add(usize::try_from(header.payload_len).ok()?)?;
     let payload = input.get_mut(len..end)?;
     let key = header.key.unwrap_or_default();
-    if masked {
-        apply_mask(payload, key);
-    }
-    if kind == MessageKind::Text && !is_utf8(payload) {
+    let is_ascii = masked && apply_mask_is_ascii(payload, key);
+    if kind == MessageKind::Text && !is_ascii && !is_utf8(payload) {
         apply_mask(payload, key);
         return None;
     }

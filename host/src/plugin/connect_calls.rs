@@ -31,6 +31,11 @@ impl Refused {
         Self(STATUS_ERROR, why.to_string())
     }
 
+    /// Of a plugin that was built against a newer contract.
+    fn unknown(what: &str, number: u32) -> Self {
+        Self::request(format!("this host knows no {what} {number}"))
+    }
+
     pub(crate) fn full(limit: &str) -> Self {
         Self(STATUS_FULL, format!("limits.{limit} is reached"))
     }
@@ -186,37 +191,13 @@ pub(crate) unsafe fn read_way(
         };
         asked = asked.field(name, value).map_err(Refused::request)?;
     }
-    asked = asked.trust(match raw.tls {
-        // SAFETY: lent for this call.
-        TLS_VERIFIED => match unsafe { raw.roots.as_slice() } {
-            [] => ServerTrust::Verified,
-            roots => ServerTrust::Roots(PathBuf::from(OsStr::from_bytes(roots))),
-        },
-        TLS_SELF_SIGNED => ServerTrust::AcceptSelfSigned,
-        // SAFETY: lent for this call.
-        TLS_PINNED => match unsafe { raw.pin.as_slice() }.try_into() {
-            Ok(pin) => ServerTrust::Pinned(pin),
-            Err(_) => {
-                return Err(Refused::request(
-                    "a pinned key is given by the 32 bytes of its SHA-256",
-                ));
-            }
-        },
-        other => {
-            return Err(Refused::request(format!(
-                "this host knows no TLS kind {other}"
-            )));
-        }
-    });
+    // SAFETY: all of it is lent for this call.
+    asked = asked.trust(unsafe { trust(raw) }?);
     asked = match raw.proxies {
         PROXIES_USUAL => asked,
         PROXIES_NONE => asked.without_proxy(),
         PROXIES_GIVEN => asked.proxy(proxy).map_err(Refused::request)?,
-        other => {
-            return Err(Refused::request(format!(
-                "this host knows no proxy kind {other}"
-            )));
-        }
+        other => return Err(Refused::unknown("proxy kind", other)),
     };
     let number = |number| (number != CONNECT_USUAL).then_some(number);
     asked = asked.allowing_downgrade(raw.flags & CONNECT_DOWNGRADE != 0);
@@ -226,6 +207,26 @@ pub(crate) unsafe fn read_way(
     asked.retry_first_ms = number(raw.retry_first_ms);
     asked.retry_most_ms = number(raw.retry_most_ms);
     Ok(asked)
+}
+
+/// Which servers it is to believe.
+///
+/// # Safety
+///
+/// What the request leads to is lent for this call.
+unsafe fn trust(raw: &ConnectRequest<'_>) -> Result<ServerTrust, Refused> {
+    // SAFETY: as the caller promises.
+    let (roots, pin) = unsafe { (raw.roots.as_slice(), raw.pin.as_slice()) };
+    match raw.tls {
+        TLS_VERIFIED if roots.is_empty() => Ok(ServerTrust::Verified),
+        TLS_VERIFIED => Ok(ServerTrust::Roots(PathBuf::from(OsStr::from_bytes(roots)))),
+        TLS_SELF_SIGNED => Ok(ServerTrust::AcceptSelfSigned),
+        TLS_PINNED => pin
+            .try_into()
+            .map(ServerTrust::Pinned)
+            .map_err(|_| Refused::request("a pinned key is given by the 32 bytes of its SHA-256")),
+        other => Err(Refused::unknown("TLS kind", other)),
+    }
 }
 
 /// The same for a WebSocket.

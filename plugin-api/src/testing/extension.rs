@@ -1,15 +1,14 @@
 //! Extensions in the test host: agreed on, and driven piece by piece.
 
-use std::{
-    cell::{Cell, RefCell},
-    ffi::c_void,
-    fmt, mem,
-    num::NonZeroU64,
-    ptr,
-    rc::Rc,
-};
+use std::{ffi::c_void, fmt, mem, num::NonZeroU64, ptr, rc::Rc};
 
-use super::{Inner, Instance, Part, extension_calls::CALLS, facts::KnownFacts, session::Handshake};
+use super::{
+    Inner, Instance, Part,
+    around::{Around, Hook},
+    facts::KnownFacts,
+    pieces::RecordedPiece,
+    session::Handshake,
+};
 use crate::{CloseCode, FramePiece, Opcode, Rsv, abi};
 
 /// Opcodes that an extension may own: 3 to 7 and 11 to 15.
@@ -30,91 +29,6 @@ pub struct TestConnection {
     skips_outbound: bool,
     failed: bool,
     ended: bool,
-}
-
-/// Which calls a hook may make.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hook {
-    Offer,
-    Accept,
-    Inbound,
-    Outbound,
-    Other,
-}
-
-/// What the calls of an extension act on. They come while it is shared, hence the cells.
-pub(super) struct Around {
-    pub(super) facts: KnownFacts,
-    hook: Cell<Hook>,
-    parameters: RefCell<String>,
-    code: Cell<u32>,
-    failures: RefCell<Vec<String>>,
-    pieces: RefCell<Vec<RecordedPiece>>,
-    inward: Cell<Sequence>,
-    outward: Cell<Sequence>,
-    limit: Cell<u64>,
-    own_rsv: Cell<Rsv>,
-    /// Bits on pieces that were sent, of other extensions.
-    others_rsv: Cell<Rsv>,
-    opcodes: Cell<u32>,
-    refused: Cell<Option<abi::Status>>,
-}
-
-/// Where a sequence of pieces stands.
-#[derive(Clone, Copy, Default)]
-struct Sequence {
-    bytes: u64,
-    message: Option<Opcode>,
-    in_frame: bool,
-}
-
-/// A piece that an extension has put.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedPiece {
-    /// See [`FramePiece::opcode`].
-    pub opcode: Opcode,
-    /// See [`FramePiece::rsv`]; inbound none, as what is set there has no effect.
-    pub rsv: Rsv,
-    /// See [`FramePiece::frame_first`].
-    pub frame_first: bool,
-    /// See [`FramePiece::frame_last`].
-    pub frame_last: bool,
-    /// See [`FramePiece::message_first`].
-    pub message_first: bool,
-    /// See [`FramePiece::message_last`].
-    pub message_last: bool,
-    /// The payload.
-    pub payload: Vec<u8>,
-}
-
-impl RecordedPiece {
-    /// A copy of `piece`.
-    #[must_use]
-    pub fn new(piece: FramePiece<'_>) -> Self {
-        Self {
-            opcode: piece.opcode,
-            rsv: piece.rsv,
-            frame_first: piece.frame_first,
-            frame_last: piece.frame_last,
-            message_first: piece.message_first,
-            message_last: piece.message_last,
-            payload: piece.payload.to_vec(),
-        }
-    }
-
-    /// The piece, to be given to another connection.
-    #[must_use]
-    pub fn as_piece(&self) -> FramePiece<'_> {
-        FramePiece {
-            opcode: self.opcode,
-            rsv: self.rsv,
-            frame_first: self.frame_first,
-            frame_last: self.frame_last,
-            message_first: self.message_first,
-            message_last: self.message_last,
-            payload: &self.payload,
-        }
-    }
 }
 
 /// Why a piece went no further.
@@ -438,138 +352,5 @@ impl fmt::Debug for TestConnection {
         f.debug_struct("TestConnection")
             .field("response", &self.response)
             .finish_non_exhaustive()
-    }
-}
-
-impl Around {
-    fn new(facts: KnownFacts) -> Box<Self> {
-        Box::new(Self {
-            facts,
-            hook: Cell::new(Hook::Other),
-            parameters: RefCell::default(),
-            code: Cell::default(),
-            failures: RefCell::default(),
-            pieces: RefCell::default(),
-            inward: Cell::default(),
-            outward: Cell::default(),
-            limit: Cell::new(u64::MAX),
-            own_rsv: Cell::default(),
-            others_rsv: Cell::default(),
-            opcodes: Cell::default(),
-            refused: Cell::default(),
-        })
-    }
-
-    fn call(
-        &self,
-        hook: Hook,
-        instance: Instance,
-        run: impl FnOnce(*const abi::ExtensionCall) -> abi::Status,
-    ) -> abi::Status {
-        self.hook.set(hook);
-        let call = abi::ExtensionCall {
-            context: ptr::from_ref(self).cast_mut().cast(),
-            calls: &CALLS,
-            thread: instance.thread,
-        };
-        let status = run(&raw const call);
-        self.hook.set(Hook::Other);
-        status
-    }
-
-    /// What was told of a hook that failed.
-    fn failure(&self, status: abi::Status) -> (CloseCode, String) {
-        let code = match u16::try_from(self.code.take()).unwrap_or_default() {
-            code @ (1000..=1003 | 1007..=1014 | 3000..=4999) => CloseCode(code),
-            _ => CloseCode::INTERNAL_ERROR,
-        };
-        let told = self.failures.take();
-        match told.is_empty() {
-            true => (code, format!("it answered {status} without a word")),
-            false => (code, told.join("; ")),
-        }
-    }
-
-    pub(super) fn fail(&self, code: u32, text: &str) {
-        if self.code.get() == 0 {
-            self.code.set(code);
-        }
-        self.failures.borrow_mut().push(text.to_owned());
-    }
-
-    pub(super) fn set_parameters(&self, text: &str) -> abi::Status {
-        if !matches!(self.hook.get(), Hook::Offer | Hook::Accept) {
-            return abi::STATUS_NONE;
-        }
-        text.clone_into(&mut self.parameters.borrow_mut());
-        abi::STATUS_OK
-    }
-
-    pub(super) fn put(&self, mut piece: FramePiece<'_>) -> abi::Status {
-        if let Some(refused) = self.refused.get() {
-            return refused;
-        }
-        let sequence = match self.hook.get() {
-            Hook::Inbound => &self.inward,
-            Hook::Outbound => &self.outward,
-            _ => return abi::STATUS_ERROR,
-        };
-        let is_inbound = self.hook.get() == Hook::Inbound;
-        let is_owned = self.opcodes.get() >> (piece.opcode.0 & 31) & 1 != 0;
-        let mut bits = self.own_rsv.get();
-        bits |= self.others_rsv.get();
-        let is_data = [Opcode::TEXT, Opcode::BINARY].contains(&piece.opcode);
-        if is_inbound {
-            piece.rsv = Rsv::NONE;
-        }
-        let taken = if (is_data || is_owned) && bits.contains(piece.rsv) {
-            sequence.get().advance(&piece, self.limit.get())
-        } else {
-            Err(abi::STATUS_ERROR)
-        };
-        match taken {
-            Ok(next) => {
-                sequence.set(next);
-                self.pieces.borrow_mut().push(RecordedPiece::new(piece));
-                abi::STATUS_OK
-            }
-            Err(refused) => {
-                self.refused.set(Some(refused));
-                refused
-            }
-        }
-    }
-}
-
-impl Sequence {
-    /// Judges the next piece.
-    fn advance(self, piece: &FramePiece<'_>, limit: u64) -> Result<Self, abi::Status> {
-        let whole = piece.frame_first && piece.frame_last;
-        if piece.opcode.is_control() {
-            let is_message = piece.message_first && piece.message_last;
-            let has_order = whole && is_message && piece.payload.len() <= 125 && !self.in_frame;
-            return has_order.then_some(self).ok_or(abi::STATUS_ERROR);
-        }
-        let continues = match self.message {
-            None => piece.message_first,
-            Some(begun) => !piece.message_first && piece.opcode == begun,
-        };
-        let has_order = continues
-            && piece.frame_first != self.in_frame
-            && (piece.frame_first || !piece.message_first && piece.rsv.is_empty())
-            && (piece.frame_last || !piece.message_last);
-        if !has_order {
-            return Err(abi::STATUS_ERROR);
-        }
-        let before = if piece.message_first { 0 } else { self.bytes };
-        let bytes = before.saturating_add(piece.payload.len() as u64);
-        if bytes > limit {
-            return Err(abi::STATUS_FULL);
-        }
-        Ok(Self {
-            bytes,
-            message: (!piece.message_last).then_some(piece.opcode),
-            in_frame: !piece.frame_last,
-        })
     }
 }

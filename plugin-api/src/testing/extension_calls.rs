@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use super::extension::Around;
+use super::around::Around;
 use crate::{
     FramePiece,
     abi::{self, Bytes, Status},

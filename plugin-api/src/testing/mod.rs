@@ -27,6 +27,7 @@
 //! assert_eq!(session.sent(), [Outgoing::text("PSST")]);
 //! ```
 
+mod around;
 mod asked;
 mod asked_calls;
 mod client;
@@ -42,6 +43,7 @@ mod handshake_calls;
 mod host_calls;
 mod inner;
 mod manifest;
+mod pieces;
 mod policy;
 mod policy_calls;
 mod record;
@@ -58,11 +60,12 @@ use crate::{StaticPlugin, abi};
 pub use asked::TestAsked;
 pub use client::{AfterFailure, TestAnswer, TestConnect};
 pub use exchange::{ExchangeEnding, TestExchange, TestRequest};
-pub use extension::{RecordedPiece, Stopped, TestConnection};
+pub use extension::{Stopped, TestConnection};
 pub use handshake::Refused;
 use host_calls::{Shared, Whose};
 use inner::{Due, Inner, Instance, Part};
 use manifest::{Manifest, ManifestProtocol};
+pub use pieces::RecordedPiece;
 pub use policy::{Allowed, PolicyConnection, TestPeer, Undecided};
 pub use session::{Ending, Handshake, Outgoing, TestSession};
 
