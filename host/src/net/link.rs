@@ -1,8 +1,6 @@
 //! One socket and the connection it carries.
 
 use std::{
-    borrow::Cow,
-    collections::VecDeque,
     io::{self, IoSlice},
     ops::Range,
 };
@@ -11,9 +9,7 @@ use crate::{
     connection::{
         budget::Budget,
         buffers::BufferPool,
-        content::Part,
         deadline::Deadlines,
-        exchange::Exchange,
         outbound::KeySource,
         websocket::WebSocket,
         write_queue::{SharedBytes, WriteQueue},
@@ -21,17 +17,17 @@ use crate::{
     net::{
         date_clock::DateClock,
         dialling::Dialling,
-        http_port::{HttpPort, Notes},
+        http_port::HttpPort,
         in_place::{self, InPlace},
         listening::ListenerNumber,
         peer::{KeptPeer, Peer},
         port::{Port, Wants},
         requesting::Requesting,
+        running::Running,
         seats::{Seat, Seats},
-        service::EndedBy,
         settings::Settings,
         spare::Spare,
-        timers::{SessionTimers, Timers},
+        timers::Timers,
         token::ConnectionId,
         transport::Transport,
         watcher::FdInterest,
@@ -126,45 +122,6 @@ impl<E> Default for Http<E> {
             pending: Pending::No,
         }
     }
-}
-
-/// An exchange that goes on.
-pub(crate) struct Running<E> {
-    pub(crate) exchange: Exchange,
-    /// What the service keeps of it; none while it looks at the head.
-    pub(crate) kept: Option<E>,
-    pub(crate) timers: SessionTimers,
-    /// What there is of a body that is wanted whole.
-    pub(crate) gathered: Vec<u8>,
-    /// Content that leaves when all before it has left.
-    pub(crate) parts: VecDeque<Part>,
-    /// The next piece of a file has to be read from disk first, off this thread.
-    pub(crate) is_cold: bool,
-    /// Up to here the file has been read from disk.
-    pub(crate) warm_until: u64,
-    /// It is cut off, by whom and why.
-    pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
-    pub(crate) notes: Notes,
-    /// What the deadline was set for; none when it is to be set anew.
-    pub(crate) awaited: Option<Awaited>,
-}
-
-impl<E> Running<E> {
-    /// Whether only the rest of the answer is left to do.
-    pub(crate) fn is_streamed(&self) -> bool {
-        self.exchange.has_body() && self.exchange.is_answered()
-    }
-}
-
-/// What an exchange waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    /// More of the body.
-    Body,
-    /// The beginning of the answer.
-    Answer,
-    /// Nothing that has a deadline.
-    Nothing,
 }
 
 /// An open WebSocket.
