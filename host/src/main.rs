@@ -8,9 +8,11 @@ use hotsocket::{
     plugin::loader,
 };
 
+mod allocator;
 mod talk;
 
 fn main() -> ExitCode {
+    allocator::give_back_what_is_large();
     cli::run(inspect, talk::run)
 }
 

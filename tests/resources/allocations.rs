@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use object::{Object, ObjectSymbol};
+use serde_json::json;
 
 use crate::support::plugins::{echo, plugin};
 use crate::support::process::Process;
@@ -98,6 +99,30 @@ fn an_echoed_message_costs_no_allocation() {
         });
         assert_eq!(fewest, 0, "{MESSAGES} messages of {size} bytes");
     }
+}
+
+/// But for the date, which is made anew each second.
+#[test]
+fn a_small_file_that_is_remembered_is_answered_without_an_allocation() {
+    let files = tempfile::tempdir().expect("a directory");
+    fs::write(files.path().join("small.txt"), [b'x'; 1024]).expect("a file");
+    let config = Config::new()
+        .limit("file_cache_ms", 600_000)
+        .mount("/files", json!({ "files": files.path() }));
+    let setup = Setup::new().plugin(&plugin("probe")).config(&config);
+    let server = setup
+        .environment("LD_PRELOAD", plugin("allocation_counter"))
+        .start();
+    let allocations = Allocations::of(server.process());
+    let mut peer = server.connect();
+    let request = b"GET /files/small.txt HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n";
+    let fewest = allocations.fewest(|| {
+        for _ in 0..MESSAGES {
+            peer.bytes(request);
+            assert_eq!(peer.response().status, 200);
+        }
+    });
+    assert!(fewest < MESSAGES / 10, "{fewest} of {MESSAGES} requests");
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub const OUT_OF_BUDGET: Failure = Failure {
 pub struct BufferPool {
     kept: Vec<Vec<u8>>,
     kept_bytes: usize,
+    /// So many of them, from the first, were not needed since the last [`Self::give_back`].
+    unused: usize,
     /// For connections on which something is under way.
     #[expect(
         clippy::vec_box,
@@ -39,6 +41,7 @@ impl BufferPool {
         Self {
             kept: Vec::with_capacity(KEPT_COUNT),
             kept_bytes: 0,
+            unused: 0,
             inbounds: Vec::with_capacity(KEPT_COUNT),
             budget: Budget::new(total, buffered_total_bytes),
         }
@@ -104,6 +107,20 @@ impl BufferPool {
         }
     }
 
+    /// Whether buffers wait for the next message.
+    #[inline]
+    pub fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Frees the buffers that were not needed since the last call.
+    pub fn give_back(&mut self) {
+        for buffer in self.kept.drain(..self.unused) {
+            self.kept_bytes -= buffer.capacity();
+        }
+        self.unused = self.kept.len();
+    }
+
     /// What a connection needs on which something is under way.
     pub(super) fn inbound(&mut self) -> Box<Inbound> {
         self.inbounds.pop().unwrap_or_default()
@@ -130,6 +147,7 @@ impl BufferPool {
                 .pop_if(|kept| self.budget.take(kept.capacity() as u64))
         {
             self.kept_bytes -= kept.capacity();
+            self.unused = self.unused.min(self.kept.len());
             *buffer = kept;
         }
         let capacity = buffer.capacity();
@@ -204,5 +222,25 @@ mod tests {
         assert_eq!(pool.kept_bytes, KEPT_BYTES);
         pool.put(Vec::with_capacity(KEPT_BYTES + 1));
         assert_eq!(pool.kept.len(), 4);
+    }
+
+    #[test]
+    fn what_was_not_needed_between_two_looks_is_given_back_and_the_rest_stays() {
+        let mut pool = pool(u64::MAX);
+        for _ in 0..4 {
+            pool.put(Vec::with_capacity(64 << 10));
+        }
+        pool.give_back();
+        assert_eq!(pool.kept.len(), 4, "they have just come");
+        let mut buffers = [Vec::new(), Vec::new()];
+        for buffer in &mut buffers {
+            pool.append(buffer, &[1; 1_000], 0).unwrap();
+        }
+        buffers.into_iter().for_each(|buffer| pool.put(buffer));
+        pool.give_back();
+        assert_eq!((pool.kept.len(), pool.kept_bytes), (2, 128 << 10));
+        pool.give_back();
+        assert!(!pool.has_kept());
+        assert_eq!(pool.kept_bytes, 0);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         fields::Fields,
         header_list::has_element,
         request_head::RequestHead,
-        response_head::{put_content_length, put_date, put_field, put_status},
+        response_head::{Dated, put_content_length, put_field, put_status},
     },
 };
 
@@ -267,7 +267,7 @@ impl Exchange {
         (status, fields): (u16, &Fields),
         length: Option<u64>,
         whole: bool,
-        date: &str,
+        date: &Dated,
     ) -> Result<(), AnswerError> {
         if self.answer != Answer::Awaited {
             return Err(AnswerError::Late);
@@ -285,8 +285,7 @@ impl Exchange {
         self.status = status;
         let framing = self.framing(status, length);
         self.persists &= framing != Framing::UntilClose;
-        put_status(out, status);
-        put_date(out, date);
+        date.put(out, status);
         out.extend_from_slice(fields.as_bytes());
         match (framing, length) {
             (Framing::Chunked, _) => put_field(out, "Transfer-Encoding", "chunked"),
@@ -308,6 +307,25 @@ impl Exchange {
         out.extend_from_slice(b"\r\n");
         self.answer = Answer::Streamed(framing);
         Ok(())
+    }
+
+    /// Gives all of an answer with status 200 whose head is written already, up to its empty line. False when this exchange
+    /// needs another head or more than that; then nothing is written.
+    #[must_use]
+    pub fn put_ready(&mut self, out: &mut Vec<u8>, head: [&[u8]; 3], content: &[u8]) -> bool {
+        let is_plain = self.persists && !self.is_old && !self.is_head;
+        if !is_plain || self.answer != Answer::Awaited || !matches!(self.body, Body::Done) {
+            return false;
+        }
+        for lines in head {
+            out.extend_from_slice(lines);
+        }
+        out.extend_from_slice(content);
+        self.status = 200;
+        self.sent = content.len() as u64;
+        self.answer = Answer::Complete;
+        self.discards = true;
+        true
     }
 
     fn framing(&self, status: u16, length: Option<u64>) -> Framing {

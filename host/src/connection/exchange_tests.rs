@@ -7,10 +7,15 @@ use crate::{
         body_length::BodyLength,
         fields::Fields,
         request_head::{HeadParsed, RequestHead},
+        response_head::Dated,
     },
 };
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+fn dated() -> Dated {
+    Dated::new(DATE)
+}
 
 fn exchange(line: &str, fields: &str) -> Exchange {
     let input = format!("{line}\r\nHost: a\r\n{fields}\r\n");
@@ -26,7 +31,8 @@ fn exchange(line: &str, fields: &str) -> Exchange {
 fn begin(exchange: &mut Exchange, status: u16, length: Option<u64>, whole: bool) -> String {
     let mut out = Vec::new();
     let head = (status, &Fields::new());
-    exchange.begin(&mut out, head, length, whole, DATE).unwrap();
+    let begun = exchange.begin(&mut out, head, length, whole, &dated());
+    begun.unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -137,17 +143,52 @@ fn content_is_never_longer_or_shorter_than_announced() {
 }
 
 #[test]
+fn an_answer_that_is_ready_leaves_as_it_would_when_it_is_put_together() {
+    let (dated, mut fields) = (dated(), Fields::new());
+    fields.set("ETag", "a");
+    let head = [dated.ok(), fields.as_bytes(), b"Content-Length: 2\r\n\r\n"];
+    for (line, more, is_given) in [
+        ("GET / HTTP/1.1", "", true),
+        ("POST / HTTP/1.1", "", true),
+        ("HEAD / HTTP/1.1", "", false),
+        ("GET / HTTP/1.0", "", false),
+        ("GET / HTTP/1.0", "Connection: keep-alive\r\n", false),
+        ("GET / HTTP/1.1", "Connection: close\r\n", false),
+        ("GET / HTTP/1.1", "Content-Length: 1\r\n", false),
+        ("GET / HTTP/1.1", "Transfer-Encoding: chunked\r\n", false),
+    ] {
+        let (mut one, mut other) = (exchange(line, more), exchange(line, more));
+        let (mut ready, mut expected) = (Vec::new(), Vec::new());
+        assert_eq!(one.put_ready(&mut ready, head, b"ab"), is_given, "{line}");
+        if !is_given {
+            assert!(ready.is_empty() && !one.is_answered(), "{line}");
+            continue;
+        }
+        assert!(
+            !one.put_ready(&mut ready, head, b"ab"),
+            "there is one answer"
+        );
+        let begun = other.begin(&mut expected, (200, &fields), Some(2), true, &dated);
+        begun.unwrap();
+        other.put(&mut expected, b"ab").unwrap();
+        other.finish(&mut expected, &Fields::new()).unwrap();
+        assert_eq!(ready, expected, "{line}");
+        assert_eq!(format!("{one:?}"), format!("{other:?}"), "{line}");
+    }
+}
+
+#[test]
 fn there_is_one_answer() {
     let mut exchange = exchange("GET / HTTP/1.1", "");
     let mut out = Vec::new();
     assert_eq!(exchange.put(&mut out, b"a"), Err(AnswerError::Wrong));
     let none = Fields::new();
     for status in [0, 100, 101, 199, 600] {
-        let begun = exchange.begin(&mut out, (status, &none), Some(0), true, DATE);
+        let begun = exchange.begin(&mut out, (status, &none), Some(0), true, &dated());
         assert_eq!(begun, Err(AnswerError::Wrong), "{status}");
     }
     begin(&mut exchange, 200, Some(0), true);
-    let again = exchange.begin(&mut out, (200, &none), Some(0), true, DATE);
+    let again = exchange.begin(&mut out, (200, &none), Some(0), true, &dated());
     assert_eq!(again, Err(AnswerError::Late));
     assert!(out.is_empty());
 }

@@ -12,7 +12,7 @@ use crate::{
         redirect::Redirect,
     },
     limits::Limits,
-    wire::fields::Fields,
+    wire::{eights::exactly, fields::Fields},
 };
 
 /// All mounts. `F` is what serves files: what is written of it in a config, the open directory in a running host.
@@ -268,10 +268,24 @@ pub fn check_point(point: &str) -> Result<(), BadPoint> {
 /// Whether a path is as nearly all are: nothing in it is escaped, and no segment is empty or begins with a dot, but for an
 /// empty one at its end.
 fn is_plain(path: &str) -> bool {
+    let mut rest = path.as_bytes();
+    // Of the byte before: marked when it is a slash.
     let mut before = 0;
-    path.bytes().all(|byte| {
-        let is_odd = byte == b'%' || before == b'/' && matches!(byte, b'/' | b'.');
-        before = byte;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        let eight = u64::from_le_bytes(*eight);
+        let slashes = exactly(eight, b'/');
+        let behind_slashes = slashes << 8 | before;
+        let odd = exactly(eight, b'%') | behind_slashes & (slashes | exactly(eight, b'.'));
+        if odd != 0 {
+            return false;
+        }
+        before = slashes >> 56;
+        rest = behind;
+    }
+    let mut is_behind_slash = before != 0;
+    rest.iter().all(|byte| {
+        let is_odd = *byte == b'%' || is_behind_slash && matches!(byte, b'/' | b'.');
+        is_behind_slash = *byte == b'/';
         !is_odd
     })
 }

@@ -129,7 +129,7 @@ impl Context {
         let given = (self.files).answer(root, (head, rest), port.limits(), port.now());
         let request = match given {
             Given::Whole(fields, content) => {
-                port.answer_again(200, fields, content);
+                port.answer_again(fields, content);
                 return;
             }
             Given::Answer(answer) => return routes.site.send_files(port, answer),

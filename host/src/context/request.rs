@@ -90,7 +90,7 @@ pub(crate) fn accept(
     extensions: &str,
     out: &mut Vec<u8>,
 ) {
-    let accept = &opening.upgrade.accept;
+    let accept = opening.upgrade.accept.as_bytes();
     let (subprotocol, fields) = (accepted.subprotocol, &accepted.fields);
     handshake::put_switching_protocols(out, accept, subprotocol, extensions, fields);
 }

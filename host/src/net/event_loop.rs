@@ -210,6 +210,7 @@ impl<S: Service> EventLoop<S> {
         self.settle_touched();
         self.is_pressed = self.service.turn_ends();
         self.accept_all();
+        self.io.watch_kept();
         let standing = self.standing();
         if standing == Turned::Done {
             self.end_all();
@@ -350,6 +351,7 @@ impl<S: Service> EventLoop<S> {
                     self.io.touch(id);
                 }
                 Due::Call(number) => self.service.called(number, &mut self.io),
+                Due::Kept => self.io.give_back(),
                 Due::Stop => self.io.stop(),
                 Due::Listener(at) => {
                     if let Some(listener) = self.io.listeners.get_mut(at) {

@@ -55,6 +55,7 @@ impl<T, E> Io<T, E> {
         let Some(Some(running)) = self.running(id) else {
             return;
         };
+        // Sessions are told when this connection has been served: they may send, and what is gathered is not theirs.
         match running.cut_off.take() {
             Some((by, why)) => {
                 self.end_exchange(id, by, why);
@@ -62,15 +63,19 @@ impl<T, E> Io<T, E> {
                     link.wants.hang_up = true;
                 }
                 self.touch(id);
+                self.tell_ended_exchanges(service);
             }
             None if running.exchange.is_over() && running.parts.is_empty() => {
-                self.end_exchange(id, EndedBy::Done, Cow::Borrowed(""));
+                let ended = self.take_exchange(id, EndedBy::Done, Cow::Borrowed(""));
                 self.await_request(id);
+                // Those that ended before go first.
+                self.tell_ended_exchanges(service);
+                if let Some(ended) = ended {
+                    service.exchange_ended(ended.exchange, ended.id, ended.peer, &ended.end);
+                }
             }
-            None => return,
+            None => {}
         }
-        // Sessions are told when this connection has been served: they may send, and what is gathered is not theirs.
-        self.tell_ended_exchanges(service);
     }
 
     /// The next request may come, or the connection ends.
@@ -85,15 +90,24 @@ impl<T, E> Io<T, E> {
 
     /// Takes the exchange that goes on out. It is told by `tell_ended`.
     pub(super) fn end_exchange(&mut self, id: ConnectionId, by: EndedBy, why: Cow<'static, str>) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
+        if let Some(ended) = self.take_exchange(id, by, why) {
+            self.ended_exchanges.push_back(ended);
+        }
+    }
+
+    /// The same for whoever tells it at once.
+    #[inline]
+    fn take_exchange(
+        &mut self,
+        id: ConnectionId,
+        by: EndedBy,
+        why: Cow<'static, str>,
+    ) -> Option<EndedExchange<E>> {
+        let link = self.slots.get_mut(id)?;
         let Stage::Http(http) = &mut link.stage else {
-            return;
+            return None;
         };
-        let Some(mut running) = http.running.take() else {
-            return;
-        };
+        let mut running = http.running.take()?;
         running.timers.cancel_all(&mut self.timers);
         self.buffers.put(std::mem::take(&mut running.gathered));
         let hang_up = link.wants.hang_up;
@@ -101,7 +115,9 @@ impl<T, E> Io<T, E> {
             hang_up,
             ..Wants::default()
         };
+        let peer = link.client();
         let exchange = &running.exchange;
+        let goes_on = by == EndedBy::Done && exchange.persists();
         let end = ExchangeEnd {
             by,
             status: exchange.status(),
@@ -111,20 +127,17 @@ impl<T, E> Io<T, E> {
             mount: running.notes.mount.take(),
             peer_name: running.notes.peer_name.take(),
         };
-        if by != EndedBy::Done || !exchange.persists() {
+        let kept = running.kept.take();
+        self.spare_running = Some(running.emptied());
+        if !goes_on {
             self.finish(id);
         }
-        if let Some(exchange) = running.kept
-            && let Some(link) = self.slots.get_mut(id)
-        {
-            let peer = link.client();
-            self.ended_exchanges.push_back(EndedExchange {
-                exchange,
-                id,
-                peer,
-                end,
-            });
-        }
+        Some(EndedExchange {
+            exchange: kept?,
+            id,
+            peer,
+            end,
+        })
     }
 }
 

@@ -76,19 +76,21 @@ impl<T, E> Io<T, E> {
             inbound,
             input,
             at: 0,
-            room: settings.high_mark.saturating_sub(link.queue.len()),
             stopped: Stopped::Held,
         };
         let mut port = Port {
             id,
-            transport: &link.transport,
+            transport: &mut link.transport,
+            readiness: &mut link.readiness,
             peer,
             now: *now,
             sending,
             keys: link.is_dialled.then_some(&mut **keys),
             out,
             in_place,
-            queue: &link.queue,
+            room: settings.high_mark.saturating_sub(link.queue.len()),
+            queue: &mut link.queue,
+            left_at_once: 0,
             spare: &mut link.spare,
             wants: &mut link.wants,
             deadlines: &mut link.deadlines,
@@ -112,7 +114,10 @@ impl<T, E> Io<T, E> {
             return (at, stopped != Stopped::Leaves);
         }
         if link.queue.is_empty() && !link.is_dialled {
-            link.transport.note_last();
+            match in_place.is_empty() {
+                true => link.write_last(out),
+                false => link.transport.note_last(),
+            }
         }
         (length, true)
     }
@@ -124,8 +129,6 @@ pub struct Frames<'a> {
     input: &'a mut [u8],
     /// How much of the input is done with.
     at: usize,
-    /// Nothing is delivered while a send would be refused: from so many bytes of output on.
-    room: usize,
     stopped: Stopped,
 }
 
@@ -161,7 +164,8 @@ impl Frames<'_> {
             self.stopped = Stopped::Leaves;
             return None;
         }
-        if port.wants.paused || port.wants.hang_up || port.gathered_bytes() >= self.room {
+        // Nothing is delivered while a send would be refused.
+        if port.wants.paused || port.wants.hang_up || port.has_no_room() {
             return None;
         }
         let (consumed, event) = hear(

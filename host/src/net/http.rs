@@ -3,8 +3,6 @@
 //! One exchange at a time: the next request is looked at when the answer before it has been given out, so pipelined
 //! requests are answered in their order (section 9.3.2), and those of one batch with one write.
 
-use std::collections::VecDeque;
-
 use crate::{
     connection::{
         deadline::DeadlineName,
@@ -12,11 +10,11 @@ use crate::{
     },
     net::{
         exchange_end::give_up,
-        http_port::{HttpPort, Notes},
+        http_port::HttpPort,
         io::Io,
-        link::{Awaited, Http, Lent, Pending, Running, Stage},
+        link::{Http, Lent, Pending, Stage},
+        running::{Awaited, Running},
         service::{Answer, Refused, Service},
-        timers::SessionTimers,
         token::ConnectionId,
     },
     wire::{
@@ -37,6 +35,15 @@ enum Step {
     Gone(usize),
 }
 
+/// What of the input may be looked at now.
+enum Next {
+    /// The head of a request.
+    Head,
+    /// The body of the one that goes on.
+    Body,
+    Nothing,
+}
+
 impl<T, E> Io<T, E> {
     /// Serves input as HTTP; gives how much of it is done with.
     pub(super) fn consume_http<S: Service<Session = T, Exchange = E>>(
@@ -48,13 +55,13 @@ impl<T, E> Io<T, E> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
-            let is_running = self.running(id).map(|running| running.is_some());
-            let step = match is_running {
+            let step = match self.next_part(id) {
                 None => return at,
-                Some(_) if self.must_wait(id) => Step::Busy,
-                Some(false) if self.requests_left == 0 => Step::Busy,
-                Some(false) => self.begin_exchange(service, id, rest),
-                Some(true) => self.read_body(service, id, rest),
+                Some(Next::Nothing) => Step::Busy,
+                Some(Next::Head) if self.requests_left == 0 => Step::Busy,
+                Some(Next::Head) if rest.is_empty() => Step::Need(0),
+                Some(Next::Head) => self.begin_exchange(service, id, rest),
+                Some(Next::Body) => self.read_body(service, id, rest),
             };
             self.end_if_over(service, id);
             let waits = match step {
@@ -93,22 +100,27 @@ impl<T, E> Io<T, E> {
         running.is_some_and(|running| running.exchange.owes_end())
     }
 
-    /// Whether nothing of the input may be looked at now.
-    fn must_wait(&mut self, id: ConnectionId) -> bool {
+    /// What comes next on a connection that speaks HTTP.
+    fn next_part(&mut self, id: ConnectionId) -> Option<Next> {
         let (gathered, high_mark) = (self.out.len(), self.settings.high_mark);
-        let Some(link) = self.slots.get_mut(id) else {
-            return true;
+        let link = self.slots.get_mut(id)?;
+        let Stage::Http(http) = &link.stage else {
+            return None;
         };
         let is_full = link.is_choked || link.queue.len() + gathered >= high_mark;
-        let is_busy = match &link.stage {
-            Stage::Http(http) => {
-                http.running.as_ref().is_some_and(|running| {
-                    running.cut_off.is_some() || running.exchange.has_body() || link.wants.paused
-                }) || http.pending == Pending::Awaited
+        if is_full || http.pending == Pending::Awaited {
+            return Some(Next::Nothing);
+        }
+        Some(match &http.running {
+            None => Next::Head,
+            Some(running) => {
+                let is_busy = running.cut_off.is_some() || running.exchange.has_body();
+                match is_busy || link.wants.paused {
+                    true => Next::Nothing,
+                    false => Next::Body,
+                }
             }
-            _ => false,
-        };
-        is_full || is_busy
+        })
     }
 
     /// Reads the head of a request and has it answered.
@@ -118,7 +130,8 @@ impl<T, E> Io<T, E> {
         id: ConnectionId,
         input: &[u8],
     ) -> Step {
-        let head = match RequestHead::parse(input, &self.settings.limits) {
+        let room = std::mem::take(&mut self.field_room);
+        let head = match RequestHead::parse_in(room, input, &self.settings.limits) {
             HeadParsed::Done(head) => head,
             HeadParsed::Partial => {
                 self.await_head(id, !input.is_empty());
@@ -135,8 +148,10 @@ impl<T, E> Io<T, E> {
         match BodyLength::of(&head) {
             Ok(length) => {
                 let exchange = Exchange::new(&head, length, &self.settings.limits);
-                self.start_exchange(id, exchange);
-                self.request(service, id, &head)
+                let known = self.start_exchange(id, exchange);
+                let step = self.request(service, id, &head, known);
+                self.field_room = head.into_room();
+                step
             }
             Err(error) => {
                 let why = Refused::new(error.status(), error.to_string());
@@ -174,30 +189,22 @@ impl<T, E> Io<T, E> {
         }
     }
 
-    pub(super) fn start_exchange(&mut self, id: ConnectionId, mut exchange: Exchange) {
+    /// Begins an exchange; gives what the service knows of its request already.
+    pub(super) fn start_exchange(&mut self, id: ConnectionId, mut exchange: Exchange) -> Pending {
         let is_draining = self.is_draining;
         let Some(link) = self.slots.get_mut(id) else {
-            return;
+            return Pending::No;
         };
-        if let Stage::Http(http) = &mut link.stage {
-            if is_draining {
-                exchange.close_after();
-            }
-            http.count = http.count.wrapping_add(1);
-            http.has_begun = false;
-            http.running = Some(Box::new(Running {
-                exchange,
-                kept: None,
-                timers: SessionTimers::default(),
-                gathered: Vec::new(),
-                parts: VecDeque::new(),
-                is_cold: false,
-                warm_until: 0,
-                cut_off: None,
-                notes: Notes::default(),
-                awaited: None,
-            }));
+        let Stage::Http(http) = &mut link.stage else {
+            return Pending::No;
+        };
+        if is_draining {
+            exchange.close_after();
         }
+        http.count = http.count.wrapping_add(1);
+        http.has_begun = false;
+        http.running = Some(Running::boxed(exchange, self.spare_running.take()));
+        http.pending
     }
 
     fn request<S: Service<Session = T, Exchange = E>>(
@@ -205,9 +212,19 @@ impl<T, E> Io<T, E> {
         service: &mut S,
         id: ConnectionId,
         head: &RequestHead<'_>,
+        known: Pending,
     ) -> Step {
-        let answer = self.with_port(id, |_, port| service.request(head, port));
-        if !matches!(answer, Some(Answer::Pending)) {
+        let mut is_over = false;
+        let answer = self.with_port(id, |kept, port| match service.request(head, port) {
+            Answer::Exchange(exchange) => {
+                begun(service, kept.insert(exchange), port);
+                is_over = port.exchange.is_over();
+                Answer::Exchange(())
+            }
+            Answer::Upgrade(session, chain) => Answer::Upgrade(session, chain),
+            Answer::Pending => Answer::Pending,
+        });
+        if known != Pending::No && !matches!(answer, Some(Answer::Pending)) {
             self.not_pending(id);
         }
         match answer {
@@ -220,59 +237,13 @@ impl<T, E> Io<T, E> {
                 self.hold(id);
                 Step::Busy
             }
-            Some(Answer::Exchange(exchange)) => {
-                self.with_port(id, |kept, port| {
-                    let kept = kept.insert(exchange);
-                    if port.exchange.is_too_long() {
-                        let why = "request body too large: see limits.request_body_bytes";
-                        give_up(service, kept, port, &Refused::new(413, why));
-                    }
-                    if port.exchange.has_body() && !port.exchange.discards() {
-                        service.body_end(kept, port, Default::default());
-                    }
-                });
-                self.await_rest(id);
+            Some(Answer::Exchange(())) => {
+                // One that is over is ended at once, and waits for nothing but the next request.
+                if !is_over {
+                    self.await_rest(id);
+                }
                 Step::Took(head.len)
             }
-        }
-    }
-
-    /// The service takes its time with a request: it is as if it had not been looked at, but has a deadline of its own.
-    fn hold(&mut self, id: ConnectionId) {
-        self.requests_left += 1;
-        let after = self.settings.limits.verdict_ms;
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        let Stage::Http(http) = &mut link.stage else {
-            return;
-        };
-        http.running = None;
-        http.count = http.count.wrapping_sub(1);
-        if std::mem::replace(&mut http.pending, Pending::Awaited) == Pending::No {
-            link.deadlines.set(DeadlineName::Request, self.now, after);
-        }
-    }
-
-    pub(super) fn not_pending(&mut self, id: ConnectionId) {
-        if let Some(link) = self.slots.get_mut(id)
-            && let Stage::Http(http) = &mut link.stage
-        {
-            http.pending = Pending::No;
-        }
-    }
-
-    /// The service knows more of a request that it took its time with, and is asked for it again.
-    pub fn ask_again(&mut self, id: ConnectionId, number: u32) {
-        let Some(link) = self.slots.get_mut(id) else {
-            return;
-        };
-        if let Stage::Http(http) = &mut link.stage
-            && http.pending == Pending::Awaited
-            && http.count.wrapping_add(1) == number
-        {
-            http.pending = Pending::Known;
-            self.list(id);
         }
     }
 
@@ -391,5 +362,16 @@ impl<T, E> Io<T, E> {
         self.send_parts(id);
         self.touch(id);
         Some(result)
+    }
+}
+
+/// What follows when the service has taken a request: a body that is too long is refused, and the end of none is told.
+fn begun<S: Service>(service: &mut S, kept: &mut S::Exchange, port: &mut HttpPort<'_>) {
+    if port.exchange.is_too_long() {
+        let why = "request body too large: see limits.request_body_bytes";
+        give_up(service, kept, port, &Refused::new(413, why));
+    }
+    if port.exchange.has_body() && !port.exchange.discards() {
+        service.body_end(kept, port, Default::default());
     }
 }

@@ -54,6 +54,20 @@ pub(crate) struct Notes {
     pub(crate) peer_name: Option<Arc<str>>,
 }
 
+impl Notes {
+    /// Forgets them, and keeps the room of the list.
+    pub(crate) fn clear(&mut self) {
+        let Self {
+            fields,
+            rule,
+            mount,
+            peer_name,
+        } = self;
+        fields.clear();
+        (*rule, *mount, *peer_name) = (None, None, None);
+    }
+}
+
 /// One exchange, for the time of one call.
 pub struct HttpPort<'a> {
     pub(crate) id: ConnectionId,
@@ -219,15 +233,15 @@ impl HttpPort<'_> {
         self.begin(status, &fields, content)
     }
 
-    /// The same with all of a content whose fields are given again and again.
-    pub(crate) fn answer_again(
-        &mut self,
-        status: u16,
-        fields: &mut RepeatedFields,
-        content: &[u8],
-    ) -> Sent {
-        let fields = fields.with(&self.notes.fields);
-        self.begin(status, &fields, Content::Whole(content))
+    /// The same with status 200 and all of a content, whose fields are given again and again.
+    pub(crate) fn answer_again(&mut self, fields: &mut RepeatedFields, content: &[u8]) -> Sent {
+        let (fields, ending) = fields.with(&self.notes.fields);
+        let head = [self.date.dated(self.now).ok(), fields.as_bytes(), ending];
+        if self.cut_off.is_none() && self.exchange.put_ready(self.out, head, content) {
+            self.resume_unwanted();
+            return Sent::Queued;
+        }
+        self.begin(200, &fields, Content::Whole(content))
     }
 
     /// Begins an answer with these fields and no others.
@@ -246,7 +260,7 @@ impl HttpPort<'_> {
             Content::Parts(parts) => (Some(parts.iter().map(Part::len).sum()), true),
             Content::Streamed(length) => (*length, false),
         };
-        let date = self.date.text(self.now);
+        let date = self.date.dated(self.now);
         let begun = self
             .exchange
             .begin(self.out, (status, fields), length, whole, date);

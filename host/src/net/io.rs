@@ -32,6 +32,7 @@ use crate::{
         peer::Peer,
         port::Port,
         requesting::EndedRequest,
+        running::Running,
         seats::Seats,
         service::ExchangeEnd,
         settings::Settings,
@@ -41,6 +42,7 @@ use crate::{
         token::ConnectionId,
         watcher::Watcher,
     },
+    wire::request_head::FieldRoom,
 };
 
 /// Bytes before the read buffer's own: an incomplete frame is placed there, in front of what comes next.
@@ -93,6 +95,10 @@ pub struct Io<T, E> {
     pub(crate) ended: Vec<Ended<T>>,
     /// Exchanges that have ended and were not told yet.
     pub(crate) ended_exchanges: VecDeque<EndedExchange<E>>,
+    /// What is kept of an exchange that has ended, for the next one.
+    pub(crate) spare_running: Option<Box<Running<E>>>,
+    /// Where the fields of requests are listed.
+    pub(crate) field_room: FieldRoom,
     /// Connections that were watched and are over.
     pub(crate) gone: Vec<(ConnectionId, Peer)>,
     /// Stretches of files that are to be read from disk.
@@ -106,6 +112,8 @@ pub struct Io<T, E> {
     pub(crate) handshakes_left: u64,
     /// When the next connection that was announced wrongly is told of.
     pub(crate) tell_unannounced_from: u64,
+    /// A timer looks after the memory that is kept for the next message.
+    pub(crate) watches_kept: bool,
     pub(crate) is_draining: bool,
     pub(crate) is_stopped: bool,
 }
@@ -168,6 +176,8 @@ impl<T, E> Io<T, E> {
             holding: Vec::new(),
             ended: Vec::new(),
             ended_exchanges: VecDeque::new(),
+            spare_running: None,
+            field_room: FieldRoom::default(),
             gone: Vec::new(),
             cold: Vec::new(),
             date: DateClock::default(),
@@ -175,6 +185,7 @@ impl<T, E> Io<T, E> {
             requests_left: 0,
             handshakes_left: 0,
             tell_unannounced_from: 0,
+            watches_kept: false,
             is_draining: false,
             is_stopped: false,
         }

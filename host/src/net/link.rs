@@ -1,8 +1,6 @@
 //! One socket and the connection it carries.
 
 use std::{
-    borrow::Cow,
-    collections::VecDeque,
     io::{self, IoSlice},
     ops::Range,
 };
@@ -11,9 +9,7 @@ use crate::{
     connection::{
         budget::Budget,
         buffers::BufferPool,
-        content::Part,
         deadline::Deadlines,
-        exchange::Exchange,
         outbound::KeySource,
         websocket::WebSocket,
         write_queue::{SharedBytes, WriteQueue},
@@ -21,17 +17,17 @@ use crate::{
     net::{
         date_clock::DateClock,
         dialling::Dialling,
-        http_port::{HttpPort, Notes},
+        http_port::HttpPort,
         in_place::{self, InPlace},
         listening::ListenerNumber,
         peer::{KeptPeer, Peer},
         port::{Port, Wants},
         requesting::Requesting,
+        running::Running,
         seats::{Seat, Seats},
-        service::EndedBy,
         settings::Settings,
         spare::Spare,
-        timers::{SessionTimers, Timers},
+        timers::Timers,
         token::ConnectionId,
         transport::Transport,
         watcher::FdInterest,
@@ -126,45 +122,6 @@ impl<E> Default for Http<E> {
             pending: Pending::No,
         }
     }
-}
-
-/// An exchange that goes on.
-pub(crate) struct Running<E> {
-    pub(crate) exchange: Exchange,
-    /// What the service keeps of it; none while it looks at the head.
-    pub(crate) kept: Option<E>,
-    pub(crate) timers: SessionTimers,
-    /// What there is of a body that is wanted whole.
-    pub(crate) gathered: Vec<u8>,
-    /// Content that leaves when all before it has left.
-    pub(crate) parts: VecDeque<Part>,
-    /// The next piece of a file has to be read from disk first, off this thread.
-    pub(crate) is_cold: bool,
-    /// Up to here the file has been read from disk.
-    pub(crate) warm_until: u64,
-    /// It is cut off, by whom and why.
-    pub(crate) cut_off: Option<(EndedBy, Cow<'static, str>)>,
-    pub(crate) notes: Notes,
-    /// What the deadline was set for; none when it is to be set anew.
-    pub(crate) awaited: Option<Awaited>,
-}
-
-impl<E> Running<E> {
-    /// Whether only the rest of the answer is left to do.
-    pub(crate) fn is_streamed(&self) -> bool {
-        self.exchange.has_body() && self.exchange.is_answered()
-    }
-}
-
-/// What an exchange waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    /// More of the body.
-    Body,
-    /// The beginning of the answer.
-    Answer,
-    /// Nothing that has a deadline.
-    Nothing,
 }
 
 /// An open WebSocket.
@@ -348,15 +305,9 @@ impl<T, E> Link<T, E> {
         mut slices: &mut [IoSlice<'_>],
         budget: &mut Budget,
     ) -> io::Result<()> {
-        while self.queue.is_empty() && self.readiness.writable && !slices.is_empty() {
-            match self.transport.write_vectored(slices) {
-                Ok(taken) => IoSlice::advance_slices(&mut slices, taken),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.readiness.writable = false;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        if self.queue.is_empty() {
+            let writable = &mut self.readiness.writable;
+            self.transport.write_slices(&mut slices, writable)?;
         }
         self.charge(slices.iter().map(|slice| slice.len()).sum(), budget)?;
         for slice in slices {
@@ -402,8 +353,9 @@ impl<T, E> Link<T, E> {
         Ok(left > 0)
     }
 
-    /// How much of `bytes` the socket takes at once, when nothing waits before them.
-    #[inline]
+    /// How much of `bytes` the socket takes at once, when nothing waits before them. A call of it is a tenth of what a
+    /// delivery of a broadcast takes.
+    #[inline(always)]
     pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         while taken < bytes.len() && self.readiness.writable && self.queue.is_empty() {
@@ -417,6 +369,18 @@ impl<T, E> Link<T, E> {
             }
         }
         Ok(taken)
+    }
+
+    /// Writes what nothing follows, and takes it out of `out`; in one packet with the end of our side where that is all to
+    /// tell. What the socket does not take stays, and an error is met again by whoever writes it.
+    #[cold]
+    pub(crate) fn write_last(&mut self, out: &mut Vec<u8>) {
+        if !self.readiness.writable || out.is_empty() {
+            return self.transport.note_last();
+        }
+        if let Ok(taken) = self.transport.write_last(out) {
+            out.drain(..taken);
+        }
     }
 
     fn charge(&self, bytes: usize, budget: &mut Budget) -> io::Result<()> {
@@ -447,14 +411,17 @@ impl<T, E> Link<T, E> {
         };
         let port = Port {
             id: lent.id,
-            transport: &self.transport,
+            transport: &mut self.transport,
+            readiness: &mut self.readiness,
             peer,
             now: lent.now,
             sending: open.websocket.sending(),
             keys: self.is_dialled.then_some(lent.keys),
             out: lent.out,
             in_place: lent.in_place,
-            queue: &self.queue,
+            room: lent.settings.high_mark.saturating_sub(self.queue.len()),
+            queue: &mut self.queue,
+            left_at_once: 0,
             spare: &mut self.spare,
             wants: &mut self.wants,
             deadlines: &mut self.deadlines,

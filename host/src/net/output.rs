@@ -5,12 +5,14 @@ use std::ops::Range;
 use crate::{
     connection::{deadline::DeadlineName, websocket::Framed, write_queue::SharedBytes},
     net::io::{Delivery, Io, READ_BYTES},
-    net::{link::Stage, token::ConnectionId},
+    net::{link::Stage, timers::Due, token::ConnectionId},
 };
 
 /// The room that output of one connection is gathered in and that is kept for the next, in bytes: for a message of
 /// 1 MiB behind others.
 const KEPT_BYTES: usize = 2 << 20;
+/// How long memory is kept for the next message, in milliseconds: up to twice that.
+const KEPT_MS: u64 = 1_000;
 
 impl<T, E> Io<T, E> {
     /// Sends frames that many connections share, unless the connection is above its high mark: those that `range` says are
@@ -109,6 +111,29 @@ impl<T, E> Io<T, E> {
         }
         self.in_place.clear();
         self.clear_out();
+    }
+
+    /// Memory is kept for the next message, and no longer than it may take to come.
+    #[inline]
+    pub(crate) fn watch_kept(&mut self) {
+        let keeps = self.buffers.has_kept() || self.out.capacity() > READ_BYTES;
+        if keeps && !self.watches_kept {
+            self.begin_to_watch();
+        }
+    }
+
+    #[cold]
+    fn begin_to_watch(&mut self) {
+        self.watches_kept = true;
+        self.timers.insert(self.now + KEPT_MS, Due::Kept);
+    }
+
+    /// Gives back what was not needed for some time; the end of the turn has the rest looked after.
+    #[cold]
+    pub(crate) fn give_back(&mut self) {
+        self.watches_kept = false;
+        self.buffers.give_back();
+        self.out.shrink_to(READ_BYTES);
     }
 
     fn clear_out(&mut self) {

@@ -1,7 +1,7 @@
 //! What may be asked of a connection while it is being served.
 //!
-//! Sending appends framed bytes to what leaves at the end of the event; everything else is noted and done by the
-//! event loop after the hook has returned, so no hook runs inside another.
+//! Sending appends framed bytes to what leaves at the end of the event, or writes at once what is long; everything else is
+//! noted and done by the event loop after the hook has returned, so no hook runs inside another.
 
 use crate::{
     connection::{
@@ -13,6 +13,7 @@ use crate::{
     },
     net::{
         in_place::{IN_PLACE_BYTES, InPlace},
+        link::Readiness,
         peer::Peer,
         settings::Settings,
         spare::Spare,
@@ -63,7 +64,8 @@ pub(crate) struct Wants {
 /// One open connection, for the time of one call.
 pub struct Port<'a> {
     pub(crate) id: ConnectionId,
-    pub(crate) transport: &'a Transport,
+    pub(crate) transport: &'a mut Transport,
+    pub(crate) readiness: &'a mut Readiness,
     pub(crate) peer: Peer,
     pub(crate) now: u64,
     pub(crate) sending: &'a mut Sending,
@@ -71,7 +73,11 @@ pub struct Port<'a> {
     pub(crate) keys: Option<&'a mut KeySource>,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) in_place: &'a mut InPlace,
-    pub(crate) queue: &'a WriteQueue,
+    pub(crate) queue: &'a mut WriteQueue,
+    /// So many bytes may be gathered before sends are refused: what of the high mark is not taken.
+    pub(crate) room: usize,
+    /// Bytes that were written at once. Until the event is over they count as if they waited, as all others do.
+    pub(crate) left_at_once: usize,
     pub(crate) spare: &'a mut Spare,
     pub(crate) wants: &'a mut Wants,
     pub(crate) deadlines: &'a mut Deadlines,
@@ -132,7 +138,8 @@ impl Port<'_> {
     /// A payload that is worth a look at where it lies.
     #[inline(never)]
     fn send_large(&mut self, kind: MessageKind, first: bool, last: bool, payload: &[u8]) -> Sent {
-        if !self.sending.is_plain() || !self.in_place.takes(payload) {
+        let is_offered = self.in_place.takes(payload);
+        if !self.sending.is_plain() || !is_offered && !self.leaves_at_once(payload) {
             let (sending, mask) = (&mut *self.sending, Masking::None);
             let sent = sending.message(self.out, mask, kind, first, last, payload);
             return sent.into();
@@ -141,8 +148,10 @@ impl Port<'_> {
         let begun = self
             .sending
             .message_header(self.out, kind, first, last, len);
-        if begun.is_ok() {
-            self.in_place.push(self.out.len(), payload);
+        match begun {
+            Ok(()) if is_offered => self.in_place.push(self.out.len(), payload),
+            Ok(()) => self.write_at_once(payload),
+            Err(_) => {}
         }
         begun.into()
     }
@@ -293,7 +302,7 @@ impl Port<'_> {
     #[inline]
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
-        self.queue.len() + self.gathered_bytes() + self.spare.held_back_len()
+        self.queue.len() + self.left_at_once + self.gathered_bytes() + self.spare.held_back_len()
     }
 
     /// Bytes that leave at the end of the event.
@@ -305,11 +314,14 @@ impl Port<'_> {
     /// Above the high mark; or so many bytes more would have to wait, and all connections together keep enough.
     #[inline]
     fn is_full(&mut self, bytes: usize) -> bool {
-        let gathered = self.gathered_bytes();
-        let more = (gathered + bytes) as u64;
-        // What is held back does not count: it leaves when the message is ended, which must not be refused for it.
-        self.queue.len() + gathered >= self.settings.high_mark
-            || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
+        let more = (self.gathered_bytes() + bytes) as u64;
+        self.has_no_room() || !self.queue.is_empty() && !self.buffers.budget().has_room(more)
+    }
+
+    /// What is held back does not count: it leaves when the message is ended, which must not be refused for it.
+    #[inline]
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.gathered_bytes() >= self.room
     }
 
     /// Asks for one call when there is room to send: in the next turn if there is room already.

@@ -314,7 +314,11 @@ impl<T, E> Io<T, E> {
             Phase::Http => self.consume_http(service, id, input),
             Phase::Opening => self.consume_answer(service, id, input),
         };
-        consumed += self.consume_frames(service, id, &mut input[consumed..]);
+        let speaks_http = |link: &mut Link<T, E>| matches!(link.stage, Stage::Http(_));
+        if !self.slots.get_mut(id).is_some_and(speaks_http) {
+            // What leads to a WebSocket may have done so.
+            consumed += self.consume_frames(service, id, &mut input[consumed..]);
+        }
         self.flush(id);
         self.send_parts(id);
         consumed

@@ -5,6 +5,7 @@ use crate::{
     net::{
         io::Io,
         link::{Lent, Open, Stage},
+        running::Running,
         service::{Refused, Service},
         token::ConnectionId,
     },
@@ -21,8 +22,10 @@ impl<T, E> Io<T, E> {
         let phase = self.write_waiting(id);
         if phase == Phase::Http {
             self.requests_left = self.settings.limits.turn_requests_count.max(1);
-            self.send_parts(id);
-            self.end_if_over(service, id);
+            if self.running(id).flatten().is_some() {
+                self.send_parts(id);
+                self.end_if_over(service, id);
+            }
         }
         if phase == Phase::Opening {
             self.pursue(service, id);
@@ -146,7 +149,10 @@ impl<T, E> Io<T, E> {
             true => WebSocket::client(chain),
             false => WebSocket::with_extensions(chain),
         };
-        link.stage = Stage::Open(Open { websocket, session });
+        let opened = Stage::Open(Open { websocket, session });
+        if let Stage::Http(http) = std::mem::replace(&mut link.stage, opened) {
+            self.spare_running = http.running.map(Running::emptied);
+        }
         let lent = Lent {
             id,
             now: self.now,

@@ -23,6 +23,8 @@ pub(crate) enum Due {
     Call(u64),
     /// A listener that ran out of descriptors may try again.
     Listener(usize),
+    /// Memory that is kept for the next message may be given back.
+    Kept,
     /// The thread is done, whatever is open.
     Stop,
 }

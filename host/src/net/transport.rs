@@ -14,7 +14,7 @@ use mio::{
 use rustix::{
     buffer::spare_capacity,
     io::Errno,
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg},
 };
 use socket2::SockRef;
 
@@ -79,6 +79,32 @@ impl Transport {
         Ok(count)
     }
 
+    /// The same with what nothing follows: the end of our side is told at once, if all of it is taken. TCP has one packet for
+    /// both, which costs 2 µs less than two.
+    pub(crate) fn write_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Self::Tls(stream) = self {
+            stream.note_last();
+            return stream.write(bytes);
+        }
+        let count = self.write_held(&[IoSlice::new(bytes)])?;
+        if count == bytes.len() {
+            // Before a close that may find something unread, with which what is held back would be lost.
+            self.shut_down();
+        }
+        Ok(count)
+    }
+
+    /// Writes what TCP holds back until more comes, or the end of our side; to be told at once.
+    pub(crate) fn write_held(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (Self::Tcp(socket), flags) = (&*self, SendFlags::NOSIGNAL | SendFlags::MORE) else {
+            return self.write_vectored(slices);
+        };
+        Ok(match slices {
+            [slice] => send(socket, slice, flags)?,
+            slices => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
+        })
+    }
+
     /// The same out of several slices.
     pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
@@ -87,6 +113,28 @@ impl Transport {
             Self::Unix(socket) => socket.write_vectored(slices),
             Self::Tls(stream) => stream.write_vectored(slices),
         }
+    }
+
+    /// Writes until all of it has left or the socket is full; `is_writable` says so, and `slices` are what is left.
+    pub(crate) fn write_slices(
+        &mut self,
+        slices: &mut &mut [IoSlice<'_>],
+        is_writable: &mut bool,
+    ) -> io::Result<()> {
+        while *is_writable && !slices.is_empty() {
+            match self.write_vectored(slices) {
+                Ok(taken) => IoSlice::advance_slices(slices, taken),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *is_writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what is written goes to the socket as it is.
+    pub(crate) fn is_bare(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Unix(_))
     }
 
     /// Sends bytes of a file, which do not pass through here unless they are encrypted; moves `offset` by what the

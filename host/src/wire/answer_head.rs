@@ -5,7 +5,8 @@ use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::fields::Fields;
 use super::header_list::has_element;
-use super::request_head::{HeadError, refuse_loose_lines};
+use super::loose_lines::refuse_loose_lines;
+use super::request_head::HeadError;
 use crate::limits::Limits;
 
 /// A response head, borrowed from the bytes it came in.

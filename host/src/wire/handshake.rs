@@ -21,7 +21,7 @@ const VERSION: &[u8] = b"13";
 #[derive(Debug)]
 pub struct Upgrade<'a> {
     /// The value of `Sec-WebSocket-Accept` that answers its key.
-    pub accept: String,
+    pub accept: Accept,
     /// The subprotocols it offers, the preferred one first.
     pub subprotocols: Vec<&'a str>,
     /// The extensions it offers, the preferred one first.
@@ -83,10 +83,8 @@ pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal>
     {
         return Err(Refusal::NotUpgrade);
     }
-    if !head
-        .fields("Connection")
-        .any(|value| has_element(value, "upgrade"))
-    {
+    let said = Said::of(head);
+    if !said.connection_upgrades {
         return Err(Refusal::Malformed("Connection does not say Upgrade"));
     }
     if head.minor_version < 1 {
@@ -96,50 +94,103 @@ pub fn judge_request<'a>(head: &RequestHead<'a>) -> Result<Upgrade<'a>, Refusal>
         return Err(Refusal::Method);
     }
     // What follows the head would be taken for frames by us and for content by whoever stands between.
-    let has_content = head.field("Transfer-Encoding").is_some()
-        || head.fields("Content-Length").any(|value| value != b"0");
-    if has_content {
+    if said.has_content {
         return Err(Refusal::Malformed("it has content"));
     }
     // Before the key: the drafts had neither this version nor this key.
-    let version = only(
-        head,
-        "Sec-WebSocket-Version",
-        "two Sec-WebSocket-Version fields",
-    )?;
+    let version = said.version.get("two Sec-WebSocket-Version fields")?;
     if version != Some(VERSION) {
         return Err(Refusal::Version);
     }
-    let key = only(head, "Sec-WebSocket-Key", "two Sec-WebSocket-Key fields")?
-        .ok_or(Refusal::Malformed("no Sec-WebSocket-Key field"))?;
+    let key = said.key.get("two Sec-WebSocket-Key fields")?;
+    let key = key.ok_or(Refusal::Malformed("no Sec-WebSocket-Key field"))?;
     if !is_key(key) {
         return Err(Refusal::Malformed(
             "Sec-WebSocket-Key is not 16 bytes in base64",
         ));
     }
-    let origin = only(head, "Origin", "two Origin fields")?
+    let origin = said.origin.get("two Origin fields")?;
+    let origin = origin
         .map(std::str::from_utf8)
         .transpose()
         .map_err(|_| Refusal::Malformed("Origin is not UTF-8"))?;
     Ok(Upgrade {
         accept: accept_of(key),
-        subprotocols: offered_subprotocols(head)?,
-        extensions: offered_extensions(head)?,
+        subprotocols: offered_subprotocols(&said.subprotocols)?,
+        extensions: offered_extensions(&said.extensions)?,
         origin,
     })
 }
 
-/// Appends the 101 answer (section 4.2.2). `extensions` is the value of their field, empty for none; `fields` come
-/// behind them.
+/// What the fields of a handshake say beside `Upgrade`, found in one walk through them.
+#[derive(Default)]
+struct Said<'a> {
+    connection_upgrades: bool,
+    has_content: bool,
+    version: Only<'a>,
+    key: Only<'a>,
+    origin: Only<'a>,
+    subprotocols: Vec<&'a [u8]>,
+    extensions: Vec<&'a [u8]>,
+}
+
+impl<'a> Said<'a> {
+    fn of(head: &RequestHead<'a>) -> Self {
+        let mut said = Self::default();
+        for (name, value) in (0..).map_while(|at| head.field_at(at)) {
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            // Their lengths tell most of them apart.
+            match name.len() {
+                6 if is("Origin") => said.origin.add(value),
+                10 if is("Connection") => {
+                    said.connection_upgrades |= has_element(value, "upgrade");
+                }
+                14 if is("Content-Length") => said.has_content |= value != b"0",
+                17 if is("Sec-WebSocket-Key") => said.key.add(value),
+                17 if is("Transfer-Encoding") => said.has_content = true,
+                21 if is("Sec-WebSocket-Version") => said.version.add(value),
+                22 if is("Sec-WebSocket-Protocol") => said.subprotocols.push(value),
+                24 if is("Sec-WebSocket-Extensions") => said.extensions.push(value),
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
+/// The value of a field that may stand at most once.
+#[derive(Default)]
+struct Only<'a> {
+    value: Option<&'a [u8]>,
+    is_repeated: bool,
+}
+
+impl<'a> Only<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.is_repeated |= self.value.replace(value).is_some();
+    }
+
+    fn get(&self, twice: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
+        match self.is_repeated {
+            true => Err(Refusal::Malformed(twice)),
+            false => Ok(self.value),
+        }
+    }
+}
+
+/// Appends the 101 answer (section 4.2.2). `accept` answers the key, `extensions` is the value of their field, empty for
+/// none; `fields` come behind them.
 pub fn put_switching_protocols(
     out: &mut Vec<u8>,
-    accept: &str,
+    accept: &[u8],
     subprotocol: Option<&str>,
     extensions: &str,
     fields: &Fields,
 ) {
     out.extend_from_slice(SWITCHING);
-    put_text_field(out, "Sec-WebSocket-Accept", accept);
+    out.extend_from_slice(b"Sec-WebSocket-Accept: ");
+    out.extend_from_slice(accept);
+    out.extend_from_slice(b"\r\n");
     if let Some(subprotocol) = subprotocol {
         put_text_field(out, "Sec-WebSocket-Protocol", subprotocol);
     }
@@ -150,29 +201,16 @@ pub fn put_switching_protocols(
     out.extend_from_slice(b"\r\n");
 }
 
-/// The value of a field that may stand at most once.
-fn only<'a>(
-    head: &RequestHead<'a>,
-    name: &str,
-    twice: &'static str,
-) -> Result<Option<&'a [u8]>, Refusal> {
-    let mut values = head.fields(name);
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Refusal::Malformed(twice)),
-        (value, None) => Ok(value),
-    }
-}
-
-fn offered_subprotocols<'a>(head: &RequestHead<'a>) -> Result<Vec<&'a str>, Refusal> {
-    head.fields("Sec-WebSocket-Protocol")
-        .flat_map(tokens)
+fn offered_subprotocols<'a>(fields: &[&'a [u8]]) -> Result<Vec<&'a str>, Refusal> {
+    let offered = fields.iter().copied().flat_map(tokens);
+    offered
         .collect::<Result<_, _>>()
         .map_err(|_| Refusal::Malformed("Sec-WebSocket-Protocol is not a list of tokens"))
 }
 
-fn offered_extensions<'a>(head: &RequestHead<'a>) -> Result<Vec<ExtensionOffer<'a>>, Refusal> {
+fn offered_extensions<'a>(fields: &[&'a [u8]]) -> Result<Vec<ExtensionOffer<'a>>, Refusal> {
     let mut offers = Vec::new();
-    for value in head.fields("Sec-WebSocket-Extensions") {
+    for value in fields {
         extensions(value, &mut offers)
             .map_err(|_| Refusal::Malformed("Sec-WebSocket-Extensions is not a list of them"))?;
     }
@@ -185,9 +223,24 @@ fn is_key(key: &[u8]) -> bool {
     key.len() == 24 && BASE64.decode_slice(key, &mut nonce) == Ok(16)
 }
 
+/// The value of `Sec-WebSocket-Accept`: twenty bytes in base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept([u8; 28]);
+
+impl Accept {
+    /// As it stands in the field.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Section 4.2.2: the answer to a key.
-pub(super) fn accept_of(key: &[u8]) -> String {
-    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+pub(super) fn accept_of(key: &[u8]) -> Accept {
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    let mut text = [0; 28];
+    let written = BASE64.encode_slice(digest, &mut text);
+    debug_assert_eq!(written, Ok(text.len()), "twenty bytes take 28");
+    Accept(text)
 }
 
 #[cfg(test)]
@@ -258,7 +311,7 @@ mod tests {
         ]);
         with_head(&request("GET /chat HTTP/1.1", &fields), |head| {
             let upgrade = judge_request(head).unwrap();
-            assert_eq!(upgrade.accept, ACCEPT);
+            assert_eq!(upgrade.accept.as_bytes(), ACCEPT.as_bytes());
             assert_eq!(upgrade.subprotocols, ["chat", "superchat", "third"]);
             assert_eq!(upgrade.extensions.len(), 2);
             assert_eq!(upgrade.origin, Some("http://example.com"));
@@ -270,7 +323,7 @@ mod tests {
         let mut out = Vec::new();
         let mut fields = Fields::new();
         fields.set("Server", "s");
-        put_switching_protocols(&mut out, ACCEPT, Some("chat"), "foo", &fields);
+        put_switching_protocols(&mut out, ACCEPT.as_bytes(), Some("chat"), "foo", &fields);
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
             Sec-WebSocket-Extensions: foo\r\nServer: s\r\n\r\n";

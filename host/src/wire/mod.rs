@@ -5,6 +5,7 @@
 
 pub mod answer_head;
 pub mod answer_length;
+mod authority;
 pub mod body_length;
 pub mod byte_range;
 pub mod chunked;
@@ -13,6 +14,7 @@ pub mod client_handshake;
 pub mod close_code;
 pub mod content_coding;
 pub mod credentials;
+pub(crate) mod eights;
 pub mod entity_tag;
 pub mod extension;
 mod extension_chain;
@@ -25,6 +27,7 @@ pub mod handshake;
 pub mod header_list;
 pub mod host_pattern;
 pub mod http_date;
+mod loose_lines;
 pub mod mask;
 pub mod network;
 pub mod opcode;

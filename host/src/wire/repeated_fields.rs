@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::fields::Fields;
+use super::response_head::put_content_length;
 
 /// Further fields up to so many bytes are kept with those that they complete.
 pub(crate) const FURTHER_BYTES: usize = 1 << 10;
@@ -14,22 +15,28 @@ pub(crate) struct RepeatedFields {
     /// Held, so that no other ones can have their places.
     further: Vec<Arc<Fields>>,
     completed: Fields,
+    ending: Vec<u8>,
 }
 
 impl RepeatedFields {
-    /// These.
-    pub(crate) fn new(own: Fields) -> Self {
+    /// These, of an answer with so many bytes of content.
+    pub(crate) fn new(own: Fields, length: u64) -> Self {
+        let mut ending = Vec::new();
+        put_content_length(&mut ending, length);
+        ending.extend_from_slice(b"\r\n");
         Self {
             own,
             further: Vec::new(),
             completed: Fields::new(),
+            ending,
         }
     }
 
-    /// As they leave with these further fields, of which the last ones go before.
-    pub(crate) fn with(&mut self, further: &[Arc<Fields>]) -> Cow<'_, Fields> {
+    /// As they leave with these further fields, of which the last ones go before; and what ends a head behind them: the
+    /// length of the content, and the empty line.
+    pub(crate) fn with(&mut self, further: &[Arc<Fields>]) -> (Cow<'_, Fields>, &[u8]) {
         if further.is_empty() {
-            return Cow::Borrowed(&self.own);
+            return (Cow::Borrowed(&self.own), &self.ending);
         }
         let both = || self.further.iter().zip(further);
         let is_same = self.further.len() == further.len()
@@ -37,12 +44,12 @@ impl RepeatedFields {
         if !is_same {
             let completed = completed(&self.own, further);
             if completed.as_bytes().len() > self.own.as_bytes().len() + FURTHER_BYTES {
-                return Cow::Owned(completed);
+                return (Cow::Owned(completed), &self.ending);
             }
             self.completed = completed;
             self.further = further.to_vec();
         }
-        Cow::Borrowed(&self.completed)
+        (Cow::Borrowed(&self.completed), &self.ending)
     }
 }
 
@@ -68,7 +75,7 @@ mod tests {
     #[test]
     fn they_are_completed_anew_whenever_the_further_ones_are_others() {
         let own = fields("A", "1");
-        let mut repeated = RepeatedFields::new(own.clone());
+        let mut repeated = RepeatedFields::new(own.clone(), 7);
         let large = "x".repeat(2 * FURTHER_BYTES);
         let [one, other, same, large] = [("B", "2"), ("B", "3"), ("a", "4"), ("C", &*large)]
             .map(|(name, value)| Arc::new(fields(name, value)));
@@ -87,7 +94,9 @@ mod tests {
         ];
         for further in cases {
             let further: Vec<_> = further.iter().map(|fields| Arc::clone(fields)).collect();
-            assert_eq!(*repeated.with(&further), completed(&own, &further));
+            let (fields, ending) = repeated.with(&further);
+            assert_eq!(*fields, completed(&own, &further));
+            assert_eq!(ending, b"Content-Length: 7\r\n\r\n");
             assert!(repeated.completed.as_bytes().len() <= FURTHER_BYTES + own.as_bytes().len());
         }
     }

@@ -30,11 +30,48 @@ impl Response<'_> {
     }
 }
 
+/// The line that most answers begin with.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+/// Status line and Date field of answers, made once for each date.
+#[derive(Clone, Debug, Default)]
+pub struct Dated {
+    /// With status 200.
+    ok: Vec<u8>,
+}
+
+impl Dated {
+    /// Of a date that is one of ours.
+    #[must_use]
+    pub fn new(date: &str) -> Self {
+        let ok = [OK, b"Date: ", date.as_bytes(), b"\r\n"].concat();
+        Self { ok }
+    }
+
+    /// Both lines, with status 200.
+    #[must_use]
+    pub fn ok(&self) -> &[u8] {
+        &self.ok
+    }
+
+    /// The Date field alone.
+    #[must_use]
+    pub fn line(&self) -> &[u8] {
+        self.ok.get(OK.len()..).unwrap_or_default()
+    }
+
+    /// Appends both.
+    pub fn put(&self, out: &mut Vec<u8>, status: u16) {
+        if status == 200 {
+            return out.extend_from_slice(&self.ok);
+        }
+        put_status(out, status);
+        out.extend_from_slice(self.line());
+    }
+}
+
 /// Appends the status line.
 pub fn put_status(out: &mut Vec<u8>, status: u16) {
-    if status == 200 {
-        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
-    }
     out.extend_from_slice(b"HTTP/1.1 ");
     put_number(out, status.into());
     out.push(b' ');
@@ -46,13 +83,6 @@ pub fn put_status(out: &mut Vec<u8>, status: u16) {
 pub fn put_content_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"Content-Length: ");
     put_number(out, length);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends a Date field; `date` is one of ours.
-pub fn put_date(out: &mut Vec<u8>, date: &str) {
-    out.extend_from_slice(b"Date: ");
-    out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

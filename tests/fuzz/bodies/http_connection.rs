@@ -9,6 +9,7 @@ use hotsocket::{
         chunked::{Decoded, Decoder},
         fields::Fields,
         request_head::{HeadParsed, RequestHead},
+        response_head::Dated,
     },
 };
 
@@ -132,7 +133,7 @@ impl Connection {
             Way::Echo => {
                 request.answer = Some(Vec::new());
                 exchange
-                    .begin(out, (200, &none), None, false, "now")
+                    .begin(out, (200, &none), None, false, &Dated::new("now"))
                     .unwrap();
             }
             Way::WhenRead => {}
@@ -140,7 +141,7 @@ impl Connection {
                 exchange.limit_body(10);
                 request.answer = Some(b"abc".to_vec());
                 exchange
-                    .begin(out, (200, &none), Some(3), false, "now")
+                    .begin(out, (200, &none), Some(3), false, &Dated::new("now"))
                     .unwrap();
                 exchange.put(out, b"ab").unwrap();
                 assert!(request.is_head || exchange.put(out, b"cd").is_err());
@@ -257,7 +258,7 @@ fn answer(
     let fields = Fields::new();
     let length = Some(content.len() as u64);
     exchange
-        .begin(out, (status, &fields), length, true, "now")
+        .begin(out, (status, &fields), length, true, &Dated::new("now"))
         .unwrap();
     exchange.put(out, content).unwrap();
     exchange.finish(out, &fields).unwrap();

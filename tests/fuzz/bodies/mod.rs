@@ -81,7 +81,7 @@ pub(crate) fn handshake(input: &[u8]) {
             let chosen = upgrade.subprotocols.first().copied();
             handshake::put_switching_protocols(
                 &mut answer,
-                &upgrade.accept,
+                upgrade.accept.as_bytes(),
                 chosen,
                 "",
                 &Fields::new(),

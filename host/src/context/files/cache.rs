@@ -7,30 +7,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::fstat;
-
-use super::answer::{parts, put_whole};
+use super::answer::put_whole;
 use super::conditions::Conditions;
-use super::content::{COPIED_BYTES, read_all};
+use super::content::COPIED_BYTES;
 use super::mount::FilesRoot;
-use super::request::{FileRequest, Found, Led, read_content};
+use super::origin::Origin;
+use super::request::{FileRequest, Found, Led};
 use super::siblings;
 use super::source::{Content, Opened};
 use super::{Cold, Reach};
-use crate::connection::content::{ContentBytes, FileAnswer};
+use crate::connection::content::FileAnswer;
 use crate::limits::Limits;
 use crate::wire::repeated_fields::{FURTHER_BYTES, RepeatedFields};
 use crate::wire::request_head::RequestHead;
 
-/// A file that was changed less than so many seconds ago is read anew each time that it is looked up. Two changes between
-/// two ticks of the kernel leave the same time, and one through a mapping leaves none until its page has been written
-/// back, which takes 35 s at most as Linux is set.
-const SETTLED_S: i64 = 60;
+/// What an entry takes beside content, fields and names, in bytes: itself, its places in tables, and the end of its head.
+const ENTRY_BYTES: u64 = 704;
 
-/// What an entry takes beside content, fields and names, in bytes: itself, and its places in tables.
-const ENTRY_BYTES: u64 = 640;
+/// Which entry a key had last is noted in so many places.
+const HINTS: usize = 256;
+
+/// What stands before the path in a key: the mount, what counts of Accept-Encoding, whether a directory is meant.
+type KeyPrefix = [u8; 10];
 
 /// The fields that a whole file is not just sent for.
 const CONDITIONS: [&str; 6] = [
@@ -48,12 +47,12 @@ pub(crate) struct FileCache {
     /// Which entry has a key.
     places: HashMap<Arc<[u8]>, usize>,
     entries: Vec<Entry>,
+    /// Where a key may be that has this hint. Who chooses paths can make hints meet, and then the table is asked.
+    hints: Vec<u32>,
     /// What they take together.
     bytes: u64,
     /// The entry that is looked at first when room is needed.
     hand: usize,
-    /// What is asked for; filled anew for each request.
-    key: Vec<u8>,
     /// The last Accept-Encoding field, and what it asks for: clients of one kind have the same.
     wish: (Vec<u8>, u8),
 }
@@ -67,6 +66,14 @@ pub(crate) enum Given<'a> {
     Answer(FileAnswer),
     /// That takes the disk.
     Cold(Box<FileRequest>),
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    prefix: KeyPrefix,
+    /// Behind the mountpoint, as it came.
+    path: &'a [u8],
 }
 
 #[derive(Debug)]
@@ -85,27 +92,6 @@ struct Entry {
     bytes: u64,
 }
 
-/// Content in memory, and where it is from.
-#[derive(Clone, Debug)]
-struct Origin {
-    content: ContentBytes,
-    /// The file that it was read from; none when its source has it by other ways.
-    state: Option<State>,
-    /// Whoever changed the file after it was read has changed its state too.
-    is_settled: bool,
-}
-
-/// What shows that a file is still the one that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// Seconds since 1970, and nanoseconds, as the next.
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 impl FileCache {
     /// Answers a request for a file beneath `root` without waiting for a disk. `rest` is its path behind the mountpoint,
     /// as it came; `now` is the service thread's clock in milliseconds.
@@ -120,8 +106,8 @@ impl FileCache {
         if !is_kept || !matches!(head.method, "GET" | "HEAD") {
             return direct(root, FileRequest::of(head, rest, limits));
         }
-        self.note_key(root, head, rest);
-        let place = self.places.get(&*self.key).copied();
+        let key = self.key(root, head, rest);
+        let place = self.place(key);
         let age = |at: usize| now.saturating_sub(self.entries[at].looked_up);
         let fresh = place.filter(|at| age(*at) < limits.file_cache_ms);
         if let Some(at) = fresh {
@@ -135,7 +121,7 @@ impl FileCache {
                 self.forget(place);
                 Given::Answer(answer)
             }
-            Ok(Led::File(found)) => match self.keep(place, found, limits, now) {
+            Ok(Led::File(found)) => match self.keep((key, place), found, limits, now) {
                 Ok(at) => self.of_entry(at, root, (head, rest), limits),
                 Err(found) => {
                     self.forget(place);
@@ -157,20 +143,32 @@ impl FileCache {
         self.bytes
     }
 
-    /// Writes down what a request asks for: the mount, what counts of Accept-Encoding, whether a directory is meant, and
-    /// the path.
-    fn note_key(&mut self, root: &FilesRoot, head: &RequestHead<'_>, rest: &str) {
-        let wish = if root.precompressed {
-            self.wish_of(head)
-        } else {
-            0
+    fn key<'a>(&mut self, root: &FilesRoot, head: &RequestHead<'_>, rest: &'a str) -> Key<'a> {
+        let wish = match root.precompressed {
+            true => self.wish_of(head),
+            false => 0,
         };
         // As `FileRequest::of` has it.
         let is_directory = rest.is_empty() && head.path().ends_with('/');
-        self.key.clear();
-        self.key.extend_from_slice(&root.number.to_ne_bytes());
-        self.key.extend([wish, u8::from(is_directory)]);
-        self.key.extend_from_slice(rest.as_bytes());
+        let [a, b, c, d, e, f, g, h] = root.number.to_ne_bytes();
+        Key {
+            prefix: [a, b, c, d, e, f, g, h, wish, u8::from(is_directory)],
+            path: rest.as_bytes(),
+        }
+    }
+
+    /// Which entry has a key.
+    fn place(&mut self, key: Key<'_>) -> Option<usize> {
+        let hint = key.hint();
+        if let Some(at) = self.hints.get(hint).map(|at| *at as usize)
+            && self.entries.get(at).is_some_and(|entry| key.is(&entry.key))
+        {
+            return Some(at);
+        }
+        let place = self.places.get(&*key.bytes()).copied()?;
+        self.hints.resize(HINTS, 0);
+        self.hints[hint] = u32::try_from(place).unwrap_or(u32::MAX);
+        Some(place)
     }
 
     fn wish_of(&mut self, head: &RequestHead<'_>) -> u8 {
@@ -217,34 +215,36 @@ impl FileCache {
     /// or is being written.
     fn keep(
         &mut self,
-        place: Option<usize>,
+        (key, place): (Key<'_>, Option<usize>),
         found: Found,
         limits: &Limits,
         now: u64,
     ) -> Result<usize, Box<Found>> {
         let opened = &found.opened;
         let fields = found.fields.as_bytes().len();
-        let names = self.key.len() + found.name.len() + opened.tag.len();
+        let names = key.len() + found.name.len() + opened.tag.len();
         let bytes = ENTRY_BYTES + opened.size + (3 * fields + names + FURTHER_BYTES) as u64;
         if opened.size > limits.file_cache_entry_bytes || bytes > limits.file_cache_bytes {
             return Err(found.into());
         }
         let before = place.map(|at| &self.entries[at]);
-        let Some(origin) = Origin::of(opened, before) else {
+        let known = before.map(|entry| (&entry.found.opened, &entry.origin));
+        let Some(origin) = Origin::of(opened, known) else {
             return Err(found.into());
         };
         let mut whole = found.fields.clone();
         put_whole(&mut whole);
+        let size = opened.size;
         let opened = Opened {
             content: Content::Bytes(origin.content.clone()),
             gzip: None,
             ..found.opened
         };
         let entry = Entry {
-            key: before.map_or_else(|| Arc::from(&*self.key), |entry| Arc::clone(&entry.key)),
+            key: before.map_or_else(|| key.bytes().into(), |entry| Arc::clone(&entry.key)),
             found: Found { opened, ..found },
             origin,
-            whole: RepeatedFields::new(whole),
+            whole: RepeatedFields::new(whole, size),
             looked_up: now,
             is_used: place.is_some(),
             bytes,
@@ -301,85 +301,36 @@ impl FileCache {
     }
 }
 
-impl State {
-    /// Of an open file; none when the system does not say.
-    fn of(content: &Content) -> Option<Self> {
-        let Content::File { file, .. } = content else {
-            return None;
-        };
-        let stat = fstat(file).ok()?;
-        Some(Self {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            size: u64::try_from(stat.st_size).ok()?,
-            modified: (stat.st_mtime, i64::try_from(stat.st_mtime_nsec).ok()?),
-            changed: (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).ok()?),
-        })
+impl Key<'_> {
+    /// As it stands in the table.
+    fn bytes(&self) -> Vec<u8> {
+        [&self.prefix, self.path].concat()
     }
 
-    /// Whether any change from now on will change it.
-    fn is_settled(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
-        now.saturating_sub(self.changed.0) >= SETTLED_S
+    fn len(&self) -> usize {
+        self.prefix.len() + self.path.len()
     }
-}
 
-impl Origin {
-    /// The content of a file that was looked up: that of the entry before, if the file is the same. None when it cannot be
-    /// had at once, or changes while it is read.
-    fn of(opened: &Opened, before: Option<&Entry>) -> Option<Self> {
-        let state = State::of(&opened.content);
-        if state.is_none() && matches!(opened.content, Content::File { .. }) {
-            return None;
-        }
-        if let Some(before) = before.filter(|before| before.has(opened, state)) {
-            return Some(before.origin.clone());
-        }
-        let is_settled = state.is_none_or(|state| state.is_settled());
-        let content = read(opened)?;
-        let is_still = State::of(&opened.content) == state;
-        is_still.then_some(Self {
-            content,
-            state,
-            is_settled,
-        })
+    fn is(&self, key: &[u8]) -> bool {
+        let parts = key.split_first_chunk();
+        parts.is_some_and(|(prefix, path)| *prefix == self.prefix && path == self.path)
     }
-}
 
-impl Entry {
-    /// Whether its content is that of what was looked up.
-    fn has(&self, opened: &Opened, state: Option<State>) -> bool {
-        let was = &self.found.opened;
-        (&was.tag, was.size, was.modified) == (&opened.tag, opened.size, opened.modified)
-            && self.origin.state == state
-            && self.origin.is_settled
-    }
-}
-
-fn read(opened: &Opened) -> Option<ContentBytes> {
-    match &opened.content {
-        Content::Bytes(bytes) => Some(bytes.clone()),
-        content @ Content::Read(_) => match read_content(content, Reach::Memory) {
-            Ok(Some(Ok(bytes))) => Some(bytes),
-            _ => None,
-        },
-        Content::File { .. } | Content::Joined(_) => {
-            let length = usize::try_from(opened.size).ok()?;
-            let parts = parts(opened, 0..opened.size);
-            let bytes = read_all(&parts, length, Reach::Memory).ok()?;
-            Some(ContentBytes::from(Arc::new(bytes)))
-        }
+    /// Below [`HINTS`], the same for the same key: of its length and the end of its path, where paths differ most.
+    fn hint(&self) -> usize {
+        let end = self
+            .path
+            .last_chunk()
+            .copied()
+            .map_or(0, u64::from_le_bytes);
+        let mixed = (end ^ self.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 56) as usize
     }
 }
 
 /// Whether a request asks for something else than all of a file, whatever state that is in.
 fn has_conditions(head: &RequestHead<'_>) -> bool {
-    head.names().any(|name| {
-        // They are names of few letters with which few fields begin.
-        matches!(name.as_bytes().first(), Some(b'I' | b'i' | b'R' | b'r'))
-            && CONDITIONS.iter().any(|own| name.eq_ignore_ascii_case(own))
-    })
+    CONDITIONS.iter().any(|name| head.has(name))
 }
 
 /// Answers without remembering anything.

@@ -18,6 +18,7 @@ mod embedded;
 mod media_type;
 mod mount;
 mod open;
+mod origin;
 mod request;
 mod siblings;
 mod source;

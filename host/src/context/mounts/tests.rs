@@ -268,3 +268,19 @@ fn a_plain_path_finds_by_its_letters_what_it_finds_by_its_names() {
         assert!(plain > 500, "{plain}");
     }
 }
+
+#[test]
+fn a_path_is_plain_unless_something_odd_stands_anywhere_in_it() {
+    let plain = "/a/b.c/long-segment/of.a/path/";
+    assert!(super::is_plain(plain));
+    for (place, byte) in plain.bytes().enumerate() {
+        let with = |more: &str| [&plain[..place], more, &plain[place..]].concat();
+        assert!(!super::is_plain(&with("%")), "{place}");
+        for odd in ["//", "/.", "/.."] {
+            assert!(!super::is_plain(&with(odd)), "{odd} at {place}");
+        }
+        // A slash before another one or before a dot, and nowhere else.
+        let is_odd = matches!(byte, b'/' | b'.') || plain[..place].ends_with('/');
+        assert_eq!(super::is_plain(&with("/")), !is_odd, "{place}");
+    }
+}

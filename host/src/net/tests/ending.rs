@@ -1,9 +1,14 @@
 //! Every way to end, each told exactly once; and the deadlines.
 
+use std::io::{Read, Write};
+
+use mio::net::TcpStream;
+
 use super::*;
 use crate::net::{
     event_loop::Turned,
     test_peer::{frame, turn, turn_for},
+    transport::Transport,
 };
 
 const CLOSE_1000: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
@@ -62,6 +67,21 @@ fn a_connection_whose_close_frames_went_both_ways_is_not_kept_for_the_peer_to_en
         peer.ended
     });
     assert_eq!(peer.heard, b"\x88\x02\x03\xe8");
+}
+
+#[test]
+fn what_is_written_last_comes_with_the_end_of_our_side_though_the_socket_stays_open() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut peer = listener.accept().unwrap().0;
+    stream.set_nonblocking(true).unwrap();
+    let mut transport = Transport::Tcp(TcpStream::from_std(stream));
+    // Unread, so that a close resets.
+    peer.write_all(b"unread").unwrap();
+    assert_eq!(transport.write_last(b"last").unwrap(), 4);
+    let mut heard = Vec::new();
+    peer.read_to_end(&mut heard).unwrap();
+    assert_eq!(heard, b"last");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Large messages: what leaves from where it lies, and what is read to where it is gathered.
 
 use super::*;
-use crate::net::{in_place::IN_PLACE_BYTES, io::READ_BYTES, link::Stage, test_peer::turn};
+use crate::connection::deadline::DeadlineName;
+use crate::net::{
+    at_once::AT_ONCE_BYTES, in_place::IN_PLACE_BYTES, io::READ_BYTES, link::Stage, test_peer::turn,
+};
 use crate::wire::frame_header::FrameHeader;
 use crate::wire::{mask::apply_mask, opcode::Opcode};
 
@@ -230,4 +233,103 @@ fn a_long_message_is_read_to_where_it_is_gathered() {
         peer.heard.len() >= expected.len()
     });
     assert!(peer.heard == expected);
+}
+
+#[test]
+fn long_payloads_of_the_session_itself_keep_their_order_with_what_is_sent_around_them() {
+    let around = |size: usize| [size - 1, size, size + 1];
+    let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+    let sizes = [AT_ONCE_BYTES, 2 * AT_ONCE_BYTES, 1 << 20];
+    for size in sizes.into_iter().flat_map(around) {
+        let own = vec![7; size];
+        bytes.extend_from_slice(&sent(format!("own {size}").as_bytes()));
+        let frames = [
+            frame(true, Opcode::Text, None, b"before"),
+            frame(false, Opcode::Binary, None, &own),
+            frame(true, Opcode::Continuation, None, &own[..size / 2]),
+            frame(true, Opcode::Text, None, b"behind"),
+        ];
+        expected.extend_from_slice(&frames.concat());
+        // A payload of the peer between them still leaves from where it lies.
+        let echoed = payload("twice", size);
+        bytes.extend_from_slice(&sent(&echoed));
+        expected.extend_from_slice(&[heard(&echoed), heard(&echoed)].concat());
+    }
+    let mut bench = Bench::new(|limits| limits.high_mark_bytes = 32 << 20);
+    converse(&mut bench, &bytes, &expected, usize::MAX);
+    converse(&mut bench, &bytes, &expected, 40_000);
+    assert_eq!(bench.event_loop.service.unsent, 0);
+    assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
+}
+
+#[test]
+fn of_a_long_payload_only_what_the_socket_does_not_take_is_copied() {
+    let mut bench = Bench::new(|_| {});
+    let mut peer = bench.open();
+    let room = bench.event_loop.io.out.capacity();
+    let own = 16 << 20;
+    peer.send(&sent(format!("send {own}").as_bytes()));
+    bench.until("some of it", |event_loop| {
+        event_loop.io.buffers.budget().used() > 0
+    });
+    let waiting = bench.queued();
+    assert!(waiting > 0 && waiting < own, "{waiting}");
+    let io = &mut bench.event_loop.io;
+    assert_eq!(io.buffers.budget().used(), waiting as u64);
+    assert_eq!(io.out.capacity(), room, "it was gathered");
+    let deadlines = &bench.link().deadlines;
+    assert!(deadlines.is_set(DeadlineName::StalledWrite));
+
+    bench.until("the rest", |_| {
+        peer.read();
+        peer.heard.len() >= 10 + own
+    });
+    assert!(peer.heard == heard(&vec![7; own]));
+    turn(&mut bench.event_loop, 0);
+    assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
+    assert!(!bench.link().deadlines.is_set(DeadlineName::StalledWrite));
+}
+
+#[test]
+fn what_leaves_at_once_counts_against_the_high_mark_of_its_turn() {
+    let mut bench = Bench::new(|limits| limits.high_mark_bytes = 4 * AT_ONCE_BYTES as u64);
+    let mut peer = bench.open();
+    let order = format!("send {AT_ONCE_BYTES}");
+    let count = 64;
+    peer.send(&sent(order.as_bytes()).repeat(count));
+    bench.until("all of them", |_| {
+        peer.read();
+        peer.heard.len() >= count * (10 + AT_ONCE_BYTES)
+    });
+    let service = &bench.event_loop.service;
+    let mut turns = service.turns(&order);
+    turns.dedup_by_key(|turn| *turn);
+    assert!(turns.len() >= count / 4, "{} turns", turns.len());
+    assert_eq!(service.unsent, 0);
+}
+
+#[test]
+fn a_long_payload_that_may_not_wait_ends_the_connection() {
+    let mut bench = Bench::new(|limits| limits.buffered_total_bytes = 100_000);
+    let mut peer = bench.open();
+    peer.send(&sent(b"send 16777216"));
+    let reports = bench.closed(1);
+    assert_eq!((reports[0].by, reports[0].code), (ClosedBy::Host, 1006));
+    assert_eq!(bench.event_loop.io.buffers.budget().used(), 0);
+}
+
+#[test]
+fn what_a_long_message_was_gathered_in_is_given_back_when_no_other_comes() {
+    let mut bench = Bench::new(|_| {});
+    let message = payload("part", 1 << 20);
+    let expected = heard(&message[5..message.len() - 1]);
+    converse(&mut bench, &sent(&message), &expected, usize::MAX);
+    turn(&mut bench.event_loop, 0);
+    assert!(bench.event_loop.io.buffers.has_kept());
+    bench.until("giving back", |event_loop| {
+        !event_loop.io.buffers.has_kept()
+    });
+    // Who keeps nothing is not woken again.
+    bench.until("quiet", |event_loop| !event_loop.io.watches_kept);
+    assert!(bench.event_loop.io.out.capacity() <= READ_BYTES);
 }

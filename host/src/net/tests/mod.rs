@@ -130,6 +130,13 @@ impl Probe {
                 port.send(kind, true, true, payload);
                 port.send(MessageKind::Text, true, true, b"behind")
             }
+            "own" => {
+                let own = vec![7; number];
+                port.send(MessageKind::Text, true, true, b"before");
+                port.send(MessageKind::Binary, true, false, &own);
+                port.send(MessageKind::Binary, false, true, &own[..number / 2]);
+                port.send(MessageKind::Text, true, true, b"behind")
+            }
             "fragments" => {
                 let (first, second) = payload.split_at(payload.len() / 2);
                 port.send(kind, true, false, first);

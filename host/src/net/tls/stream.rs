@@ -89,6 +89,8 @@ enum Stage {
     Refused,
     /// We have said that nothing more comes; the socket is told when that has left.
     Closing,
+    /// It was told.
+    Closed,
 }
 
 impl TlsStream {
@@ -327,6 +329,7 @@ impl TlsStream {
             self.owed = connection.writer().write_vectored(slices)?;
             if is_last && self.owed == offered {
                 connection.send_close_notify();
+                self.stage = Stage::Closing;
             }
         }
         let waits = self.send_records()?;
@@ -372,7 +375,9 @@ impl TlsStream {
             if let Endpoint::Speaking(connection) = &mut self.endpoint {
                 connection.send_close_notify();
             }
-            self.stage = Stage::Closing;
+            if self.stage != Stage::Closed {
+                self.stage = Stage::Closing;
+            }
         }
         // A socket that is gone already has nobody to tell.
         let _ = self.flush();
@@ -393,20 +398,29 @@ impl TlsStream {
 
     /// Sends records that wait, as many as the socket takes.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        let waits = self.send_records()?;
-        if waits == 0 && self.stage == Stage::Closing {
-            self.socket.shut_down();
-        }
-        Ok(())
+        self.send_records().map(|_| ())
     }
 
-    /// Writes records until the socket is full; how many bytes of them still wait.
+    /// Writes records until the socket is full; how many bytes of them still wait. The socket is told of the end when its
+    /// record has left, in one packet with it.
     fn send_records(&mut self) -> io::Result<usize> {
+        let waits = self.write_records()?;
+        if waits == 0 && self.stage == Stage::Closing {
+            self.stage = Stage::Closed;
+            self.socket.shut_down();
+        }
+        Ok(waits)
+    }
+
+    fn write_records(&mut self) -> io::Result<usize> {
         let Endpoint::Speaking(connection) = &mut self.endpoint else {
             return Ok(0);
         };
         while connection.wants_write() {
-            let mut gathered = Gathered::of(&mut self.socket);
+            let mut gathered = Gathered {
+                is_last: self.stage == Stage::Closing,
+                ..Gathered::of(&mut self.socket)
+            };
             match connection.write_tls(&mut gathered) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
@@ -486,11 +500,17 @@ fn wrong(what: &str) -> io::Error {
 struct Gathered<'a> {
     socket: &'a mut Transport,
     waits: usize,
+    /// The end of our side is told behind them.
+    is_last: bool,
 }
 
 impl<'a> Gathered<'a> {
     fn of(socket: &'a mut Transport) -> Self {
-        Self { socket, waits: 0 }
+        Self {
+            socket,
+            waits: 0,
+            is_last: false,
+        }
     }
 }
 
@@ -504,11 +524,14 @@ impl Write for Gathered<'_> {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         // One record, as nearly always: `send` costs the system less than `writev`.
-        if let [slice] = slices {
+        if let ([slice], false) = (slices, self.is_last) {
             return self.write(slice);
         }
         self.waits = slices.iter().map(|slice| slice.len()).sum();
-        let taken = self.socket.write_vectored(slices)?;
+        let taken = match self.is_last {
+            true => self.socket.write_held(slices)?,
+            false => self.socket.write_vectored(slices)?,
+        };
         self.waits -= taken;
         Ok(taken)
     }

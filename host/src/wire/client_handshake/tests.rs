@@ -53,7 +53,13 @@ fn head(input: &[u8]) -> AnswerHead<'_> {
 
 fn answer(subprotocol: Option<&str>, extensions: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    put_switching_protocols(&mut out, ACCEPT, subprotocol, extensions, &Fields::new());
+    put_switching_protocols(
+        &mut out,
+        ACCEPT.as_bytes(),
+        subprotocol,
+        extensions,
+        &Fields::new(),
+    );
     out
 }
 
@@ -69,7 +75,10 @@ fn client_and_server_agree() {
     assert_eq!(upgrade.subprotocols, asked.subprotocols);
     assert_eq!(upgrade.origin, Some("http://example.com"));
     assert_eq!(request.field("X-Key"), Some(&b"7"[..]));
-    assert_eq!((request.path(), upgrade.accept.as_str()), ("/chat", ACCEPT));
+    assert_eq!(
+        (request.path(), upgrade.accept.as_bytes()),
+        ("/chat", ACCEPT.as_bytes())
+    );
     let answered = answer(Some("chat"), "foo");
     let accepted = asked.handshake().judge(&head(&answered)).unwrap();
     assert_eq!(accepted.subprotocol, Some("chat"));

@@ -26,7 +26,7 @@ fn given(
         for is_last in [false, true] {
             match cache.answer(root, (head, rest), limits, now) {
                 Given::Whole(fields, content) => {
-                    return (200, fields.with(&[]).into_owned(), content.to_vec());
+                    return (200, fields.with(&[]).0.into_owned(), content.to_vec());
                 }
                 Given::Answer(answer) => return sent(method, &answer),
                 Given::Cold(request) => {
