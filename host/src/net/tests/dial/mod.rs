@@ -314,7 +314,7 @@ impl Desk {
     fn is_left_empty(&mut self) {
         turn(&mut self.event_loop, 0);
         // It dials itself too, so that what was given up may still wait to be accepted, and ends then.
-        let connections = std::sync::Arc::clone(&self.shared.connections);
+        let connections = Arc::clone(&self.shared.connections);
         self.until("end", |event_loop| {
             let counted = connections.load(std::sync::atomic::Ordering::Relaxed);
             event_loop.io.connections() == 0 && counted == 0
