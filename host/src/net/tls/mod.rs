@@ -20,6 +20,8 @@ mod choice;
 #[cfg(feature = "tls")]
 mod client;
 #[cfg(feature = "tls")]
+mod gathered;
+#[cfg(feature = "tls")]
 mod judges;
 #[cfg(feature = "tls")]
 mod keeper;

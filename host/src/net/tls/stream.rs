@@ -20,7 +20,7 @@ use rustls::{
 
 use crate::{
     net::{
-        tls::{ClientTlsConfig, Tls, TlsFacts, server_fault},
+        tls::{ClientTlsConfig, Tls, TlsFacts, gathered::Gathered, server_fault},
         transport::Transport,
     },
     wire::url_host::Host,
@@ -417,10 +417,8 @@ impl TlsStream {
             return Ok(0);
         };
         while connection.wants_write() {
-            let mut gathered = Gathered {
-                is_last: self.stage == Stage::Closing,
-                ..Gathered::of(&mut self.socket)
-            };
+            let mut gathered = Gathered::of(&mut self.socket);
+            gathered.is_last = self.stage == Stage::Closing;
             match connection.write_tls(&mut gathered) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
@@ -494,49 +492,4 @@ fn begin(accepted: Accepted, tls: &Tls) -> Begun {
 
 fn wrong(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("TLS: {what}"))
-}
-
-/// Writes all records that there are at once, and counts what the socket leaves.
-struct Gathered<'a> {
-    socket: &'a mut Transport,
-    waits: usize,
-    /// The end of our side is told behind them.
-    is_last: bool,
-}
-
-impl<'a> Gathered<'a> {
-    fn of(socket: &'a mut Transport) -> Self {
-        Self {
-            socket,
-            waits: 0,
-            is_last: false,
-        }
-    }
-}
-
-impl Write for Gathered<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.waits = bytes.len();
-        let taken = self.socket.write(bytes)?;
-        self.waits -= taken;
-        Ok(taken)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // One record, as nearly always: `send` costs the system less than `writev`.
-        if let ([slice], false) = (slices, self.is_last) {
-            return self.write(slice);
-        }
-        self.waits = slices.iter().map(|slice| slice.len()).sum();
-        let taken = match self.is_last {
-            true => self.socket.write_held(slices)?,
-            false => self.socket.write_vectored(slices)?,
-        };
-        self.waits -= taken;
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
